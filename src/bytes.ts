@@ -1,0 +1,79 @@
+/**
+ * Bytes on the move, and sizes as people write them.
+ *
+ * The rule of every stage: a yielded buffer is *handed over*. The giver never touches it again, so the taker may keep
+ * it without a copy, and may not change it (it can be a view of something larger). ADR 0003 says why.
+ */
+import { ZferryError } from "./errors.ts";
+
+/** What flows between stages. The end of the iteration is a claim of success: a source that failed must throw. */
+export type ByteSource = AsyncIterable<Uint8Array>;
+
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+export const GiB = 1024 * MiB;
+export const TiB = 1024 * GiB;
+
+const units: readonly (readonly [name: string, bytes: number])[] = [
+  ["TiB", TiB],
+  ["GiB", GiB],
+  ["MiB", MiB],
+  ["KiB", KiB],
+];
+
+const unitOf = new Map<string, number>([
+  ["", 1],
+  ["b", 1],
+  ["k", KiB],
+  ["kib", KiB],
+  ["m", MiB],
+  ["mib", MiB],
+  ["g", GiB],
+  ["gib", GiB],
+  ["t", TiB],
+  ["tib", TiB],
+]);
+
+/**
+ * Parses `16MiB`, `16M`, `16m`, `16777216`. Units are binary, as `split --bytes` and `zfs` have them; `MB` is refused
+ * because half its readers mean 10⁶.
+ *
+ * @returns a whole number of bytes ≥ 0
+ * @throws ZferryError `usage` for anything else
+ */
+export function parseSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?) ?([A-Za-z]*)$/.exec(text.trim());
+  const unit = match === null ? undefined : unitOf.get((match[2] ?? "").toLowerCase());
+  const bytes = match === null || unit === undefined ? Number.NaN : Number(match[1]) * unit;
+  if (!Number.isSafeInteger(bytes)) {
+    throw new ZferryError("usage", `cannot read the size "${text}"`, {
+      hint: "write a whole number of bytes or use KiB, MiB, GiB, TiB, as in 16MiB",
+    });
+  }
+  return bytes;
+}
+
+/** `1.46 GiB`, `512 KiB`, `17 B`: three significant digits, binary units. */
+export function formatSize(bytes: number): string {
+  const unit = units.find(([, size]) => bytes >= size);
+  if (unit === undefined) return `${bytes} B`;
+  const value = bytes / unit[1];
+  return `${value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2)} ${unit[0]}`;
+}
+
+/** Bytes over seconds as `412 MiB/s`. */
+export function formatRate(bytes: number, seconds: number): string {
+  return `${formatSize(Math.round(bytes / Math.max(seconds, 0.001)))}/s`;
+}
+
+/** Gathers a source whose size is known to be small. Throws through `tooLong` once it has more than `maxBytes`. */
+export async function gather(source: ByteSource, maxBytes: number, tooLong: () => Error): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const piece of source) {
+    sizeBytes += piece.length;
+    if (sizeBytes > maxBytes) throw tooLong();
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces, sizeBytes);
+}

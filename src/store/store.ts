@@ -1,0 +1,91 @@
+/**
+ * What every store must do: five verbs, their contract, and nothing else.
+ *
+ * `test/store.suite.ts` holds each store to this text. A store keeps objects: whole, immutable byte strings under a
+ * key. An object is there whole or not at all; what `put` returned is there for every later `get`, `head` and `list`
+ * (read-after-write). A store that cannot tell must throw, and never answers "not there" for "could not look".
+ *
+ * Errors of all verbs: `store-denied` (credentials, permission), `store-not-found` (the bucket or folder itself),
+ * `store-full`, `store-failed` (anything else, after the retries of `retry.ts`).
+ */
+import type { ByteSource } from "../bytes.ts";
+
+/** Slash-separated, 1–1,024 bytes of UTF-8, no empty, `.` or `..` component (the narrowest provider's rule, S3 and R2). */
+export type ObjectKey = string;
+
+/** One object as `head` and `list` see it. */
+export interface StoredObject {
+  readonly key: ObjectKey;
+  readonly sizeBytes: number;
+  /** When it became visible, to the provider's precision. */
+  readonly modifiedAt: Date;
+  /** The provider's entity tag without quotes; changes whenever the content does. */
+  readonly etag: string;
+}
+
+/** Bytes `startBytes` (included) to `endBytes` (excluded) of an object. */
+export interface ByteRange {
+  readonly startBytes: number;
+  readonly endBytes: number;
+}
+
+/** What one object may be, checked before a byte is sent. */
+export interface StoreLimits {
+  readonly minPartBytes: number;
+  readonly maxPartBytes: number;
+  /** Parts of one object. */
+  readonly maxPartCount: number;
+  readonly maxObjectBytes: number;
+}
+
+interface Cancellable {
+  /** Aborting makes the verb throw `signal.reason` after it has let go of everything it held. */
+  readonly signal: AbortSignal;
+}
+
+export interface PutOptions extends Cancellable {
+  /**
+   * `replace`: the last writer wins. `create`: fails with `object-exists` when the key is taken, and of several that
+   * race exactly one wins. `{ etag }`: replaces only that version, otherwise fails with `object-exists`.
+   */
+  readonly when: "replace" | "create" | { readonly etag: string };
+  /** Called as bytes are known to be stored, with the number since the last call. For progress only. */
+  readonly onStored?: (bytes: number) => void;
+}
+
+export interface GetOptions extends Cancellable {
+  /** Must lie within the object; the whole object when left out. */
+  readonly range?: ByteRange;
+}
+
+export interface Store {
+  /** How people name it; holds no secret. */
+  readonly url: string;
+  readonly limits: StoreLimits;
+
+  /**
+   * Stores one object. A streamed body is read once, with backpressure, and always either exhausted or returned; if it
+   * throws, nothing becomes visible under the key and nothing (temp file, multipart upload) stays behind. A body that
+   * ends is complete: the caller vouches for that.
+   */
+  put(key: ObjectKey, body: Uint8Array | ByteSource, options: PutOptions): Promise<StoredObject>;
+
+  /**
+   * Reads an object or a range of it. Yields exactly the promised number of bytes or throws: a connection that ends
+   * early is an error, not an end. Throws `object-missing` when there is none. Leaving the loop early lets go of the
+   * connection.
+   */
+  get(key: ObjectKey, options: GetOptions): ByteSource;
+
+  /** `null` means looked, not there. */
+  head(key: ObjectKey, options: Cancellable): Promise<StoredObject | null>;
+
+  /** Every object whose key starts with `prefix`, in ascending order of the keys' UTF-8 bytes; any number of them. */
+  list(prefix: string, options: Cancellable): AsyncIterable<StoredObject>;
+
+  /** Removes the objects; a key that is not there is not an error. On failure any of them may be gone. */
+  delete(keys: readonly ObjectKey[], options: Cancellable): Promise<void>;
+
+  /** Lets go of sockets. The store must not be used afterwards. Calling twice is safe. */
+  close(): Promise<void>;
+}
