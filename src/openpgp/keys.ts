@@ -1,0 +1,114 @@
+/**
+ * Passphrases, private keys and the packets they open: the part of the openpgp library that we use for reading.
+ *
+ * The library says by plain errors that a secret does not fit; here that is an empty list.
+ */
+import type { DecryptedSessionKey, Message, PrivateKey } from "openpgp";
+import { decryptKey, decryptSessionKeys, enums, readMessage, readPrivateKeys } from "openpgp";
+import { ZferryError } from "../errors.ts";
+import { packet, tags } from "./packets.ts";
+
+/** One session-key packet of a version the library knows. */
+export interface SessionKeyPacket {
+  readonly kind: "passphrase" | "private-key";
+  readonly version: number;
+  /** The packet alone, as a message. */
+  readonly message: Message<Uint8Array>;
+  /** Hexadecimal ids of the keys it is for; none for a passphrase. */
+  readonly keyIds: readonly string[];
+}
+
+/** An anonymous recipient: every key may be the one (RFC 9580 §5.1.8). */
+const wildcardId = "0000000000000000";
+
+const knownVersions: ReadonlyMap<number, readonly number[]> = new Map([
+  [tags.passphraseSessionKey, [4, 5, 6]],
+  [tags.publicKeySessionKey, [3, 6]],
+]);
+
+/** AES by the library's names; null is a version 5 or 6 packet, which does not name the cipher. */
+const keyBytesOf: ReadonlyMap<string | null, readonly number[]> = new Map([
+  [null, [16, 24, 32]],
+  ["aes128", [16]],
+  ["aes192", [24]],
+  ["aes256", [32]],
+]);
+
+/** `unknown`: to be ignored, as RFC 9580 §10.3.2.1 has it (another version, cipher or key derivation). */
+export async function parseSessionKeyPacket(tag: number, body: Buffer): Promise<SessionKeyPacket | "unknown" | "malformed"> {
+  const version = body[0];
+  if (version === undefined) return "malformed";
+  if (knownVersions.get(tag)?.includes(version) !== true) return "unknown";
+  let message: Message<Uint8Array>;
+  try {
+    message = await readMessage({ binaryMessage: packet(tag, body) });
+  } catch {
+    // No secret and nothing outside is involved yet: whatever the library throws is about these bytes.
+    return "malformed";
+  }
+  const [kind, libraryTag] =
+    tag === tags.passphraseSessionKey
+      ? (["passphrase", enums.packet.symEncryptedSessionKey] as const)
+      : (["private-key", enums.packet.publicKeyEncryptedSessionKey] as const);
+  if (message.packets.filterByTag(libraryTag).length === 0) return "unknown";
+  return { kind, version, message, keyIds: message.getEncryptionKeyIDs().map((id) => id.toHex()) };
+}
+
+/** The session keys that `passphrase` finds in the packet: one, or none. */
+export async function openWithPassphrase({ message }: SessionKeyPacket, passphrase: string): Promise<readonly Buffer[]> {
+  try {
+    return aesKeys(await decryptSessionKeys({ message, passwords: [passphrase] }));
+  } catch {
+    // The library has no other way to say that the passphrase does not fit.
+    return [];
+  }
+}
+
+/** The session keys that an unlocked private key finds in the packet: one, or none. */
+export async function openWithPrivateKey({ message }: SessionKeyPacket, key: PrivateKey): Promise<readonly Buffer[]> {
+  try {
+    // A copy: the library empties a public-key packet when it opens it.
+    const copy = await readMessage({ binaryMessage: Buffer.from(message.packets.write()) });
+    return aesKeys(await decryptSessionKeys({ message: copy, decryptionKeys: [key] }));
+  } catch {
+    // As above: the key does not fit, or the packet is damaged; the two cannot be told apart.
+    return [];
+  }
+}
+
+/** The private keys of an armored block. @throws ZferryError `secret-unusable` */
+export async function parsePrivateKeys(armored: string): Promise<readonly PrivateKey[]> {
+  try {
+    return await readPrivateKeys({ armoredKeys: armored });
+  } catch (cause) {
+    throw new ZferryError("secret-unusable", "a private key given cannot be read", {
+      hint: "give what `gpg --armor --export-secret-keys` prints",
+      cause,
+    });
+  }
+}
+
+/** True when the packet is for this key or for nobody named. */
+export function isAddressed({ message }: SessionKeyPacket, key: PrivateKey): boolean {
+  return message.getEncryptionKeyIDs().some((id) => id.toHex() === wildcardId || key.getKeys(id).length > 0);
+}
+
+/** @throws ZferryError `key-missing` for a locked key without a passphrase, `key-wrong` for one with a wrong one */
+export async function unlock(key: PrivateKey, passphrase: string | null): Promise<PrivateKey> {
+  if (key.isDecrypted()) return key;
+  const name = key.getKeyID().toHex();
+  if (passphrase === null) {
+    throw new ZferryError("key-missing", `the private key "${name}" is locked, and no passphrase was given for it`);
+  }
+  try {
+    return await decryptKey({ privateKey: key, passphrase });
+  } catch (cause) {
+    throw new ZferryError("key-wrong", `the passphrase given does not unlock the private key "${name}"`, { cause });
+  }
+}
+
+function aesKeys(found: readonly DecryptedSessionKey[]): readonly Buffer[] {
+  return found
+    .filter(({ data, algorithm }) => keyBytesOf.get(algorithm ?? null)?.includes(data.length) === true)
+    .map(({ data }) => Buffer.from(data));
+}

@@ -1,0 +1,130 @@
+/**
+ * The session key of a message: made, wrapped for its recipients, unwrapped again, and what else is derived from it.
+ *
+ * Wrapping is the openpgp library's work. `ocb` and `cfb` take version 4 (passphrase) and version 3 (certificate) packets,
+ * which every OpenPGP program since 2001 reads; `rfc9580` takes version 6 (RFC 9580 §5.1, §5.3; `docs/format.md`).
+ */
+import { hkdfSync, randomBytes } from "node:crypto";
+import type { Key, PartialConfig } from "openpgp";
+import { encryptSessionKey, enums, readKeys } from "openpgp";
+import { ZferryError } from "../errors.ts";
+import type { Keyring } from "./candidates.ts";
+import { findCandidates, keyWrong } from "./candidates.ts";
+
+export type { Keyring } from "./candidates.ts";
+
+/** How the stream is encrypted (design §3): tag 20, tag 18 version 1, tag 18 version 2. */
+export type PacketKind = "ocb" | "cfb" | "rfc9580";
+
+/** Who can open a message: anyone with one of these. */
+export interface Recipients {
+  readonly passphrases: readonly string[];
+  /** ASCII-armored OpenPGP certificates; one block may hold several. */
+  readonly certificates: readonly string[];
+}
+
+/** What makes a message's ciphertext what it is. Never to be used for two different streams. */
+export interface MessageSecrets {
+  /** 32 bytes: AES-256. */
+  readonly sessionKey: Buffer;
+  /** 32 random bytes: `ocb` takes 15 of them as its IV, `cfb` 16 as its prefix, `rfc9580` all as its salt. Not secret. */
+  readonly nonce: Buffer;
+}
+
+const secretBytes = 32;
+
+export function newMessageSecrets(): MessageSecrets {
+  return { sessionKey: randomBytes(secretBytes), nonce: randomBytes(secretBytes) };
+}
+
+/**
+ * The packets that stand before the encrypted packet, one for each recipient.
+ *
+ * A passphrase is stretched by iterated and salted SHA-256 over 65,011,712 bytes, the most the format can say (what gpg
+ * itself takes), for `ocb` and `cfb`; by Argon2id (3 passes, 4 lanes, 64 MiB) for `rfc9580`, since whatever reads
+ * version 6 packets reads Argon2. Takes up to 65 MiB for one passphrase after the other while it runs.
+ *
+ * @throws ZferryError `key-missing` without any recipient; `secret-unusable` for an empty passphrase, and for a
+ * certificate that cannot be read or has no valid key for encryption
+ */
+export async function wrapSessionKey(sessionKey: Buffer, recipients: Recipients, packet: PacketKind): Promise<Buffer> {
+  const packets: Uint8Array[] = [];
+  const options = { data: sessionKey, algorithm: "aes256", format: "binary", ...versionOptions(packet) } as const;
+  for (const armored of recipients.certificates) {
+    for (const certificate of await parseCertificates(armored)) {
+      packets.push(await wrapForCertificate(certificate, options));
+    }
+  }
+  for (const passphrase of recipients.passphrases) {
+    if (passphrase === "") throw new ZferryError("secret-unusable", "the passphrase is empty");
+    packets.push(await encryptSessionKey({ ...options, passwords: [passphrase] }));
+  }
+  if (packets.length === 0) {
+    throw new ZferryError("key-missing", "there is neither a passphrase nor a certificate to encrypt for", {
+      hint: "give a passphrase or a recipient's certificate",
+    });
+  }
+  return Buffer.concat(packets);
+}
+
+/**
+ * The session key in `packets` (those before the encrypted packet, nothing else).
+ *
+ * @param keyCheck - what {@link keyCheck} said when the message was written. With null the first session key found is
+ * returned, and a wrong passphrase may go unnoticed here: see {@link Candidate.isProven}
+ * @throws ZferryError `key-missing` when nothing in the keyring applies to any packet; `key-wrong` when nothing fits;
+ * `message-invalid` when the packets are malformed; `secret-unusable` for a private key that cannot be read
+ */
+export async function openSessionKey(packets: Buffer, keyring: Keyring, keyCheck: string | null): Promise<Buffer> {
+  for await (const { sessionKey } of findCandidates(packets, { keyring, format: "any" })) {
+    if (keyCheck === null || keyCheckOf(sessionKey) === keyCheck) return sessionKey;
+  }
+  throw keyWrong();
+}
+
+/** 16 lower-case hexadecimal digits that tell the right session key from a wrong one and give nothing of it away. */
+export function keyCheck(sessionKey: Buffer): string {
+  return derive(sessionKey, "zferry key check v1", 8).toString("hex");
+}
+
+const keyCheckOf = keyCheck;
+
+/** The 32-byte key of a manifest's HMAC-SHA256. */
+export function manifestKey(sessionKey: Buffer): Buffer {
+  return derive(sessionKey, "zferry manifest hmac v1", 32);
+}
+
+function derive(sessionKey: Buffer, info: string, sizeBytes: number): Buffer {
+  return Buffer.from(hkdfSync("sha256", sessionKey, Buffer.alloc(0), info, sizeBytes));
+}
+
+type WrapOptions = Omit<Parameters<typeof encryptSessionKey>[0], "format"> & { readonly format: "binary" };
+
+function versionOptions(packet: PacketKind): { readonly config: PartialConfig; readonly aeadAlgorithm?: "ocb" } {
+  const config = { s2kIterationCountByte: 255 };
+  if (packet !== "rfc9580") return { config: { ...config, aeadProtect: false, s2kType: enums.s2k.iterated } };
+  return { config: { ...config, aeadProtect: true, s2kType: enums.s2k.argon2 }, aeadAlgorithm: "ocb" };
+}
+
+async function parseCertificates(armored: string): Promise<readonly Key[]> {
+  try {
+    return await readKeys({ armoredKeys: armored });
+  } catch (cause) {
+    throw new ZferryError("secret-unusable", "a recipient's certificate cannot be read", {
+      hint: "give what `gpg --armor --export` prints",
+      cause,
+    });
+  }
+}
+
+async function wrapForCertificate(certificate: Key, options: WrapOptions): Promise<Uint8Array> {
+  try {
+    return await encryptSessionKey({ ...options, encryptionKeys: [certificate.toPublic()] });
+  } catch (cause) {
+    const name = certificate.getKeyID().toHex();
+    throw new ZferryError("secret-unusable", `the certificate "${name}" cannot be encrypted to`, {
+      hint: "it has expired or has no key for encryption: renew it, or leave it out",
+      cause,
+    });
+  }
+}
