@@ -5,6 +5,7 @@
  * Measured on one core, the copy into linear memory included: 5.5 GiB/s little-endian, 3.6 GiB/s big-endian.
  */
 import { KiB } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
 
 /** Bytes of one word. A stream's lengths are multiples of it, its slices are not. */
 export const wordBytes = 4;
@@ -33,14 +34,30 @@ export interface Loop extends Omit<LoopExports, "memory"> {
 
 let instance: Loop | null = null;
 
-/** The one instance, made at first use: it runs to its end within a call, so nobody can meet half of it. */
+/**
+ * The one instance, made at first use: it runs to its end within a call, so nobody can meet half of it.
+ *
+ * V8 reserves 10 GiB of addresses for the 128 KiB of memory, so that it need not check bounds.
+ *
+ * @throws ZferryError `usage` where the process may not have that many
+ */
 export function loop(): Loop {
-  if (instance === null) {
+  instance ??= instantiate();
+  return instance;
+}
+
+function instantiate(): Loop {
+  try {
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(assemble()));
     const { memory, little, big } = exports as LoopExports;
-    instance = { memory: new Uint8Array(memory.buffer), little, big };
+    return { memory: new Uint8Array(memory.buffer), little, big };
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new ZferryError("usage", "cannot reserve 10 GiB of address space for the checksum of send streams", {
+      hint: "lift the limit on addresses (`ulimit -v`, systemd LimitAS=); to limit memory in use, set MemoryMax=",
+      cause,
+    });
   }
-  return instance;
 }
 
 /**

@@ -34,7 +34,7 @@ export type RecordType = (typeof recordTypes)[number];
 /** `DMU_BACKUP_MAGIC`, which also tells the byte order. */
 const magic = 0x2f5bacbacn;
 
-/** Names of the feature flags by bit; 3–15 are vendors' own, 18 is Delphix's, the others stand for what is to come. */
+/** Names of the feature flags by bit; 3–15 are vendors' own, 18 is Delphix's, the rest is not taken yet. */
 const featureNames = new Map<number, string>([
   [0, "dedup"],
   [1, "dedup-props"],

@@ -91,7 +91,8 @@ export class ReplayWalk {
   #where(): string {
     const number = this.recordCount + 1;
     if (this.#payloadLeftBytes > 0) {
-      return `in the payload of record ${this.recordCount} (${this.#typeName()}), ${this.#payloadLeftBytes} bytes short`;
+      const record = `record ${this.recordCount} (${this.#typeName()})`;
+      return `in the payload of ${record}, ${this.#payloadLeftBytes} bytes short`;
     }
     if (this.#recordFill > 0) return `inside record ${number}`;
     return `before record ${number}, without its END record`;
@@ -117,7 +118,8 @@ export class ReplayWalk {
 
   #takeRecord(): void {
     this.recordCount++;
-    if (this.#place === "start" || (this.#place === "in package" && byteOrderOf(this.#view) !== null)) this.#takeBegin();
+    const isBegin = byteOrderOf(this.#view) !== null;
+    if (this.#place === "start" || (this.#place === "in package" && isBegin)) this.#takeBegin();
     else if (this.#place === "in snapshot") this.#takeInner();
     else this.#takePackageEnd();
     if (this.#place !== "end") this.#recordFill = 0;
@@ -126,7 +128,9 @@ export class ReplayWalk {
   #takeBegin(): void {
     const byteOrder = byteOrderOf(this.#view);
     if (byteOrder === null) this.#refuseForeign();
-    if (this.#package !== null && byteOrder !== this.byteOrder) this.#refuse("is in another byte order than the package");
+    if (this.#package !== null && byteOrder !== this.byteOrder) {
+      this.#refuse("is in another byte order than the package");
+    }
     const begin = readBegin(this.#view, byteOrder);
     this.#checkBegin(begin);
     if (this.first === null) {
@@ -175,7 +179,9 @@ export class ReplayWalk {
   #takePackageEnd(): void {
     const endSumIsRight = this.#fletcher.standsAt(this.#view, endChecksumOffset);
     this.#checkRecordChecksum();
-    if (typeOf(this.#view, this.byteOrder) !== "END") this.#refuse("cannot stand here: a package goes on with BEGIN or END");
+    if (typeOf(this.#view, this.byteOrder) !== "END") {
+      this.#refuse("cannot stand here: a package goes on with BEGIN or END");
+    }
     this.#takeEnd(endSumIsRight, 0n);
     if (this.#place === "package head") {
       this.#place = "in package";
@@ -218,7 +224,9 @@ export class ReplayWalk {
     if (length.bytes > length.maxBytes) {
       this.#refuse(`cannot be: its ${length.field} is ${length.bytes}, more than ${length.maxBytes} bytes`);
     }
-    if (length.bytes % 4n !== 0n) this.#refuse(`cannot be: its ${length.field} is ${length.bytes}, not a multiple of 4`);
+    if (length.bytes % 4n !== 0n) {
+      this.#refuse(`cannot be: its ${length.field} is ${length.bytes}, not a multiple of 4`);
+    }
     this.#payloadLeftBytes = Number(length.bytes);
   }
 

@@ -99,7 +99,8 @@ export function inspection(options: InspectionOptions): Inspection {
   function facts(): StreamFacts {
     if (progress !== "whole" || walk.first === null) throw new Error("the facts of a stream that has not ended");
     const { sizeBytes, recordCount } = walk;
-    return { ...beginFacts(walk.first, walk.byteOrder), sizeBytes, recordCount, snapshots: walk.snapshots.map(identity) };
+    const snapshots = walk.snapshots.map(identity);
+    return { ...beginFacts(walk.first, walk.byteOrder), sizeBytes, recordCount, snapshots };
   }
 
   return { through, facts };
@@ -115,7 +116,7 @@ class Waiting {
     this.#bytes += slice.length;
   }
 
-  /** Everything but the last `withheldBytes`, as the slices came; one is cut in two views where the line falls in it. */
+  /** Everything but the last `withheldBytes`, as the slices came; the one the line falls in is cut in two views. */
   *release(withheldBytes: number): Generator<Uint8Array> {
     while (this.#bytes > withheldBytes) {
       const [first = new Uint8Array()] = this.#slices;
