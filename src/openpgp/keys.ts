@@ -1,10 +1,10 @@
 /**
- * Passphrases, private keys and the packets they open: the part of the openpgp library that we use for reading.
+ * Passphrases, keys, certificates, and the session-key packets they open: what we use of the openpgp library for reading.
  *
  * The library says by plain errors that a secret does not fit; here that is an empty list.
  */
-import type { DecryptedSessionKey, Message, PrivateKey } from "openpgp";
-import { decryptKey, decryptSessionKeys, enums, readMessage, readPrivateKeys } from "openpgp";
+import type { DecryptedSessionKey, Message, PrivateKey, PublicKey } from "openpgp";
+import { decryptKey, decryptSessionKeys, enums, readKeys, readMessage, readPrivateKeys } from "openpgp";
 import { ZferryError } from "../errors.ts";
 import { packet, tags } from "./packets.ts";
 
@@ -76,16 +76,40 @@ export async function openWithPrivateKey({ message }: SessionKeyPacket, key: Pri
   }
 }
 
-/** The private keys of an armored block. @throws ZferryError `secret-unusable` */
+/** All private keys in an armored text. @throws ZferryError `secret-unusable` */
 export async function parsePrivateKeys(armored: string): Promise<readonly PrivateKey[]> {
   try {
-    return await readPrivateKeys({ armoredKeys: armored });
+    const keys = await Promise.all(armoredBlocks(armored).map((block) => readPrivateKeys({ armoredKeys: block })));
+    return keys.flat();
   } catch (cause) {
     throw new ZferryError("secret-unusable", "a private key given cannot be read", {
       hint: "give what `gpg --armor --export-secret-keys` prints",
       cause,
     });
   }
+}
+
+/** All certificates in an armored text. @throws ZferryError `secret-unusable` */
+export async function parseCertificates(armored: string): Promise<readonly PublicKey[]> {
+  try {
+    const keys = await Promise.all(armoredBlocks(armored).map((block) => readKeys({ armoredKeys: block })));
+    return keys.flat().map((key) => key.toPublic());
+  } catch (cause) {
+    throw new ZferryError("secret-unusable", "a recipient's certificate cannot be read", {
+      hint: "give what `gpg --armor --export` prints",
+      cause,
+    });
+  }
+}
+
+/**
+ * Each armored block of a text on its own, because the library reads the first and drops the others without a word, and a
+ * recipient lost that way is found out only at the restore.
+ */
+function armoredBlocks(text: string): readonly string[] {
+  const blocks = text.match(/^-----BEGIN PGP [A-Z ]+-----\r?$[\s\S]*?^-----END PGP [A-Z ]+-----\r?$/gm);
+  if (blocks === null || blocks.length !== text.split("-----BEGIN PGP ").length - 1) throw new Error("incomplete armor");
+  return blocks;
 }
 
 /** True when the packet is for this key or for nobody named. */

@@ -5,11 +5,12 @@
  * which every OpenPGP program since 2001 reads; `rfc9580` takes version 6 (RFC 9580 §5.1, §5.3; `docs/format.md`).
  */
 import { hkdfSync, randomBytes } from "node:crypto";
-import type { Key, PartialConfig } from "openpgp";
-import { encryptSessionKey, enums, readKeys } from "openpgp";
+import type { PartialConfig, PublicKey } from "openpgp";
+import { encryptSessionKey, enums } from "openpgp";
 import { ZferryError } from "../errors.ts";
 import type { Keyring } from "./candidates.ts";
 import { findCandidates, keyWrong } from "./candidates.ts";
+import { parseCertificates } from "./keys.ts";
 
 export type { Keyring } from "./candidates.ts";
 
@@ -106,20 +107,9 @@ function versionOptions(packet: PacketKind): { readonly config: PartialConfig; r
   return { config: { ...config, aeadProtect: true, s2kType: enums.s2k.argon2 }, aeadAlgorithm: "ocb" };
 }
 
-async function parseCertificates(armored: string): Promise<readonly Key[]> {
+async function wrapForCertificate(certificate: PublicKey, options: WrapOptions): Promise<Uint8Array> {
   try {
-    return await readKeys({ armoredKeys: armored });
-  } catch (cause) {
-    throw new ZferryError("secret-unusable", "a recipient's certificate cannot be read", {
-      hint: "give what `gpg --armor --export` prints",
-      cause,
-    });
-  }
-}
-
-async function wrapForCertificate(certificate: Key, options: WrapOptions): Promise<Uint8Array> {
-  try {
-    return await encryptSessionKey({ ...options, encryptionKeys: [certificate.toPublic()] });
+    return await encryptSessionKey({ ...options, encryptionKeys: [certificate] });
   } catch (cause) {
     const name = certificate.getKeyID().toHex();
     throw new ZferryError("secret-unusable", `the certificate "${name}" cannot be encrypted to`, {

@@ -19,21 +19,22 @@ const largestSliceBytes = 256 * KiB;
  * staging buffer of 64 KiB.
  */
 export async function* evenSlices(source: ByteSource): AsyncGenerator<Buffer> {
-  let staging = Buffer.allocUnsafe(0);
+  let staging = Buffer.alloc(0);
   let usedBytes = 0;
   for await (const piece of source) {
     for (const slice of cut(piece)) {
-      if (usedBytes > 0 && (slice.length >= smallPieceBytes || usedBytes + slice.length > stagingBytes)) {
+      const isSmall = slice.length < smallPieceBytes;
+      if (usedBytes > 0 && (!isSmall || usedBytes + slice.length > staging.length)) {
         yield staging.subarray(0, usedBytes);
         staging = staging.subarray(usedBytes);
         usedBytes = 0;
       }
-      if (slice.length >= smallPieceBytes) {
+      if (isSmall) {
+        if (slice.length > staging.length) staging = Buffer.allocUnsafeSlow(stagingBytes);
+        usedBytes += slice.copy(staging, usedBytes);
+      } else {
         yield slice;
-        continue;
       }
-      if (usedBytes + slice.length > staging.length) staging = Buffer.allocUnsafeSlow(stagingBytes);
-      usedBytes += slice.copy(staging, usedBytes);
     }
   }
   if (usedBytes > 0) yield staging.subarray(0, usedBytes);
