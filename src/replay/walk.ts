@@ -141,7 +141,6 @@ export class ReplayWalk {
     if (begin.headerType === 2) this.#package = new SnapshotPackage(begin);
     else this.#beginSnapshot(begin);
     this.#place = begin.headerType === 2 ? "package head" : "in snapshot";
-    this.#hasRecordChecksums = false;
     this.#fletcher.update(this.#record);
     this.#expectPayload();
   }

@@ -489,6 +489,18 @@ describe("passing on", () => {
     expect(isReturned).toBe(true);
   });
 
+  it("does not release END when it was interrupted while the source ended", async () => {
+    const abort = new AbortController();
+    async function* source(): AsyncGenerator<Uint8Array> {
+      yield stream;
+      await Promise.resolve();
+      abort.abort(new Error("interrupted"));
+    }
+    const { message, released } = await inspect(source(), { signal: abort.signal });
+    expect(message).toBe("interrupted");
+    expect(released.length).toBe(stream.length - 312);
+  });
+
   it("gives no facts before it has ended well, and is for one stream", async () => {
     const stage = inspection({ signal });
     expect(() => stage.facts()).toThrow("not ended");
