@@ -1,0 +1,64 @@
+/**
+ * A backup in one line: what `list`, planning and restoring need to know without reading chunk lists again.
+ *
+ * Entries are what the state file remembers of manifests, so each has a JSON form with the same rules as a manifest's:
+ * identities as decimal strings, times in ISO 8601.
+ */
+import { z } from "zod";
+import { type DatasetName, datasetOf, type Guid, parseGuid, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
+import { packetNames } from "./layout.ts";
+import type { Manifest } from "./manifest.ts";
+
+const guid = z.string().transform((text): Guid => parseGuid(text));
+const time = z.iso.datetime().transform((text) => new Date(text));
+const backup = z.string().transform((text): SnapshotName => parseSnapshotName(text));
+
+/** The JSON form of {@link BackupEntry}. */
+export const entrySchema = z.object({
+  backup,
+  kind: z.enum(["full", "incremental"]),
+  attempt: z.string(),
+  guid,
+  createdAt: time,
+  base: z.object({ guid, backup: backup.nullable() }).nullable(),
+  streamKind: z.enum(["single", "compound"]),
+  streamBytes: z.number(),
+  messageBytes: z.number(),
+  chunkCount: z.number(),
+  packet: z.enum(packetNames),
+  flags: z.array(z.string()).nullable(),
+  featureFlags: z.string(),
+  committedAt: time,
+});
+
+export type BackupEntry = z.output<typeof entrySchema>;
+
+/** Short form of a manifest. */
+export function entryOf(manifest: Manifest): BackupEntry {
+  const { backup, kind, attempt, snapshot, base, stream, encryption, messageBytes, chunks, committedAt } = manifest;
+  return {
+    backup,
+    kind,
+    attempt,
+    guid: snapshot.guid,
+    createdAt: snapshot.createdAt,
+    base,
+    streamKind: stream.kind,
+    streamBytes: stream.sizeBytes,
+    messageBytes,
+    chunkCount: chunks.length,
+    packet: encryption.packet,
+    flags: stream.flags,
+    featureFlags: stream.featureFlags,
+    committedAt,
+  };
+}
+
+export function datasetOfEntry(entry: BackupEntry): DatasetName {
+  return datasetOf(entry.backup);
+}
+
+/** Ascending by the time of the snapshot, then by name: the order people read and anchors are chosen in. */
+export function byAge(a: BackupEntry, b: BackupEntry): number {
+  return a.createdAt.getTime() - b.createdAt.getTime() || (a.backup < b.backup ? -1 : 1);
+}
