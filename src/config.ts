@@ -1,0 +1,233 @@
+/**
+ * What a person may set, in one schema: parsed once, wrong values refused with line and column.
+ *
+ * The file is YAML with snake_case names; the program sees the camelCase types below, sizes in bytes and times in
+ * milliseconds. Flags of the command line replace single values afterwards (`cli/settings.ts`). No secret stands in
+ * the file: it says where the secrets are.
+ */
+import { type Document, LineCounter, parseDocument } from "yaml";
+import { z } from "zod";
+import { KiB, MiB, GiB, parseSize } from "./bytes.ts";
+import { ZferryError } from "./errors.ts";
+import { packetNames } from "./format/layout.ts";
+import { type DatasetName, parseDatasetName } from "./zfs/names.ts";
+
+/** Smallest chunk and part any store takes. */
+const minSizeBytes = 4 * KiB;
+const dayMs = 24 * 60 * 60 * 1000;
+const durationUnitMs = new Map([["s", 1000], ["m", 60_000], ["h", 3_600_000], ["d", dayMs], ["w", 7 * dayMs]]);
+
+/** `30d`, `12h`, `90m`, `45s`, `2w` in milliseconds; null when it is none of them. */
+export function parseDuration(text: string): number | null {
+  const match = /^(\d{1,6})([smhdw])$/.exec(text);
+  const unitMs = durationUnitMs.get(match?.[2] ?? "");
+  return match === null || unitMs === undefined ? null : Number(match[1]) * unitMs;
+}
+
+const size = z.union([z.string(), z.number()]).transform((value, context) => {
+  try {
+    const bytes = parseSize(String(value));
+    if (bytes >= minSizeBytes) return bytes;
+    context.addIssue(`must be 4KiB or more`);
+  } catch {
+    context.addIssue(`"${value}" is not a size; write it as 16MiB or 1GiB`);
+  }
+  return z.NEVER;
+});
+
+const duration = z.string().transform((text, context) => {
+  const ms = parseDuration(text);
+  if (ms !== null && ms > 0) return ms;
+  context.addIssue(`"${text}" is not a duration; write it as 30d, 12h, 90m or 45s`);
+  return z.NEVER;
+});
+
+const dataset = z.string().transform((text, context): DatasetName => {
+  try {
+    return parseDatasetName(text);
+  } catch (error) {
+    context.addIssue((error as Error).message);
+    return z.NEVER;
+  }
+});
+
+const fullEvery = z.union([z.literal("never").transform(() => null), duration]);
+const snapshotPrefix = z.string().regex(/^[A-Za-z0-9_.:-]{0,64}$/, "may hold letters, digits and _ . : - only, 64 at most");
+const concurrency = z.number().int().min(1).max(64);
+const argv = z.array(z.string().min(1)).min(1).transform((words) => words as [string, ...string[]]);
+
+/** Everything is optional in the file; these are the values when nothing is said. */
+export const defaultSettings = {
+  chunkBytes: GiB,
+  partBytes: 16 * MiB,
+  concurrency: 4,
+  retryMs: 60 * 60 * 1000,
+  packet: "ocb",
+  fullEveryMs: 30 * dayMs as number | null,
+  snapshotPrefix: "zferry-",
+  zfs: ["zfs"] as [string, ...string[]],
+} as const;
+
+const storeSchema = z.strictObject({
+  url: z.string().min(1),
+  part_size: size.default(defaultSettings.partBytes),
+  concurrency: concurrency.default(defaultSettings.concurrency),
+  retry_for: duration.default(defaultSettings.retryMs),
+});
+
+const encryptionSchema = z.strictObject({
+  packet: z.enum(packetNames).default(defaultSettings.packet),
+  passphrase_file: z.string().optional(),
+  passphrase_env: z.string().optional(),
+  passphrase_command: z.string().optional(),
+  recipients: z.array(z.string()).default([]),
+  private_keys: z.array(z.string()).default([]),
+});
+
+const jobDefaultsSchema = z.strictObject({
+  store: z.string().optional(),
+  chunk_size: size.optional(),
+  full_every: fullEvery.optional(),
+  snapshot_prefix: snapshotPrefix.optional(),
+  zfs: argv.optional(),
+});
+
+const configSchema = z.strictObject({
+  state_dir: z.string().optional(),
+  stores: z.record(z.string(), storeSchema).default({}),
+  encryption: encryptionSchema.prefault({}),
+  defaults: jobDefaultsSchema.prefault({}),
+  jobs: z.record(z.string(), jobDefaultsSchema.extend({ dataset })).default({}),
+});
+
+/** Where backups live and how they get there. */
+export interface StoreSettings {
+  readonly url: string;
+  readonly partBytes: number;
+  /** Parts uploaded, or ranges downloaded, at a time. */
+  readonly concurrency: number;
+  /** How long one request is retried before the run fails. */
+  readonly retryMs: number;
+}
+
+/** How messages are locked and opened; files and commands, never the secrets themselves. */
+export interface EncryptionSettings {
+  readonly packet: (typeof packetNames)[number];
+  readonly passphraseFile: string | null;
+  readonly passphraseEnv: string | null;
+  readonly passphraseCommand: string | null;
+  readonly recipients: readonly string[];
+  readonly privateKeys: readonly string[];
+}
+
+/** One dataset, where it goes and how often it starts anew. */
+export interface JobSettings {
+  readonly name: string;
+  readonly dataset: DatasetName;
+  /** A name under `stores`, or a URL. */
+  readonly store: string;
+  readonly chunkBytes: number;
+  /** Age of the anchor at which a new full is made; null for never. */
+  readonly fullEveryMs: number | null;
+  readonly snapshotPrefix: string;
+  readonly zfs: readonly [string, ...string[]];
+}
+
+export interface Config {
+  readonly stateDir: string | null;
+  readonly stores: ReadonlyMap<string, StoreSettings>;
+  readonly encryption: EncryptionSettings;
+  readonly defaults: Omit<JobSettings, "name" | "dataset" | "store"> & { readonly store: string | null };
+  readonly jobs: ReadonlyMap<string, JobSettings>;
+}
+
+/** What holds when there is no file at all. */
+export const emptyConfig: Config = toConfig(configSchema.parse({}), "no configuration");
+
+/**
+ * Parses a configuration file.
+ *
+ * @param file - its name, for messages
+ * @throws ZferryError `config-invalid` naming file, line, column, member and what is allowed
+ */
+export function parseConfig(text: string, file: string): Config {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const [syntax] = document.errors;
+  if (syntax !== undefined) {
+    const at = lines.linePos(syntax.pos[0]);
+    throw refusal(file, `${at.line}:${at.col}`, syntax.message.split("\n")[0] ?? "not YAML");
+  }
+  const result = configSchema.safeParse(document.toJS() ?? {});
+  if (result.success) return toConfig(result.data, file);
+  const issue = result.error.issues[0];
+  const path = (issue?.path ?? []).map(String);
+  const name = path.length === 0 ? "" : `${path.join(".")}: `;
+  throw refusal(file, positionOf(document, lines, issue), `${name}${issue?.message ?? "wrong"}`);
+}
+
+function refusal(file: string, position: string, why: string): ZferryError {
+  return new ZferryError("config-invalid", `${file}:${position}: ${why}`, {
+    hint: "see docs/configuration.md for every setting and its range",
+  });
+}
+
+/** Line and column of the value an issue is about, or of the nearest node above it that is in the file. */
+function positionOf(document: Document, lines: LineCounter, issue: z.core.$ZodIssue | undefined): string {
+  const path = issue?.path.map(String) ?? [];
+  const unknown = issue?.code === "unrecognized_keys" ? [...path, ...issue.keys.slice(0, 1)] : path;
+  for (let depth = unknown.length; depth >= 0; depth--) {
+    const node: unknown = depth === 0 ? document.contents : document.getIn(unknown.slice(0, depth), true);
+    const range = (node as { range?: [number, number, number] } | null | undefined)?.range;
+    if (range !== undefined) {
+      const at = lines.linePos(range[0]);
+      return `${at.line}:${at.col}`;
+    }
+  }
+  return "1:1";
+}
+
+function toConfig(file: z.output<typeof configSchema>, where: string): Config {
+  const stores = new Map<string, StoreSettings>();
+  for (const [name, store] of Object.entries(file.stores)) {
+    const { url, part_size, concurrency, retry_for } = store;
+    stores.set(name, { url, partBytes: part_size, concurrency, retryMs: retry_for });
+  }
+  const { encryption: e, defaults: d } = file;
+  const defaults = {
+    store: d.store ?? null,
+    chunkBytes: d.chunk_size ?? defaultSettings.chunkBytes,
+    fullEveryMs: d.full_every === undefined ? defaultSettings.fullEveryMs : d.full_every,
+    snapshotPrefix: d.snapshot_prefix ?? defaultSettings.snapshotPrefix,
+    zfs: d.zfs ?? defaultSettings.zfs,
+  };
+  const jobs = new Map<string, JobSettings>();
+  for (const [name, job] of Object.entries(file.jobs)) {
+    const store = job.store ?? defaults.store ?? onlyStore(stores);
+    if (store === null) throw refusal(where, "1:1", `jobs.${name}: names no store, and there is no default one`);
+    jobs.set(name, {
+      name,
+      dataset: job.dataset,
+      store,
+      chunkBytes: job.chunk_size ?? defaults.chunkBytes,
+      fullEveryMs: job.full_every === undefined ? defaults.fullEveryMs : job.full_every,
+      snapshotPrefix: job.snapshot_prefix ?? defaults.snapshotPrefix,
+      zfs: job.zfs ?? defaults.zfs,
+    });
+  }
+  const encryption: EncryptionSettings = {
+    packet: e.packet,
+    passphraseFile: e.passphrase_file ?? null,
+    passphraseEnv: e.passphrase_env ?? null,
+    passphraseCommand: e.passphrase_command ?? null,
+    recipients: e.recipients,
+    privateKeys: e.private_keys,
+  };
+  return { stateDir: file.state_dir ?? null, stores, encryption, defaults, jobs };
+}
+
+/** The store nobody has to name, because there is no other. */
+function onlyStore(stores: ReadonlyMap<string, StoreSettings>): string | null {
+  const [first, second] = stores.keys();
+  return first !== undefined && second === undefined ? first : null;
+}

@@ -1,0 +1,97 @@
+/**
+ * Where secrets come from: a file, an environment variable or a command, never an argument.
+ *
+ * What was read lives in memory only. Messages name the place and never the content.
+ */
+import { execFile } from "node:child_process";
+import { readFile, stat } from "node:fs/promises";
+import { promisify } from "node:util";
+import type { EncryptionSettings } from "./config.ts";
+import { ZferryError } from "./errors.ts";
+import type { Keyring, Recipients } from "./openpgp/session.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Group and others may not read a secret. */
+const openToOthers = 0o077;
+const commandTimeoutMs = 60_000;
+
+/** The keys to lock new backups for. */
+export async function readRecipients(settings: EncryptionSettings, environment: Environment): Promise<Recipients> {
+  return {
+    passphrases: await readPassphrases(settings, environment),
+    certificates: await Promise.all(settings.recipients.map((file) => readText(file, "certificate"))),
+  };
+}
+
+/** The keys to open backups with. */
+export async function readKeyring(settings: EncryptionSettings, environment: Environment): Promise<Keyring> {
+  const passphrases = await readPassphrases(settings, environment);
+  const armored = await Promise.all(settings.privateKeys.map((file) => readPrivate(file, "private key")));
+  return { passphrases, privateKeys: armored.map((key) => ({ armored: key, passphrase: passphrases[0] ?? null })) };
+}
+
+async function readPassphrases(settings: EncryptionSettings, environment: Environment): Promise<string[]> {
+  const { passphraseFile, passphraseEnv, passphraseCommand } = settings;
+  const found: string[] = [];
+  if (passphraseFile !== null) found.push(firstLine(await readPrivate(passphraseFile, "passphrase"), `file "${passphraseFile}"`));
+  if (passphraseEnv !== null) found.push(fromVariable(passphraseEnv, environment));
+  if (passphraseCommand !== null) found.push(await fromCommand(passphraseCommand, environment));
+  return found;
+}
+
+function fromVariable(name: string, environment: Environment): string {
+  const value = environment[name];
+  if (value !== undefined && value !== "") return value;
+  throw unusable(`the environment variable "${name}" for the passphrase is not set`, "set it, or name another with --passphrase-env");
+}
+
+/** What the command prints as its first line; it is run by `sh -c`, and its stderr goes nowhere a secret could be kept. */
+async function fromCommand(command: string, environment: Environment): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)("/bin/sh", ["-c", command], {
+      env: environment,
+      timeout: commandTimeoutMs,
+      encoding: "utf8",
+    });
+    return firstLine(stdout, "the passphrase command's output");
+  } catch (error) {
+    if (error instanceof ZferryError) throw error;
+    const { code, signal } = error as { code?: unknown; signal?: unknown };
+    throw unusable(
+      `the passphrase command failed (${typeof signal === "string" ? signal : `exit ${String(code)}`})`,
+      "run it by hand: its first line of output must be the passphrase",
+    );
+  }
+}
+
+/** gpg's rule for --passphrase-file: the first line, without its end. */
+function firstLine(text: string, where: string): string {
+  const line = text.split("\n", 1)[0]?.replace(/\r$/, "") ?? "";
+  if (line !== "") return line;
+  throw unusable(`the first line of ${where} is empty`, "put the passphrase there, on one line");
+}
+
+/** A file only its owner may read. */
+async function readPrivate(file: string, what: string): Promise<string> {
+  const text = await readText(file, what);
+  const { mode } = await stat(file);
+  if ((mode & openToOthers) !== 0) {
+    const octal = (mode & 0o777).toString(8).padStart(4, "0");
+    throw unusable(`the ${what} file "${file}" can be read by others (mode ${octal})`, `run chmod 600 '${file}'`);
+  }
+  return text;
+}
+
+async function readText(file: string, what: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? "unknown";
+    throw unusable(`cannot read the ${what} file "${file}": ${reason}`, "check its path and owner");
+  }
+}
+
+function unusable(message: string, hint: string): ZferryError {
+  return new ZferryError("secret-unusable", message, { hint });
+}

@@ -1,0 +1,91 @@
+/**
+ * The state file: a cache of what the stores hold and which anchor was last committed.
+ *
+ * Losing it loses nothing. It is found again from the manifests (`catalog.ts`) and the guids on the pool (`plan.ts`);
+ * a file that cannot be read is set aside under another name, reported, and rebuilt.
+ */
+import { createHash } from "node:crypto";
+import { readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { ZferryError } from "./errors.ts";
+import { writeWhole } from "./files.ts";
+import { entrySchema } from "./format/entry.ts";
+
+/** The anchor of one dataset in one store, written after its manifest was. */
+const anchorSchema = z.object({ backup: z.string(), guid: z.string() });
+
+const storeStateSchema = z.object({
+  url: z.string(),
+  /** By dataset. */
+  anchors: z.record(z.string(), anchorSchema),
+  /** By manifest key. An entry holds for one etag only. */
+  manifests: z.record(z.string(), z.object({ etag: z.string(), entry: entrySchema })),
+});
+
+const stateSchema = z.object({ version: z.literal(1), stores: z.record(z.string(), storeStateSchema) });
+
+type State = z.output<typeof stateSchema>;
+export type StoreState = z.output<typeof storeStateSchema>;
+
+/** Eight hex digits that name a store in the state file and in ZFS hold tags: from its URL without settings. */
+export function storeIdOf(url: string): string {
+  return createHash("sha256").update(url).digest("hex").slice(0, 8);
+}
+
+function fileIn(stateDir: string): string {
+  return join(stateDir, "state.json");
+}
+
+async function readState(stateDir: string, onGarbage: (setAside: string) => void): Promise<State> {
+  const file = fileIn(stateDir);
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { version: 1, stores: {} };
+    throw new ZferryError("config-invalid", `cannot read the state file "${file}": ${(error as Error).message}`, {
+      hint: "give the user zferry runs as access to its state folder, or name another with --state-dir",
+      cause: error,
+    });
+  }
+  const state = parseState(text);
+  if (state !== null) return state;
+  const setAside = `${file}.unreadable-${Date.now()}`;
+  await rename(file, setAside);
+  onGarbage(setAside);
+  return { version: 1, stores: {} };
+}
+
+/** Null for anything that is not a whole state file of this version. */
+function parseState(text: string): State | null {
+  try {
+    return stateSchema.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
+
+/** What is remembered of one store; empty when nothing is. `onGarbage` is told where an unreadable file was put. */
+export async function readStoreState(
+  stateDir: string,
+  url: string,
+  onGarbage: (setAside: string) => void,
+): Promise<StoreState> {
+  const state = await readState(stateDir, onGarbage);
+  return state.stores[storeIdOf(url)] ?? { url, anchors: {}, manifests: {} };
+}
+
+/**
+ * Remembers `change` of one store's state. The file is read again first, so that two jobs of one host that end at
+ * about the same time keep each other's anchors; what is lost in the narrowest race is rebuilt the next night.
+ */
+export async function updateStoreState(stateDir: string, url: string, change: (state: StoreState) => void): Promise<void> {
+  const state = await readState(stateDir, () => undefined);
+  const id = storeIdOf(url);
+  const store = state.stores[id] ?? { url, anchors: {}, manifests: {} };
+  change(store);
+  state.stores[id] = store;
+  const text = JSON.stringify(state, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+  await writeWhole(fileIn(stateDir), `${text}\n`);
+}
