@@ -51,11 +51,26 @@ export interface PutOptions extends Cancellable {
   readonly when: "replace" | "create" | { readonly etag: string };
   /** Called as bytes are known to be stored, with the number since the last call. For progress only. */
   readonly onStored?: (bytes: number) => void;
+  /**
+   * Awaited before part `partIndex` (from 0) of a streamed body leaves this process, when everything up to the end of
+   * that part has been read from the body. Only a store that sends an object in parts calls it, and only for a body
+   * that has more than one.
+   */
+  readonly beforePart?: (partIndex: number) => Promise<void>;
 }
 
 export interface GetOptions extends Cancellable {
   /** Must lie within the object; the whole object when left out. */
   readonly range?: ByteRange;
+  /** Reads only this version: fails with `store-failed` when the object has been replaced meanwhile. */
+  readonly etag?: string;
+  /** Called once, before the first byte, with the object that is being read. */
+  readonly onFound?: (object: StoredObject) => void;
+}
+
+export interface ListOptions extends Cancellable {
+  /** Only the keys that sort after this one. */
+  readonly after?: ObjectKey;
 }
 
 export interface Store {
@@ -81,7 +96,7 @@ export interface Store {
   head(key: ObjectKey, options: Cancellable): Promise<StoredObject | null>;
 
   /** Every object whose key starts with `prefix`, in ascending order of the keys' UTF-8 bytes; any number of them. */
-  list(prefix: string, options: Cancellable): AsyncIterable<StoredObject>;
+  list(prefix: string, options: ListOptions): AsyncIterable<StoredObject>;
 
   /** Removes the objects; a key that is not there is not an error. On failure any of them may be gone. */
   delete(keys: readonly ObjectKey[], options: Cancellable): Promise<void>;

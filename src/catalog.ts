@@ -1,0 +1,162 @@
+/**
+ * What backups a store holds: reads manifests, believes them only as far as they can be checked, remembers their short
+ * form so that the next listing costs one request per thousand backups.
+ *
+ * A manifest that cannot be read never hides the others: it is listed as damaged. A store that cannot be read is an
+ * error and never an empty catalog.
+ */
+import { gather } from "./bytes.ts";
+import { isZferryError, ZferryError } from "./errors.ts";
+import { type BackupEntry, byAge, entryOf } from "./format/entry.ts";
+import { backupOfManifestKey, manifestKey, manifestsOf, manifestsPrefix } from "./format/layout.ts";
+import { type Manifest, maxManifestBytes, type ParsedManifest, parseManifest } from "./format/manifest.ts";
+import { manifestKey as hmacKey, type Keyring, openSessionKey } from "./openpgp/session.ts";
+import { readStoreState, type StoreState, updateStoreState } from "./state.ts";
+import type { Store, StoredObject } from "./store/store.ts";
+import { parallel } from "./stream/parallel.ts";
+import { Run } from "./stream/run.ts";
+import type { DatasetName, SnapshotName } from "./zfs/names.ts";
+
+/** Manifests fetched at a time. */
+const fetchLimit = 8;
+
+/** A manifest that is there and cannot be used. */
+export interface DamagedEntry {
+  readonly key: string;
+  readonly error: ZferryError;
+}
+
+export interface Catalog {
+  /** Ascending by the time of the snapshot. */
+  readonly backups: readonly BackupEntry[];
+  readonly damaged: readonly DamagedEntry[];
+  /** What the state file knew of this store before. */
+  readonly remembered: StoreState;
+}
+
+export interface CatalogOptions {
+  /** Only this dataset; all of them when null. */
+  readonly dataset: DatasetName | null;
+  /** Folder of the state file, where short forms are remembered; null to remember nothing. */
+  readonly stateDir: string | null;
+  /** For what a person should know and no one has to act on. */
+  readonly warn: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Reads the manifests of a store, or of one dataset in it. */
+export async function readCatalog(store: Store, options: CatalogOptions): Promise<Catalog> {
+  const { dataset, stateDir, warn, signal } = options;
+  const remembered = await recall(store, stateDir, warn);
+  const prefix = dataset === null ? manifestsPrefix : manifestsOf(dataset);
+  const backups: BackupEntry[] = [];
+  const damaged: DamagedEntry[] = [];
+  const seen = new Map<string, StoreState["manifests"][string]>();
+  const run = new Run(signal);
+  const entries = parallel(store.list(prefix, { signal: run.signal }), { limit: fetchLimit, run }, async (object) => {
+    const known = remembered.manifests[object.key];
+    if (known?.etag === object.etag) return { object, entry: known.entry };
+    return { object, entry: await readEntry(store, object, run.signal) };
+  });
+  for await (const { object, entry } of entries) {
+    if (entry instanceof ZferryError) {
+      damaged.push({ key: object.key, error: entry });
+    } else {
+      backups.push(entry);
+      seen.set(object.key, { etag: object.etag, entry });
+    }
+  }
+  if (stateDir !== null) await remember(store, stateDir, { prefix, seen, remembered });
+  return { backups: backups.sort(byAge), damaged, remembered };
+}
+
+interface Findings {
+  readonly prefix: string;
+  readonly seen: ReadonlyMap<string, StoreState["manifests"][string]>;
+  readonly remembered: StoreState;
+}
+
+/** Brings the remembered short forms under `prefix` up to what was seen; writes nothing when they are. */
+async function remember(store: Store, stateDir: string, { prefix, seen, remembered }: Findings): Promise<void> {
+  const isNews = [...seen].some(([key, { etag }]) => remembered.manifests[key]?.etag !== etag);
+  const isGone = (key: string): boolean => key.startsWith(prefix) && !seen.has(key);
+  if (!isNews && !Object.keys(remembered.manifests).some(isGone)) return;
+  await updateStoreState(stateDir, store.url, (state) => {
+    const kept = Object.entries(state.manifests).filter(([key]) => !isGone(key));
+    state.manifests = Object.fromEntries([...kept, ...seen]);
+  });
+}
+
+async function recall(store: Store, stateDir: string | null, warn: (text: string) => void): Promise<StoreState> {
+  if (stateDir === null) return { url: store.url, anchors: {}, manifests: {} };
+  return readStoreState(stateDir, store.url, (setAside) => {
+    warn(`the state file could not be read; it was set aside as "${setAside}" and is rebuilt from the store`);
+  });
+}
+
+/** The short form, or why there is none; a store that fails is thrown. */
+async function readEntry(store: Store, object: StoredObject, signal: AbortSignal): Promise<BackupEntry | ZferryError> {
+  const backup = backupOfManifestKey(object.key);
+  if (backup === null) {
+    return new ZferryError("manifest-invalid", `"${object.key}" is not the key of a manifest`);
+  }
+  try {
+    return entryOf((await fetchManifest(store, backup, signal)).manifest);
+  } catch (error) {
+    if (isZferryError(error, "manifest-invalid", "format-too-new", "backup-not-found")) return error;
+    throw error;
+  }
+}
+
+/**
+ * The parsed manifest of one backup, not yet believed.
+ *
+ * @throws ZferryError `backup-not-found`, `manifest-invalid`, `format-too-new`
+ */
+export async function fetchManifest(store: Store, backup: SnapshotName, signal: AbortSignal): Promise<ParsedManifest> {
+  const key = manifestKey(backup);
+  const tooLong = () => new ZferryError("manifest-invalid", `manifest "${key}" is longer than any manifest can be`);
+  try {
+    return parseManifest(await gather(store.get(key, { signal }), maxManifestBytes, tooLong), key, backup);
+  } catch (error) {
+    if (!isZferryError(error, "object-missing")) throw error;
+    throw new ZferryError("backup-not-found", `there is no backup "${backup}" in "${store.url}"`, {
+      hint: "`zferry list` shows what there is",
+      cause: error,
+    });
+  }
+}
+
+/** A backup whose manifest was found to be what its writer wrote, as far as a key can tell. */
+export interface OpenedBackup {
+  readonly manifest: Manifest;
+  /** Null only with packet `none` and no key. */
+  readonly sessionKey: Buffer | null;
+  /** False when the writer had no key: the seal then finds damage but not malice. */
+  readonly isAuthentic: boolean;
+}
+
+/**
+ * Fetches a manifest, opens its session key and checks its seal.
+ *
+ * @throws ZferryError as `fetchManifest`; `key-missing`, `key-wrong`, and `manifest-invalid` when the seal is broken
+ */
+export async function openBackup(
+  store: Store,
+  backup: SnapshotName,
+  keyring: Keyring,
+  signal: AbortSignal,
+): Promise<OpenedBackup> {
+  const parsed = await fetchManifest(store, backup, signal);
+  const { packet, sessionKeyPackets, keyCheck } = parsed.manifest.encryption;
+  if (!parsed.isKeyed) {
+    if (packet === "none") return { manifest: parsed.manifest, sessionKey: null, isAuthentic: false };
+    throw new ZferryError("manifest-invalid", `the manifest of "${backup}" is encrypted and yet sealed without a key`);
+  }
+  if (sessionKeyPackets === null) {
+    throw new ZferryError("manifest-invalid", `the manifest of "${backup}" is sealed with a key it does not carry`);
+  }
+  const sessionKey = await openSessionKey(Buffer.from(sessionKeyPackets, "base64"), keyring, keyCheck);
+  parsed.checkSeal(hmacKey(sessionKey));
+  return { manifest: parsed.manifest, sessionKey, isAuthentic: true };
+}

@@ -1,0 +1,106 @@
+/**
+ * The moment a backup begins to exist, and what is done when it does not come to that.
+ */
+import type { Cargo, FerrySettings, Lock } from "./cargo.ts";
+import { isZferryError, ZferryError } from "./errors.ts";
+import { attemptPrefix, manifestKey } from "./format/layout.ts";
+import { type ChunkEntry, formatVersion, type Manifest, parseManifest, sealManifest } from "./format/manifest.ts";
+import { keyCheck, manifestKey as hmacKey } from "./openpgp/session.ts";
+import type { Store } from "./store/store.ts";
+import type { StreamFacts } from "./stream/inspect.ts";
+import { version } from "./version.ts";
+import type { SnapshotName } from "./zfs/names.ts";
+
+/** How long the clean-up after a failure may take before the failure is reported without it. */
+const sweepTimeoutMs = 60_000;
+
+interface Attempted {
+  readonly cargo: Cargo;
+  readonly settings: FerrySettings;
+  readonly stream: StreamFacts;
+  readonly attempt: string;
+  readonly startedAt: Date;
+  readonly lock: Lock | null;
+  readonly chunks: ChunkEntry[];
+}
+
+/** The manifest of a finished upload. Its kind and base are what the stream itself says. */
+export function describe({ cargo, settings, stream, attempt, startedAt, lock, chunks }: Attempted): Manifest {
+  const { fromGuid } = stream;
+  if (stream.toGuid === null) throw new ZferryError("stream-invalid", "the stream does not say which snapshot it holds");
+  return {
+    format: formatVersion,
+    backup: cargo.backup,
+    kind: fromGuid === null ? "full" : "incremental",
+    attempt,
+    snapshot: { guid: stream.toGuid, createTxg: cargo.createTxg, createdAt: stream.creationTime },
+    base: fromGuid === null ? null : { guid: fromGuid, backup: cargo.baseBackup(fromGuid) },
+    stream: {
+      sizeBytes: stream.sizeBytes,
+      recordCount: stream.recordCount,
+      kind: stream.kind,
+      featureFlags: `0x${stream.featureFlags.toString(16)}`,
+      flags: cargo.flags === null ? null : [...cargo.flags],
+    },
+    encryption: {
+      packet: settings.packet,
+      sessionKeyPackets: lock === null ? null : lock.packets.toString("base64"),
+      keyCheck: lock === null ? null : keyCheck(lock.sessionKey),
+    },
+    messageBytes: chunks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    chunkBytes: settings.chunkBytes,
+    markBytes: settings.partBytes,
+    chunks,
+    startedAt,
+    committedAt: new Date(),
+    writer: `zferry ${version}`,
+  };
+}
+
+/**
+ * Writes the manifest, create-only.
+ *
+ * From here on the chunks are removed only when the store has said that the manifest was not written: a commit whose
+ * answer got lost may have happened, and a manifest without its chunks would be worse than chunks without a manifest.
+ *
+ * @throws ZferryError `backup-conflict` when another backup of that name was committed meanwhile; the store's codes
+ */
+export async function commit(
+  store: Store,
+  manifest: Manifest,
+  lock: Lock | null,
+  warn: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { backup, attempt } = manifest;
+  const file = sealManifest(manifest, lock === null ? null : hmacKey(lock.sessionKey));
+  parseManifest(file, manifestKey(backup), backup); // what cannot be read back is never written
+  try {
+    await store.put(manifestKey(backup), file, { when: "create", signal });
+  } catch (error) {
+    if (!isZferryError(error, "object-exists")) throw error;
+    await sweep(store, backup, attempt, warn);
+    throw new ZferryError("backup-conflict", `another backup "${backup}" was committed during this run`, {
+      hint: "nothing of it was changed; run the backup again under another snapshot",
+      cause: error,
+    });
+  }
+}
+
+/** Removes the objects of an attempt that came to nothing. Never throws: the failure that led here is what counts. */
+export async function sweep(
+  store: Store,
+  backup: SnapshotName,
+  attempt: string,
+  warn: (text: string) => void,
+): Promise<void> {
+  const signal = AbortSignal.timeout(sweepTimeoutMs);
+  const prefix = attemptPrefix(backup, attempt);
+  try {
+    const keys: string[] = [];
+    for await (const { key } of store.list(prefix, { signal })) keys.push(key);
+    if (keys.length > 0) await store.delete(keys, { signal });
+  } catch (error) {
+    warn(`could not remove the unfinished objects under "${prefix}": ${(error as Error).message}`);
+  }
+}

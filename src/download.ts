@@ -1,0 +1,82 @@
+/**
+ * `zferry download`: chunks, manifest and RESTORE.md of a backup and of what it needs, as they are, into a folder that
+ * is itself a store.
+ *
+ * Needs no key. Each piece is checked against the manifest's digests on its way, the manifest is written last, and a
+ * chunk that is there already with the right digest is not fetched again.
+ */
+import { gather } from "./bytes.ts";
+import { fetchManifest, readCatalog } from "./catalog.ts";
+import { isZferryError, ZferryError } from "./errors.ts";
+import type { BackupEntry } from "./format/entry.ts";
+import { chunkKey, manifestKey, restoreNoteKey } from "./format/layout.ts";
+import { type ChunkEntry, type Manifest, maxManifestBytes } from "./format/manifest.ts";
+import { chainTo } from "./list.ts";
+import { chunkPieces } from "./retrieve.ts";
+import { measure } from "./stream/digest.ts";
+import type { Store } from "./store/store.ts";
+import type { SnapshotName } from "./zfs/names.ts";
+
+export interface DownloadRequest {
+  readonly from: Store;
+  readonly to: Store;
+  readonly backup: SnapshotName;
+  readonly concurrency: number;
+  readonly onFetched: (bytes: number) => void;
+  readonly warn: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** @returns what is in the folder now: the base first, the wanted backup last */
+export async function download(request: DownloadRequest): Promise<BackupEntry[]> {
+  const { from, backup, warn, signal } = request;
+  const catalog = await readCatalog(from, { dataset: null, stateDir: null, warn, signal });
+  const entry = catalog.backups.find((candidate) => candidate.backup === backup);
+  if (entry === undefined) {
+    await fetchManifest(from, backup, signal); // says why it is not in the catalog
+    throw new ZferryError("backup-not-found", `there is no backup "${backup}" in "${from.url}"`);
+  }
+  const chain = chainTo(entry, catalog);
+  if (typeof chain === "string") {
+    throw new ZferryError("backup-not-found", `"${backup}" cannot be restored: ${chain}`, {
+      hint: "`zferry list` shows what can be restored; nothing was downloaded",
+    });
+  }
+  for (const step of chain) await copyBackup(request, step.backup);
+  return chain;
+}
+
+async function copyBackup(request: DownloadRequest, backup: SnapshotName): Promise<void> {
+  const { from, signal } = request;
+  const { manifest } = await fetchManifest(from, backup, signal);
+  for (const [index, chunk] of manifest.chunks.entries()) await copyChunk(request, manifest, index, chunk);
+  await copySmall(request, restoreNoteKey(backup, manifest.attempt));
+  await copySmall(request, manifestKey(backup));
+}
+
+async function copyChunk(request: DownloadRequest, manifest: Manifest, index: number, chunk: ChunkEntry): Promise<void> {
+  const { from, to, signal, onFetched } = request;
+  const key = chunkKey(manifest.backup, manifest.attempt, manifest.encryption.packet, index);
+  if (await isThere(to, key, chunk, signal)) {
+    onFetched(chunk.sizeBytes);
+    return;
+  }
+  await to.put(key, chunkPieces(from, manifest, [index], request), { when: "replace", signal });
+}
+
+async function isThere(to: Store, key: string, chunk: ChunkEntry, signal: AbortSignal): Promise<boolean> {
+  const stored = await to.head(key, { signal });
+  if (stored?.sizeBytes !== chunk.sizeBytes) return false;
+  return (await measure(to.get(key, { signal }), { markBytes: chunk.sizeBytes })).sha256 === chunk.sha256;
+}
+
+async function copySmall({ from, to, warn, signal }: DownloadRequest, key: string): Promise<void> {
+  const tooLong = () => new ZferryError("manifest-invalid", `"${key}" is longer than any manifest can be`);
+  try {
+    const bytes = await gather(from.get(key, { signal }), maxManifestBytes, tooLong);
+    await to.put(key, bytes, { when: "replace", signal });
+  } catch (error) {
+    if (!isZferryError(error, "object-missing")) throw error;
+    warn(`"${key}" is missing in "${from.url}"`);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * `zferry get`: the stream of one backup, verified, for `zfs recv`, `zstream` or anything else to read.
+ */
+import { openBackup, type OpenedBackup } from "./catalog.ts";
+import { ZferryError } from "./errors.ts";
+import type { Keyring } from "./openpgp/session.ts";
+import { retrieve } from "./retrieve.ts";
+import type { Store } from "./store/store.ts";
+import type { SnapshotName } from "./zfs/names.ts";
+
+/** How a backup is read, whatever it is read for. */
+export interface ReadOptions {
+  readonly keyring: Keyring;
+  /** Take a backup nobody with a key vouches for, although there is a key. */
+  readonly allowUnauthenticated: boolean;
+  /** Ranges fetched at a time. */
+  readonly concurrency: number;
+  readonly onFetched: (bytes: number) => void;
+  readonly warn: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The verified stream; its last 64 KiB come only once all of it was found right.
+ *
+ * @throws ZferryError the codes of `openTrusted` and `retrieve`
+ */
+export async function* get(store: Store, backup: SnapshotName, options: ReadOptions): AsyncGenerator<Uint8Array> {
+  yield* retrieve(store, await openTrusted(store, backup, options), options);
+}
+
+/**
+ * Opens a backup's manifest and refuses one that only claims to need no key: whoever can write to the store could put
+ * an unsealed manifest in the place of a sealed one.
+ *
+ * @throws ZferryError the codes of `openBackup`, and `manifest-invalid` for that
+ */
+export async function openTrusted(store: Store, backup: SnapshotName, options: ReadOptions): Promise<OpenedBackup> {
+  const { keyring, allowUnauthenticated, warn, signal } = options;
+  const opened = await openBackup(store, backup, keyring, signal);
+  if (opened.isAuthentic) return opened;
+  const hasKey = keyring.passphrases.length + keyring.privateKeys.length > 0;
+  if (hasKey && !allowUnauthenticated) {
+    throw new ZferryError("manifest-invalid", `"${backup}" is not sealed with any key, so nothing shows who wrote it`, {
+      hint: "if it was stored with packet \"none\" and without a passphrase, give --allow-unauthenticated",
+    });
+  }
+  warn(`"${backup}" is unauthenticated: damage would be found, a change by someone who can write to the store would not`);
+  return opened;
+}

@@ -1,0 +1,34 @@
+/**
+ * zferry as a library: the verbs, what they take and give, and the stores. The command line is made of these alone.
+ */
+export { backup, type BackupOutcome, type BackupProgress, type BackupRequest } from "./backup.ts";
+export { type ByteSource, formatSize, parseSize } from "./bytes.ts";
+export type { FerryProgress, FerrySettings } from "./cargo.ts";
+export { type Catalog, type CatalogOptions, type DamagedEntry, openBackup, type OpenedBackup, readCatalog } from "./catalog.ts";
+export { type Config, parseConfig } from "./config.ts";
+export { download, type DownloadRequest } from "./download.ts";
+export { type ErrorCode, exitStatus, exitStatusOf, isZferryError, ZferryError } from "./errors.ts";
+export type { BackupEntry } from "./format/entry.ts";
+export type { PacketName } from "./format/layout.ts";
+export type { ChunkEntry, Manifest } from "./format/manifest.ts";
+export { get, type ReadOptions } from "./get.ts";
+export { list, type ListedBackup, type Listing } from "./list.ts";
+export type { Keyring, Recipients } from "./openpgp/session.ts";
+export type { Plan, PlanPolicy } from "./plan.ts";
+export { put, type PutRequest } from "./put.ts";
+export { restore, type RestoreRequest, type RestoreStep, type Wanted } from "./restore.ts";
+export { rebuildState, type RebuildRequest, type Rebuilt } from "./state-rebuild.ts";
+export { MemoryStore } from "./store/memory.ts";
+export { type OpenOptions, openStore } from "./store/open.ts";
+export { defaultRetryPolicy, type RetryPolicy } from "./store/retry.ts";
+export type { ByteRange, GetOptions, PutOptions, Store, StoredObject, StoreLimits } from "./store/store.ts";
+export { version } from "./version.ts";
+export { type Zfs, type ZfsCommand, zfsThrough } from "./zfs/command.ts";
+export {
+  type DatasetName,
+  type Guid,
+  parseDatasetName,
+  parseSnapshotName,
+  type SnapshotName,
+} from "./zfs/names.ts";
+export { defaultReceiveOptions, type ReceiveOptions } from "./zfs/receive.ts";

@@ -1,0 +1,51 @@
+/**
+ * `zferry list`: every backup of a store, and whether it can be restored from what is there.
+ */
+import { type Catalog, readCatalog, type CatalogOptions, type DamagedEntry } from "./catalog.ts";
+import { type BackupEntry, datasetOfEntry } from "./format/entry.ts";
+import type { Store } from "./store/store.ts";
+
+export interface ListedBackup {
+  readonly entry: BackupEntry;
+  /** Null when all it needs is in the store. */
+  readonly obstacle: string | null;
+}
+
+export interface Listing {
+  readonly backups: readonly ListedBackup[];
+  readonly damaged: readonly DamagedEntry[];
+}
+
+/** Reads the catalog; fetches no chunk, so `obstacle` speaks of manifests only. */
+export async function list(store: Store, options: CatalogOptions): Promise<Listing> {
+  const catalog = await readCatalog(store, options);
+  const backups = catalog.backups.map((entry) => ({ entry, obstacle: obstacleOf(entry, catalog) }));
+  return { backups, damaged: catalog.damaged };
+}
+
+/** The backup an incremental starts from; null when it is not in the catalog. */
+export function baseOf(entry: BackupEntry, { backups }: Pick<Catalog, "backups">): BackupEntry | null {
+  const { base } = entry;
+  if (base === null) return null;
+  const same = backups.filter(({ guid, backup }) => guid === base.guid && backup !== entry.backup);
+  const inDataset = same.find((candidate) => datasetOfEntry(candidate) === datasetOfEntry(entry));
+  return same.find(({ backup }) => backup === base.backup) ?? inDataset ?? same[0] ?? null;
+}
+
+/** The backups to receive one after the other, the wanted one last; or why there is no such way. */
+export function chainTo(entry: BackupEntry, catalog: Pick<Catalog, "backups">): BackupEntry[] | string {
+  const chain = [entry];
+  for (let first = entry; first.base !== null; ) {
+    const base = baseOf(first, catalog);
+    if (base === null) return `its base, the snapshot with guid ${first.base.guid}, is not in the store`;
+    if (chain.includes(base)) return "its bases form a circle";
+    chain.unshift(base);
+    first = base;
+  }
+  return chain;
+}
+
+function obstacleOf(entry: BackupEntry, catalog: Catalog): string | null {
+  const chain = chainTo(entry, catalog);
+  return typeof chain === "string" ? chain : null;
+}
