@@ -1,0 +1,142 @@
+/** `zferry backup [JOB…]`: the nightly run, and ad-hoc ones. */
+import { type Command, Option } from "commander";
+import { backup, type BackupOutcome } from "../backup.ts";
+import { formatRate, formatSize } from "../bytes.ts";
+import type { JobSettings } from "../config.ts";
+import { ZferryError } from "../errors.ts";
+import { datasetOf, parseDatasetName, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
+import { durationFlag, type SharedFlags, withPacking, withStore, withZfs } from "./options.ts";
+import { clock, Progress } from "./progress.ts";
+import type { RunCommand } from "./run-command.ts";
+import { ferrySettings, type Session, useStore, zfsFor } from "./session.ts";
+import { storeSettings } from "./settings.ts";
+
+interface BackupFlags extends SharedFlags {
+  readonly dataset?: string;
+  readonly full?: boolean;
+  readonly incremental?: boolean;
+  readonly dryRun?: boolean;
+  readonly fullEvery?: number;
+  readonly snapshotPrefix?: string;
+}
+
+export function backupCommand(parent: Command, run: RunCommand): void {
+  const command = parent
+    .command("backup [job...]")
+    .description("take a snapshot and store it: a full, or an incremental against the last full")
+    .option("--dataset <name>", "back up this dataset, or this existing snapshot, without a job")
+    .addOption(new Option("--full", "make a full backup").conflicts("incremental"))
+    .option("--incremental", "make an incremental however old the last full is")
+    .option("--dry-run", "print the plan and its reason, and do nothing")
+    .option("--full-every <time>", "age of the last full at which a new one is made (default 30d)", durationFlag)
+    .option("--snapshot-prefix <text>", "what the names of new snapshots begin with (default zferry-)");
+  withZfs(withPacking(withStore(command))).action(run(backupJobs));
+}
+
+/** Every job gets its turn; one that failed does not stop the others, and the first failure is the run's. */
+async function backupJobs(session: Session, names: readonly string[], flags: BackupFlags): Promise<void> {
+  const failures: unknown[] = [];
+  for (const { job, snapshot } of tasksOf(session, names, flags)) {
+    try {
+      await backupJob(session, job, snapshot, flags);
+    } catch (error) {
+      if (session.terminal.signal.aborted) throw error;
+      failures.push(error);
+      if (failures.length > 1) session.report.failure(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+interface Task {
+  readonly job: JobSettings;
+  readonly snapshot: SnapshotName | null;
+}
+
+function tasksOf({ settings: { config } }: Session, names: readonly string[], flags: BackupFlags): Task[] {
+  if (flags.dataset !== undefined) {
+    if (names.length > 0) throw new ZferryError("usage", "give jobs or --dataset, not both");
+    const snapshot = flags.dataset.includes("@") ? parseSnapshotName(flags.dataset) : null;
+    const dataset = snapshot === null ? parseDatasetName(flags.dataset) : datasetOf(snapshot);
+    return [{ job: { ...config.defaults, name: dataset, dataset, store: config.defaults.store ?? "" }, snapshot }];
+  }
+  const jobs = names.length === 0 ? [...config.jobs.keys()] : names;
+  if (jobs.length === 0) {
+    throw new ZferryError("usage", "there is nothing to back up: no job is configured and none is named", {
+      hint: "give --dataset NAME and --store URL, or write a configuration with `zferry init`",
+    });
+  }
+  return jobs.map((name) => {
+    const job = config.jobs.get(name);
+    if (job !== undefined) return { job, snapshot: null };
+    throw new ZferryError("usage", `there is no job "${name}"`, {
+      hint: `the configuration has: ${[...config.jobs.keys()].join(", ") || "none"}`,
+    });
+  });
+}
+
+async function backupJob(session: Session, job: JobSettings, snapshot: SnapshotName | null, flags: BackupFlags): Promise<void> {
+  const named = job.store === "" ? null : job.store;
+  const settings = await ferrySettings(session, storeSettings(flags, session.settings.config, named), job.chunkBytes);
+  const { report, terminal } = session;
+  const progress = new Progress(report, `${job.name}: sent`);
+  const outcome = await useStore(session, { access: flags.dryRun === true ? "read" : "write", named }, ({ store }) =>
+    backup({
+      zfs: zfsFor(session, job),
+      store,
+      dataset: job.dataset,
+      snapshot,
+      snapshotPrefix: flags.snapshotPrefix ?? job.snapshotPrefix,
+      policy: {
+        ask: flags.full === true ? "full" : flags.incremental === true ? "incremental" : "auto",
+        fullEveryMs: flags.fullEvery ?? job.fullEveryMs,
+      },
+      settings,
+      stateDir: session.settings.stateDir,
+      isDryRun: flags.dryRun === true,
+      now: terminal.now,
+      progress: {
+        onPlan: ({ kind, reason }) => {
+          report.info(`${job.name}: ${kind}: ${reason}`);
+        },
+        onEstimate: (bytes) => {
+          progress.expect(bytes);
+        },
+        onRead: progress.count,
+        onStored: () => undefined,
+        warn: report.warn,
+      },
+      signal: terminal.signal,
+    }),
+  ).finally(() => {
+    progress.end();
+  });
+  tell(session, job, outcome, progress, flags.dryRun === true);
+}
+
+function tell({ report }: Session, job: JobSettings, outcome: BackupOutcome, { seconds }: Progress, isDryRun: boolean): void {
+  const { plan, manifest } = outcome;
+  const decision = { kind: plan.kind, reason: plan.reason, base: plan.kind === "incremental" ? plan.base.name : null };
+  report.json({
+    type: "backup",
+    job: job.name,
+    dataset: job.dataset,
+    dryRun: isDryRun,
+    plan: decision,
+    backup: manifest?.backup ?? null,
+    guid: manifest?.snapshot.guid ?? null,
+    streamBytes: manifest?.stream.sizeBytes ?? null,
+    storedBytes: manifest?.messageBytes ?? null,
+    chunkCount: manifest?.chunks.length ?? null,
+    seconds: Math.round(seconds * 1000) / 1000,
+  });
+  if (manifest === null) {
+    report.text([isDryRun ? `${job.name}: would make: ${plan.kind}, ${plan.reason}` : `${job.name}: nothing to send: ${plan.reason}`]);
+    return;
+  }
+  const { stream, messageBytes, chunks } = manifest;
+  report.text([
+    `${job.name}: stored ${manifest.kind} backup ${manifest.backup}: ${formatSize(messageBytes)} in ${chunks.length} ` +
+      `${chunks.length === 1 ? "chunk" : "chunks"}, ${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}`,
+  ]);
+}

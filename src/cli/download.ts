@@ -1,0 +1,46 @@
+/** `zferry download DATASET@SNAPSHOT DIR`: a backup and what it needs, as they are, into a folder that is a store. */
+import type { Command } from "commander";
+import { formatRate, formatSize } from "../bytes.ts";
+import { download } from "../download.ts";
+import { parseSnapshotName } from "../zfs/names.ts";
+import { defaultSettings } from "../config.ts";
+import { withStore } from "./options.ts";
+import { clock, Progress } from "./progress.ts";
+import type { RunCommand } from "./run-command.ts";
+import { type Session, useStore, useStoreAt } from "./session.ts";
+
+export function downloadCommand(parent: Command, run: RunCommand): void {
+  const command = parent
+    .command("download <dataset@snapshot> <folder>")
+    .description("copy a backup and the full it needs into a folder, undecrypted; the folder is a store to restore from");
+  withStore(command).action(run(downloadBackup));
+}
+
+async function downloadBackup(session: Session, [name = "", folder = ""]: readonly string[]): Promise<void> {
+  const { report, terminal } = session;
+  const backup = parseSnapshotName(name);
+  const progress = new Progress(report, "downloaded");
+  const { partBytes, retryMs, concurrency } = defaultSettings;
+  const chain = await useStore(session, { access: "read", named: null }, ({ store: from, settings }) =>
+    useStoreAt(session, { url: folder, partBytes, retryMs, concurrency }, "write", ({ store: to }) =>
+      download({
+        from,
+        to,
+        backup,
+        concurrency: settings.concurrency,
+        onFetched: progress.count,
+        warn: report.warn,
+        signal: terminal.signal,
+      }),
+    ),
+  ).finally(() => {
+    progress.end();
+  });
+  const { bytes, seconds } = progress;
+  const backups = chain.map((entry) => entry.backup);
+  report.json({ type: "download", folder, backups, bytes, seconds: Math.round(seconds * 1000) / 1000 });
+  report.text([
+    `downloaded ${backups.join(" and ")} into ${folder}: ${formatSize(bytes)}, ${clock(seconds)}, ${formatRate(bytes, seconds)}`,
+    `restore from there with: zferry restore ${backup} --from ${folder} --to TARGET`,
+  ]);
+}

@@ -1,0 +1,74 @@
+/** `zferry get DATASET@SNAPSHOT > stream`: the verified stream on stdout. */
+import { once } from "node:events";
+import type { Writable } from "node:stream";
+import type { Command } from "commander";
+import type { ByteSource } from "../bytes.ts";
+import { formatRate, formatSize } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
+import { get } from "../get.ts";
+import { parseSnapshotName } from "../zfs/names.ts";
+import { type SharedFlags, withOpening, withStore } from "./options.ts";
+import { clock, Progress } from "./progress.ts";
+import type { RunCommand } from "./run-command.ts";
+import { readOptions, type Session, useStore } from "./session.ts";
+
+interface GetFlags extends SharedFlags {
+  readonly allowUnauthenticated: boolean;
+}
+
+export function getCommand(parent: Command, run: RunCommand): void {
+  const command = parent
+    .command("get <dataset@snapshot>")
+    .description("write the verified stream of a backup to stdout, as in: zferry get pool/data@snap | zfs recv pool/new");
+  withOpening(withStore(command)).action(run(getStream));
+}
+
+async function getStream(session: Session, [name = ""]: readonly string[], flags: GetFlags): Promise<void> {
+  const { report, terminal } = session;
+  const backup = parseSnapshotName(name);
+  const progress = new Progress(report, "read");
+  await useStore(session, { access: "read", named: null }, async ({ store, settings }) => {
+    const options = await readOptions(session, settings, flags, progress.count);
+    await writeAll(get(store, backup, options), terminal.stdout, terminal.signal);
+  }).finally(() => {
+    progress.end();
+  });
+  const { bytes, seconds } = progress;
+  report.info(`read ${backup}: ${formatSize(bytes)}, ${clock(seconds)}, ${formatRate(bytes, seconds)}; everything verified`);
+}
+
+/**
+ * Writes with backpressure. When the source throws, stdout is left open for `main.ts` to exit with the error's status:
+ * a reader behind a pipe sees an end without the END record, which `zfs recv` refuses.
+ */
+async function writeAll(source: ByteSource, stdout: Writable, signal: AbortSignal): Promise<void> {
+  const closed = new AbortController();
+  const onClose = (error?: Error): void => {
+    closed.abort(
+      new ZferryError("usage", `stdout was closed before the stream ended${error === undefined ? "" : `: ${error.message}`}`, {
+        hint: "look at what the program behind the pipe said",
+      }),
+    );
+  };
+  stdout.once("error", onClose);
+  const either = AbortSignal.any([signal, closed.signal]);
+  try {
+    for await (const slice of source) {
+      either.throwIfAborted();
+      if (!stdout.write(slice)) {
+        await once(stdout, "drain", { signal: either }).catch(() => {
+          either.throwIfAborted();
+        });
+      }
+    }
+    await new Promise<void>((resolve, reject) => {
+      stdout.write("", (error) => {
+        if (error == null) resolve();
+        else reject(error);
+      });
+    });
+    either.throwIfAborted();
+  } finally {
+    stdout.removeListener("error", onClose);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The flags that several commands share, declared once. No flag takes a secret: they say where it is.
+ */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { parseSize } from "../bytes.ts";
+import { parseDuration } from "../config.ts";
+import { type PacketName, packetNames } from "../format/layout.ts";
+
+export const logLevels = ["error", "warn", "info", "debug"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** What the shared flags give; a member is there when the flag was. */
+export interface SharedFlags {
+  readonly config?: string;
+  readonly json?: boolean;
+  readonly logLevel: LogLevel;
+  readonly store?: string;
+  readonly stateDir?: string;
+  readonly passphraseFile?: string;
+  readonly passphraseEnv?: string;
+  readonly passphraseCommand?: string;
+  readonly recipient?: string[];
+  readonly privateKey?: string[];
+  readonly packet?: PacketName;
+  readonly chunkSize?: number;
+  readonly partSize?: number;
+  readonly concurrency?: number;
+  readonly retryFor?: number;
+  readonly zfs?: string;
+}
+
+function size(text: string): number {
+  try {
+    return parseSize(text);
+  } catch {
+    throw new InvalidArgumentError("write it as 16MiB or 1GiB.");
+  }
+}
+
+/** `30d` and the like, in milliseconds. */
+export function durationFlag(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new InvalidArgumentError("write it as 30d, 12h, 90m or 45s.");
+  return ms;
+}
+
+function lanes(text: string): number {
+  if (/^[1-9]\d?$/.test(text) && Number(text) <= 64) return Number(text);
+  throw new InvalidArgumentError("it must be a whole number from 1 to 64.");
+}
+
+function more(word: string, words: readonly string[] | undefined): string[] {
+  return [...(words ?? []), word];
+}
+
+/** Which store, and how it is talked to. */
+export function withStore(command: Command): Command {
+  return command
+    .option("--store <url>", "s3://bucket/prefix?endpoint=…&region=…, file:///path, a path, or a name from the configuration")
+    .option("--part-size <size>", "size of an upload part; memory is (concurrency + 2) parts (default 16MiB)", size)
+    .option("--concurrency <n>", "parts or ranges in flight (default 4)", lanes)
+    .option("--retry-for <time>", "how long a failing request is tried again (default 1h)", durationFlag)
+    .option("--state-dir <folder>", "where the state file lives");
+}
+
+/** Where the passphrase is. */
+export function withKeys(command: Command): Command {
+  return command
+    .option("--passphrase-file <file>", "file with the passphrase in its first line, mode 0600")
+    .option("--passphrase-env <variable>", "environment variable with the passphrase")
+    .option("--passphrase-command <command>", "shell command that prints the passphrase");
+}
+
+/** How new backups are packed and for whom. */
+export function withPacking(command: Command): Command {
+  return withKeys(command)
+    .option("--recipient <file>", "OpenPGP certificate that can open the backup too; may be repeated", more)
+    .addOption(new Option("--packet <packet>", "OpenPGP packet of the data (default ocb)").choices(packetNames))
+    .option("--chunk-size <size>", "size of one object, a multiple of the part size (default 1GiB)", size);
+}
+
+/** What opens backups. */
+export function withOpening(command: Command): Command {
+  return withKeys(command)
+    .option("--private-key <file>", "OpenPGP private key, mode 0600; may be repeated", more)
+    .option("--allow-unauthenticated", "take a backup that is not sealed with any key", false);
+}
+
+/** Which zfs. */
+export function withZfs(command: Command): Command {
+  return command.option("--zfs <command>", 'the zfs to run, as in "/sbin/zfs" or "ssh host zfs" (split at spaces)');
+}

@@ -1,0 +1,70 @@
+/** `zferry put DATASET@SNAPSHOT < stream`: stores what another host sends. */
+import type { Command } from "commander";
+import { formatRate, formatSize, type ByteSource } from "../bytes.ts";
+import { put } from "../put.ts";
+import { parseSnapshotName } from "../zfs/names.ts";
+import { type SharedFlags, withPacking, withStore } from "./options.ts";
+import { clock, Progress } from "./progress.ts";
+import type { RunCommand } from "./run-command.ts";
+import { ferrySettings, type Session, useStore } from "./session.ts";
+import { storeSettings } from "./settings.ts";
+
+export function putCommand(parent: Command, run: RunCommand): void {
+  const command = parent
+    .command("put <dataset@snapshot>")
+    .description("store the send stream on stdin, as in: ssh host zfs send pool/data@snap | zferry put pool/data@snap");
+  withPacking(withStore(command)).action(run(putStream));
+}
+
+async function putStream(session: Session, [name = ""]: readonly string[], flags: SharedFlags): Promise<void> {
+  const { report, terminal } = session;
+  const backup = parseSnapshotName(name);
+  const { config } = session.settings;
+  const settings = await ferrySettings(session, storeSettings(flags, config, null), config.defaults.chunkBytes);
+  if (settings.packet === "none") report.warn('packet "none": the stream is stored as it is, readable by whoever can read the store');
+  const progress = new Progress(report, "read");
+  const manifest = await useStore(session, { access: "write", named: null }, ({ store }) =>
+    put({
+      store,
+      backup,
+      open: (signal) => readAll(terminal.stdin, signal),
+      settings,
+      stateDir: session.settings.stateDir,
+      progress: { onRead: progress.count, onStored: () => undefined, warn: report.warn },
+      signal: terminal.signal,
+    }),
+  ).finally(() => {
+    progress.end();
+  });
+  const { stream, messageBytes, chunks, kind, base } = manifest;
+  const { seconds } = progress;
+  report.json({
+    type: "put",
+    backup,
+    kind,
+    guid: manifest.snapshot.guid,
+    baseGuid: base?.guid ?? null,
+    streamBytes: stream.sizeBytes,
+    storedBytes: messageBytes,
+    chunkCount: chunks.length,
+    seconds: Math.round(seconds * 1000) / 1000,
+  });
+  report.text([
+    `stored ${kind} backup ${backup}: ${formatSize(messageBytes)} in ${chunks.length} ${chunks.length === 1 ? "chunk" : "chunks"}, ` +
+      `${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}`,
+  ]);
+}
+
+/** Stdin as a source. Its end proves nothing; that the stream is whole is found by looking at its records. */
+async function* readAll(stdin: Session["terminal"]["stdin"], signal: AbortSignal): ByteSource & AsyncGenerator<Uint8Array> {
+  const stop = (): void => {
+    stdin.destroy(signal.reason instanceof Error ? signal.reason : undefined);
+  };
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    signal.throwIfAborted();
+    yield* stdin as AsyncIterable<Uint8Array>;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

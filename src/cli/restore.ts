@@ -1,0 +1,154 @@
+/** `zferry restore DATASET[@SNAPSHOT] --to TARGET`: back into a pool. */
+import { statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type Command, InvalidArgumentError } from "commander";
+import { formatRate, formatSize } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
+import { findChunkFiles, sizeOfFiles } from "../foreign.ts";
+import { restore, type RestoreStep, type Wanted } from "../restore.ts";
+import { restoreForeign } from "../restore-foreign.ts";
+import { datasetOf, parseDatasetName, parseSnapshotName, shortNameOf } from "../zfs/names.ts";
+import type { ReceiveOptions } from "../zfs/receive.ts";
+import { type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
+import { clock, Progress } from "./progress.ts";
+import type { RunCommand } from "./run-command.ts";
+import { readOptions, type Session, useStoreAt, zfsFor } from "./session.ts";
+import { storeSettings } from "./settings.ts";
+
+interface RestoreFlags extends SharedFlags {
+  readonly to: string;
+  readonly from?: string;
+  readonly at?: Date;
+  readonly dryRun?: boolean;
+  readonly mount: boolean;
+  readonly force: boolean;
+  readonly resumable: boolean;
+  readonly set: Record<string, string>;
+  readonly exclude: string[];
+  readonly allowUnauthenticated: boolean;
+}
+
+export function restoreCommand(parent: Command, run: RunCommand): void {
+  const command = parent
+    .command("restore <dataset[@snapshot]>")
+    .description("receive a backup into a pool: the full and then its incremental; the newest one unless a snapshot is named")
+    .requiredOption("--to <target>", "dataset to receive into; its parent must exist, itself it must not")
+    .option("--from <store>", "a store's URL or name, a downloaded folder, or a folder written by ZFS2Cloud")
+    .option("--at <time>", "the newest backup that is not younger, as 2026-11-21 or 2026-11-21T02:00:00Z", time)
+    .option("--dry-run", "show which backups would be received, check their manifests, and receive nothing")
+    .option("--mount", "mount what was received (zfs recv without -u)", false)
+    .option("-F, --force", "roll the target back and overwrite it (zfs recv -F)", false)
+    .option("-s, --resumable", "keep a half-received state when interrupted (zfs recv -s)", false)
+    .option("-o, --set <property=value>", "set a property on the target (zfs recv -o); may be repeated", property, {})
+    .option("-x, --exclude <property>", "do not take this property from the stream (zfs recv -x); may be repeated", more, []);
+  withZfs(withOpening(withStore(command))).action(run(restoreBackup));
+}
+
+function time(text: string): Date {
+  const date = new Date(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T23:59:59.999Z` : text);
+  if (Number.isNaN(date.getTime())) throw new InvalidArgumentError("write it as 2026-11-21 or 2026-11-21T02:00:00Z.");
+  return date;
+}
+
+function property(text: string, before: Record<string, string>): Record<string, string> {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError("write it as property=value.");
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+function more(word: string, words: readonly string[]): string[] {
+  return [...words, word];
+}
+
+function wantedOf(name: string, at: Date | undefined): Wanted {
+  if (name.includes("@") && !name.endsWith("@latest")) {
+    if (at !== undefined) throw new ZferryError("usage", "give a snapshot or --at, not both");
+    return { kind: "snapshot", name: parseSnapshotName(name) };
+  }
+  const dataset = parseDatasetName(name.replace(/@latest$/, ""));
+  return at === undefined ? { kind: "latest", dataset } : { kind: "at", dataset, time: at };
+}
+
+async function restoreBackup(session: Session, [name = ""]: readonly string[], flags: RestoreFlags): Promise<void> {
+  const wanted = wantedOf(name, flags.at);
+  const target = parseDatasetName(flags.to);
+  const receive: ReceiveOptions = {
+    unmounted: !flags.mount,
+    force: flags.force,
+    resumable: flags.resumable,
+    set: flags.set,
+    exclude: flags.exclude,
+  };
+  const { report, settings } = session;
+  const zfs = zfsFor(session, settings.config.defaults);
+  const progress = new Progress(report, "fetched");
+  const store = storeSettings(flags.from === undefined ? flags : { ...flags, store: flags.from }, settings.config, null);
+  const options = await readOptions(session, store, flags, progress.count);
+
+  const folder = folderOf(store.url);
+  const files = folder !== null && wanted.kind === "snapshot" ? await findChunkFiles(folder, wanted.name) : null;
+  if (files !== null && wanted.kind === "snapshot") {
+    progress.expect(await sizeOfFiles(files));
+    report.warn(`"${folder ?? ""}" holds chunks without a manifest: they are checked only as far as OpenPGP does`);
+    if (flags.dryRun === true) {
+      report.text(files.map((file) => `would receive ${file}`));
+      return;
+    }
+    const begin = await restoreForeign({ ...options, files, zfs, target, receive }).finally(() => {
+      progress.end();
+    });
+    tell(session, { snapshot: `${target}@${shortNameOf(parseSnapshotName(begin.toName))}`, steps: [], progress });
+    return;
+  }
+  const steps = await useStoreAt(session, store, "read", ({ store: opened }) =>
+    restore({
+      ...options,
+      store: opened,
+      zfs,
+      wanted,
+      target,
+      receive,
+      stateDir: settings.stateDir,
+      isDryRun: flags.dryRun === true,
+      onStep: ({ entry, isThere }) => {
+        report.info(isThere ? `"${target}" holds ${entry.backup} already` : `receiving ${entry.backup} into "${target}"`);
+        if (!isThere) progress.expect(progress.bytes + entry.messageBytes);
+      },
+    }),
+  ).finally(() => {
+    progress.end();
+  });
+  if (flags.dryRun === true) tellPlan(session, steps);
+  else tell(session, { snapshot: `${target}@${shortNameOf(steps.at(-1)?.entry.backup ?? parseSnapshotName(name))}`, steps, progress });
+}
+
+/** The local folder a store's URL means, or null when it is none. */
+function folderOf(url: string): string | null {
+  if (/^(?!file:)[a-z0-9+.-]+:/i.test(url)) return null;
+  const folder = url.startsWith("file:") ? fileURLToPath(url) : url;
+  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? folder : null;
+}
+
+function tellPlan({ report }: Session, steps: readonly RestoreStep[]): void {
+  report.json({ type: "restore", dryRun: true, steps: steps.map(({ entry, isThere }) => ({ backup: entry.backup, isThere })) });
+  report.text(
+    steps.map(({ entry, isThere }) => `${isThere ? "is there already" : "would receive"}: ${entry.kind} ${entry.backup}, ${formatSize(entry.messageBytes)}`),
+  );
+}
+
+function tell(
+  { report }: Session,
+  { snapshot, steps, progress }: { snapshot: string; steps: readonly RestoreStep[]; progress: Progress },
+): void {
+  const { bytes, seconds } = progress;
+  report.json({
+    type: "restore",
+    dryRun: false,
+    snapshot,
+    steps: steps.map(({ entry, isThere }) => ({ backup: entry.backup, isThere })),
+    fetchedBytes: bytes,
+    seconds: Math.round(seconds * 1000) / 1000,
+  });
+  report.text([`restored ${snapshot}: ${formatSize(bytes)} fetched, ${clock(seconds)}, ${formatRate(bytes, seconds)}; its guid is the backup's`]);
+  report.info(`it is not mounted unless --mount was given: zfs mount ${datasetOf(parseSnapshotName(snapshot))}`);
+}

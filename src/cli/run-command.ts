@@ -1,0 +1,38 @@
+/**
+ * The frame around every command: opens its session, hands it words and flags, and lets errors through to `main.ts`.
+ */
+import type { Command } from "commander";
+import type { SharedFlags } from "./options.ts";
+import { openSession, type Session } from "./session.ts";
+import type { Terminal } from "./terminal.ts";
+
+/**
+ * What a command does. `words` are its positional arguments, lists flattened; `flags` are what its own options give,
+ * which only the command that declared them knows.
+ */
+export type CommandBody = (session: Session, words: readonly string[], flags: never) => Promise<void>;
+
+/** For the command that writes the configuration and so cannot have read it. */
+export type BareBody = (terminal: Terminal, flags: never) => Promise<void>;
+
+type Action = (...args: unknown[]) => Promise<void>;
+
+/** Turns a command's body into a commander action. */
+export interface RunCommand {
+  (body: CommandBody): Action;
+  readonly bare: (body: BareBody) => Action;
+}
+
+export function runCommandOn(terminal: Terminal): RunCommand {
+  const run = (body: CommandBody): Action =>
+    async (...args) => {
+      const command = args.at(-1) as Command;
+      const flags = command.optsWithGlobals<SharedFlags>();
+      await body(await openSession(flags, terminal), command.args, flags as never);
+    };
+  const bare = (body: BareBody): Action =>
+    async (...args) => {
+      await body(terminal, (args.at(-1) as Command).optsWithGlobals<SharedFlags>() as never);
+    };
+  return Object.assign(run, { bare });
+}

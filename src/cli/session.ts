@@ -1,0 +1,113 @@
+/**
+ * What a command works with: its flags settled, its store open, its report bound. Closed again when the command ends.
+ */
+import type { ReadOptions } from "../get.ts";
+import { defaultRetryPolicy, type RetryPolicy } from "../store/retry.ts";
+import { openStore, storeLimits } from "../store/open.ts";
+import { checkSizes } from "../store/sizes.ts";
+import type { FerrySettings } from "../cargo.ts";
+import type { StoreSettings } from "../config.ts";
+import { readKeyring, readRecipients } from "../secrets.ts";
+import type { Store } from "../store/store.ts";
+import { type Zfs, zfsThrough } from "../zfs/command.ts";
+import type { SharedFlags } from "./options.ts";
+import { Report } from "./report.ts";
+import { type Settings, settle, storeSettings, zfsCommand } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+import { defaultSettings, type JobSettings } from "../config.ts";
+import { clock } from "./progress.ts";
+
+/** One command's run. */
+export interface Session {
+  readonly flags: SharedFlags;
+  readonly terminal: Terminal;
+  readonly report: Report;
+  readonly settings: Settings;
+}
+
+export async function openSession(flags: SharedFlags, terminal: Terminal): Promise<Session> {
+  const report = new Report(terminal, { isJson: flags.json === true, level: flags.logLevel });
+  return { flags, terminal, report, settings: await settle(flags, terminal) };
+}
+
+/** A store and what it was opened with. */
+export interface OpenedStore {
+  readonly store: Store;
+  readonly settings: StoreSettings;
+}
+
+/** Opens the store the flags, the job or the configuration name, and closes it when `work` has ended. */
+export async function useStore<T>(
+  session: Session,
+  { access, named }: { access: "read" | "write"; named: string | null },
+  work: (opened: OpenedStore) => Promise<T>,
+): Promise<T> {
+  const settings = storeSettings(session.flags, session.settings.config, named);
+  return useStoreAt(session, settings, access, work);
+}
+
+/** Opens a store by its settings, and closes it when `work` has ended. */
+export async function useStoreAt<T>(
+  session: Session,
+  settings: StoreSettings,
+  access: "read" | "write",
+  work: (opened: OpenedStore) => Promise<T>,
+): Promise<T> {
+  const store = await openStore(settings.url, {
+    partBytes: settings.partBytes,
+    concurrency: settings.concurrency,
+    retry: retryPolicy(session.report, settings.retryMs),
+    access,
+    environment: session.terminal.environment,
+  });
+  try {
+    return await work({ store, settings });
+  } finally {
+    await store.close();
+  }
+}
+
+function retryPolicy(report: Report, budgetMs: number): RetryPolicy {
+  return {
+    ...defaultRetryPolicy,
+    budgetMs,
+    onRetry: ({ what, attempt, delayMs, error }) => {
+      const why = error instanceof Error ? error.message : String(error);
+      report.warn(`${what} failed (try ${attempt}): ${why}; trying again in ${clock(delayMs / 1000)}`);
+    },
+  };
+}
+
+/** How a backup is packed, checked against what the store takes, before anything is opened. */
+export async function ferrySettings(session: Session, store: StoreSettings, chunkBytes: number | null): Promise<FerrySettings> {
+  const { flags, settings, terminal } = session;
+  const wanted = flags.chunkSize ?? chunkBytes ?? defaultSettings.chunkBytes;
+  checkSizes({ chunkBytes: wanted, partBytes: store.partBytes, limits: storeLimits(store.url, terminal.environment) });
+  return {
+    packet: settings.encryption.packet,
+    recipients: await readRecipients(settings.encryption, terminal.environment),
+    chunkBytes: wanted,
+    partBytes: store.partBytes,
+  };
+}
+
+/** How backups are read. */
+export async function readOptions(
+  session: Session,
+  { concurrency }: StoreSettings,
+  flags: { readonly allowUnauthenticated: boolean },
+  onFetched: (bytes: number) => void,
+): Promise<ReadOptions> {
+  return {
+    keyring: await readKeyring(session.settings.encryption, session.terminal.environment),
+    allowUnauthenticated: flags.allowUnauthenticated,
+    concurrency,
+    onFetched,
+    warn: session.report.warn,
+    signal: session.terminal.signal,
+  };
+}
+
+export function zfsFor(session: Session, job: Pick<JobSettings, "zfs">): Zfs {
+  return zfsThrough(zfsCommand(session.flags, job), session.terminal.environment);
+}

@@ -1,0 +1,103 @@
+/**
+ * From flags, environment and configuration file to what a command works with. Flags win over the file, the file over
+ * the defaults.
+ */
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import {
+  type Config,
+  defaultSettings,
+  emptyConfig,
+  type EncryptionSettings,
+  type JobSettings,
+  parseConfig,
+  type StoreSettings,
+} from "../config.ts";
+import { ZferryError } from "../errors.ts";
+import type { SharedFlags } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface Settings {
+  readonly config: Config;
+  readonly stateDir: string;
+  readonly encryption: EncryptionSettings;
+}
+
+/** @throws ZferryError `config-invalid` */
+export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Settings> {
+  const config = await readConfig(flags, terminal);
+  const { encryption } = config;
+  const hasOwnPassphrase = [flags.passphraseFile, flags.passphraseEnv, flags.passphraseCommand].some((flag) => flag !== undefined);
+  return {
+    config,
+    stateDir: resolve(terminal.workingDirectory, flags.stateDir ?? config.stateDir ?? defaultStateDir(terminal)),
+    encryption: {
+      packet: flags.packet ?? encryption.packet,
+      passphraseFile: hasOwnPassphrase ? (flags.passphraseFile ?? null) : encryption.passphraseFile,
+      passphraseEnv: hasOwnPassphrase ? (flags.passphraseEnv ?? null) : encryption.passphraseEnv,
+      passphraseCommand: hasOwnPassphrase ? (flags.passphraseCommand ?? null) : encryption.passphraseCommand,
+      recipients: flags.recipient ?? encryption.recipients,
+      privateKeys: flags.privateKey ?? encryption.privateKeys,
+    },
+  };
+}
+
+/** Where a configuration is looked for when `--config` does not say. */
+function candidates({ environment, workingDirectory }: Terminal): string[] {
+  const named = environment.ZFERRY_CONFIG;
+  if (named !== undefined && named !== "") return [resolve(workingDirectory, named)];
+  return [join(workingDirectory, "zferry.yaml"), "/etc/zferry/zferry.yaml"];
+}
+
+async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<Config> {
+  const files = flags.config === undefined ? candidates(terminal) : [resolve(terminal.workingDirectory, flags.config)];
+  const isNamed = flags.config !== undefined || terminal.environment.ZFERRY_CONFIG !== undefined;
+  for (const file of files) {
+    try {
+      return parseConfig(await readFile(file, "utf8"), file);
+    } catch (error) {
+      if (error instanceof ZferryError) throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT" && !isNamed) continue;
+      throw new ZferryError("config-invalid", `cannot read the configuration "${file}": ${code ?? "unknown"}`, {
+        hint: "`zferry init` writes a new one; --config names another",
+      });
+    }
+  }
+  return emptyConfig;
+}
+
+function defaultStateDir({ environment, isRoot }: Terminal): string {
+  if (isRoot) return "/var/lib/zferry";
+  const home = environment.HOME ?? "/";
+  return join(environment.XDG_STATE_HOME ?? join(home, ".local", "state"), "zferry");
+}
+
+/** The store a name or URL means, with the flags' values over the configured ones. */
+export function storeSettings(flags: SharedFlags, config: Config, named: string | null): StoreSettings {
+  const wanted = flags.store ?? named ?? config.defaults.store ?? onlyName(config);
+  if (wanted === null) {
+    throw new ZferryError("usage", "no store is named", {
+      hint: "give --store URL, or set defaults.store in the configuration",
+    });
+  }
+  const { partBytes, concurrency, retryMs } = defaultSettings;
+  const known = config.stores.get(wanted) ?? { url: wanted, partBytes, concurrency, retryMs };
+  return {
+    url: known.url,
+    partBytes: flags.partSize ?? known.partBytes,
+    concurrency: flags.concurrency ?? known.concurrency,
+    retryMs: flags.retryFor ?? known.retryMs,
+  };
+}
+
+function onlyName(config: Config): string | null {
+  const [first, second] = config.stores.keys();
+  return first !== undefined && second === undefined ? first : null;
+}
+
+/** The zfs to run: the flag's, the job's, or the default one. */
+export function zfsCommand(flags: SharedFlags, job: Pick<JobSettings, "zfs">): readonly [string, ...string[]] {
+  const [program, ...rest] = flags.zfs?.split(" ").filter((word) => word !== "") ?? [];
+  return program === undefined ? job.zfs : [program, ...rest];
+}

@@ -1,0 +1,18 @@
+/**
+ * The outside as the commands see it: `main.ts` makes one from the process, tests make their own.
+ */
+import type { Readable, Writable } from "node:stream";
+
+export interface Terminal {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly workingDirectory: string;
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** Whether a person is looking at stderr as it is written. */
+  readonly isInteractive: boolean;
+  readonly isRoot: boolean;
+  readonly now: () => Date;
+  /** Aborted by SIGINT and SIGTERM, with the error to end with as its reason. */
+  readonly signal: AbortSignal;
+}
