@@ -9,7 +9,7 @@ import { keyCheck, manifestKey as hmacKey } from "./openpgp/session.ts";
 import type { Store } from "./store/store.ts";
 import type { StreamFacts } from "./stream/inspect.ts";
 import { version } from "./version.ts";
-import type { SnapshotName } from "./zfs/names.ts";
+import type { Guid, SnapshotName } from "./zfs/names.ts";
 
 /** How long the clean-up after a failure may take before the failure is reported without it. */
 const sweepTimeoutMs = 60_000;
@@ -26,14 +26,13 @@ interface Attempted {
 
 /** The manifest of a finished upload. Its kind and base are what the stream itself says. */
 export function describe({ cargo, settings, stream, attempt, startedAt, lock, chunks }: Attempted): Manifest {
-  const { fromGuid } = stream;
-  if (stream.toGuid === null) throw new ZferryError("stream-invalid", "the stream does not say which snapshot it holds");
+  const { toGuid, fromGuid, creationTime } = identityOf(stream);
   return {
     format: formatVersion,
     backup: cargo.backup,
     kind: fromGuid === null ? "full" : "incremental",
     attempt,
-    snapshot: { guid: stream.toGuid, createTxg: cargo.createTxg, createdAt: stream.creationTime },
+    snapshot: { guid: toGuid, createTxg: cargo.createTxg, createdAt: creationTime },
     base: fromGuid === null ? null : { guid: fromGuid, backup: cargo.baseBackup(fromGuid) },
     stream: {
       sizeBytes: stream.sizeBytes,
@@ -55,6 +54,25 @@ export function describe({ cargo, settings, stream, attempt, startedAt, lock, ch
     committedAt: new Date(),
     writer: `zferry ${version}`,
   };
+}
+
+/**
+ * Which snapshot a stream restores, and what it starts from. A package names its last snapshot and has no guid of its
+ * own: of the snapshots of that dataset in it, the first tells the base and the last one the rest.
+ */
+function identityOf(stream: StreamFacts): { toGuid: Guid; fromGuid: Guid | null; creationTime: Date } {
+  const own = stream.snapshots.filter(({ toName }) => datasetPart(toName) === datasetPart(stream.toName));
+  const [first, last] = [own[0], own.at(-1)];
+  if (first === undefined || last?.toGuid == null) {
+    throw new ZferryError("stream-invalid", `the stream holds no snapshot of "${stream.toName}"`, {
+      hint: "send one snapshot of one dataset",
+    });
+  }
+  return { toGuid: last.toGuid, fromGuid: first.fromGuid, creationTime: last.creationTime };
+}
+
+function datasetPart(name: string): string {
+  return name.slice(0, name.indexOf("@"));
 }
 
 /**

@@ -21,6 +21,8 @@ export interface StreamSnapshot {
   readonly toGuid: Guid | null;
   /** The snapshot this one is an increment of; null for a full stream. */
   readonly fromGuid: Guid | null;
+  /** When the snapshot was taken, to the second; the epoch for a package. */
+  readonly creationTime: Date;
 }
 
 /** What is known once the first record was read. */
@@ -34,8 +36,6 @@ export interface BeginFacts extends StreamSnapshot {
   readonly featureFlags: bigint;
   /** The same by name, unknown ones as `bit-40`. */
   readonly features: readonly string[];
-  /** Of the snapshot, to the second; the epoch for a package. */
-  readonly creationTime: Date;
   /** The rest of a stream that broke off (`zfs send -t`): only the receiver that holds the first part can use it. */
   readonly resuming: boolean;
   /** Encrypted by ZFS (`zfs send -w`). */
@@ -160,13 +160,13 @@ function beginFacts(begin: BeginRecord, byteOrder: ByteOrder): BeginFacts {
     holds: objectSetType === 2 ? "filesystem" : objectSetType === 3 ? "volume" : null,
     featureFlags,
     features: namesOfFeatures(featureFlags),
-    creationTime: new Date(Number(begin.creationSeconds) * 1000),
     resuming: hasFeature(featureFlags, "resuming"),
     raw: hasFeature(featureFlags, "raw"),
     redacted: hasFeature(featureFlags, "redacted"),
   };
 }
 
-function identity({ toName, toGuid, fromGuid }: BeginRecord): StreamSnapshot {
-  return { toName, toGuid: guidFrom(toGuid), fromGuid: guidFrom(fromGuid) };
+function identity({ toName, toGuid, fromGuid, creationSeconds }: BeginRecord): StreamSnapshot {
+  const creationTime = new Date(Number(creationSeconds) * 1000);
+  return { toName, toGuid: guidFrom(toGuid), fromGuid: guidFrom(fromGuid), creationTime };
 }
