@@ -108,7 +108,8 @@ export async function parseCertificates(armored: string): Promise<readonly Publi
  */
 function armoredBlocks(text: string): readonly string[] {
   const blocks = text.match(/^-----BEGIN PGP [A-Z ]+-----\r?$[\s\S]*?^-----END PGP [A-Z ]+-----\r?$/gm);
-  if (blocks === null || blocks.length !== text.split("-----BEGIN PGP ").length - 1) throw new Error("incomplete armor");
+  const beginCount = text.split("-----BEGIN PGP ").length - 1;
+  if (blocks?.length !== beginCount) throw new Error("incomplete armor");
   return blocks;
 }
 

@@ -45,6 +45,9 @@ export function newMessageSecrets(): MessageSecrets {
  * itself takes), for `ocb` and `cfb`; by Argon2id (3 passes, 4 lanes, 64 MiB) for `rfc9580`, since whatever reads
  * version 6 packets reads Argon2. Takes up to 65 MiB for one passphrase after the other while it runs.
  *
+ * The order of the passphrases is kept. Put the one that must open the message on a bare system first: gpg 1.4 and 2.2
+ * (seen with 2.2.40) try the first passphrase packet only.
+ *
  * @throws ZferryError `key-missing` without any recipient; `secret-unusable` for an empty passphrase, and for a
  * certificate that cannot be read or has no valid key for encryption
  */
