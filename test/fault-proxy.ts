@@ -1,0 +1,157 @@
+/**
+ * An HTTP proxy that breaks what passes through it, on loopback, one declared fault at a time. The `Host` header passes
+ * unchanged, so a signature made for the proxy's address holds behind it.
+ */
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Agent, createServer, request as httpRequest } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** What happens to a request. Byte offsets count the body that is being passed on. */
+export type Fault =
+  | { readonly kind: "status"; readonly status: number; readonly code: string; readonly headers?: Record<string, string> }
+  /** Answers at once, without reading the body, and leaves the connection open. */
+  | { readonly kind: "status-early"; readonly status: number; readonly code: string }
+  | { readonly kind: "reset" }
+  /** Reads everything and never answers. */
+  | { readonly kind: "hang" }
+  | { readonly kind: "reset-upload"; readonly atBytes: number }
+  | { readonly kind: "flip-upload"; readonly atBytes: number }
+  /** The server acts, the client never hears of it. */
+  | { readonly kind: "drop-reply" }
+  | { readonly kind: "truncate-reply"; readonly atBytes: number };
+
+export interface FaultRule {
+  /** Tested against `METHOD /path?query`. */
+  readonly match: RegExp;
+  /** How many requests it hits. */
+  readonly times: number;
+  readonly fault: Fault;
+  /** Called when it hits, before anything else happens. */
+  readonly onHit?: () => void;
+}
+
+export interface FaultProxy {
+  readonly port: number;
+  /** `METHOD /path?query` of every request, in order. */
+  readonly lines: string[];
+  /** Adds a fault; earlier ones go first. */
+  add(rule: FaultRule): void;
+  /** Throws when a declared fault has not happened as often as declared. */
+  assertAllFired(): void;
+  close(): Promise<void>;
+}
+
+export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
+  const rules: { rule: FaultRule; left: number }[] = [];
+  const lines: string[] = [];
+  const agent = new Agent({ keepAlive: true });
+  const server = createServer((incoming, outgoing) => {
+    const line = `${incoming.method ?? ""} ${incoming.url ?? ""}`;
+    lines.push(line);
+    const hit = rules.find(({ rule, left }) => left > 0 && rule.match.test(line));
+    if (hit !== undefined) hit.left -= 1;
+    hit?.rule.onHit?.();
+    incoming.on("error", () => undefined);
+    outgoing.on("error", () => undefined);
+    const fault = hit?.rule.fault ?? null;
+    if (fault === null || !answerAlone(fault, incoming, outgoing)) passOn(fault, { incoming, outgoing, targetPort, agent });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    lines,
+    add: (rule) => rules.push({ rule, left: rule.times }),
+    assertAllFired: () => {
+      const waiting = rules.filter(({ left }) => left > 0);
+      const names = waiting.map(({ rule, left }) => `${rule.fault.kind} ${left}× at ${rule.match.source}`);
+      if (names.length > 0) throw new Error(`these faults were never hit: ${names.join("; ")}`);
+    },
+    close: async () => {
+      server.closeAllConnections();
+      server.close();
+      agent.destroy();
+      await once(server, "close");
+    },
+  };
+}
+
+/** True when the fault needs no server behind it. */
+function answerAlone(fault: Fault, incoming: IncomingMessage, outgoing: ServerResponse): boolean {
+  const answer = (status: number, code: string, headers: Record<string, string> = {}): void => {
+    outgoing.writeHead(status, { "content-type": "application/xml", ...headers });
+    outgoing.end(`<Error><Code>${code}</Code><Message>injected</Message></Error>`);
+  };
+  switch (fault.kind) {
+    case "status":
+      incoming.resume().on("end", () => {
+        answer(fault.status, fault.code, fault.headers);
+      });
+      return true;
+    case "status-early":
+      answer(fault.status, fault.code);
+      return true;
+    case "reset":
+      incoming.socket.resetAndDestroy();
+      return true;
+    case "hang":
+      incoming.resume();
+      return true;
+    case "reset-upload":
+    case "flip-upload":
+    case "drop-reply":
+    case "truncate-reply":
+      return false;
+  }
+}
+
+interface Passage {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly targetPort: number;
+  readonly agent: Agent;
+}
+
+function passOn(fault: Fault | null, { incoming, outgoing, targetPort, agent }: Passage): void {
+  const { method, url, headers } = incoming;
+  const upstream = httpRequest({ host: "127.0.0.1", port: targetPort, method, path: url, headers, agent });
+  upstream.on("error", () => incoming.socket.destroy());
+  outgoing.on("close", () => {
+    if (!outgoing.writableFinished) upstream.destroy();
+  });
+  upstream.on("response", (reply) => {
+    reply.on("error", () => undefined);
+    if (fault?.kind === "drop-reply") {
+      reply.resume().on("end", () => incoming.socket.resetAndDestroy());
+      return;
+    }
+    outgoing.writeHead(reply.statusCode ?? 500, reply.headers);
+    let sentBytes = 0;
+    reply.on("data", (piece: Buffer) => {
+      const cut = fault?.kind === "truncate-reply" ? fault.atBytes - sentBytes : Infinity;
+      sentBytes += piece.length;
+      if (piece.length <= cut) outgoing.write(piece);
+      else outgoing.write(piece.subarray(0, Math.max(0, cut)), () => incoming.socket.resetAndDestroy());
+    });
+    reply.on("end", () => {
+      if (fault?.kind !== "truncate-reply") outgoing.end();
+    });
+  });
+  let receivedBytes = 0;
+  incoming.on("data", (piece: Buffer) => {
+    const before = receivedBytes;
+    receivedBytes += piece.length;
+    const isHere = "atBytes" in (fault ?? {}) && (fault as { atBytes: number }).atBytes < receivedBytes;
+    if (fault?.kind === "reset-upload" && isHere) {
+      upstream.destroy();
+      incoming.socket.resetAndDestroy();
+      return;
+    }
+    if (fault?.kind === "flip-upload" && isHere && before <= fault.atBytes) {
+      piece[fault.atBytes - before] = (piece[fault.atBytes - before] ?? 0) ^ 1;
+    }
+    upstream.write(piece);
+  });
+  incoming.on("end", () => upstream.end());
+}
