@@ -66,6 +66,21 @@ export function formatRate(bytes: number, seconds: number): string {
   return `${formatSize(Math.round(bytes / Math.max(seconds, 0.001)))}/s`;
 }
 
+/**
+ * Fills `whole` from a source that has exactly as many bytes.
+ *
+ * @throws what `wrongSize` makes of the number of bytes seen, as soon as they are too many, or at the end too few
+ */
+export async function fill(whole: Uint8Array, source: ByteSource, wrongSize: (seenBytes: number) => Error): Promise<void> {
+  let seenBytes = 0;
+  for await (const piece of source) {
+    if (seenBytes + piece.length > whole.length) throw wrongSize(seenBytes + piece.length);
+    whole.set(piece, seenBytes);
+    seenBytes += piece.length;
+  }
+  if (seenBytes < whole.length) throw wrongSize(seenBytes);
+}
+
 /** Gathers a source whose size is known to be small. Throws through `tooLong` once it has more than `maxBytes`. */
 export async function gather(source: ByteSource, maxBytes: number, tooLong: () => Error): Promise<Buffer> {
   const pieces: Uint8Array[] = [];

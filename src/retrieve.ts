@@ -6,12 +6,13 @@
  * Nothing of a chunk reaches the decrypter before the next mark or the chunk's digest matched, and the end of the
  * stream stays here until digests, final tag or MDC, record checksums and guids were all found right.
  */
-import { gather } from "./bytes.ts";
+import { fill, KiB } from "./bytes.ts";
 import type { OpenedBackup } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { chunkKey } from "./format/layout.ts";
 import type { ChunkEntry, Manifest } from "./format/manifest.ts";
 import { decrypt } from "./openpgp/decrypt.ts";
+import { Pool } from "./store/pool.ts";
 import type { ByteRange, Store, StoredObject } from "./store/store.ts";
 import { ChunkCheck } from "./stream/digest.ts";
 import { inspection } from "./stream/inspect.ts";
@@ -20,8 +21,11 @@ import { Run } from "./stream/run.ts";
 import type { Guid } from "./zfs/names.ts";
 import { withheldBytes, withhold } from "./stream/withhold.ts";
 
+/** What is handed on at a time: a copy, so that the buffer it was checked in can be used again. */
+const sliceBytes = 256 * KiB;
+
 export interface RetrieveOptions {
-  /** Ranges fetched at a time; memory is (this + 1) × the manifest's mark distance. */
+  /** Ranges fetched at a time; memory is (this + 1) × the manifest's mark distance, whatever the size of the backup. */
   readonly concurrency: number;
   readonly onFetched: (bytes: number) => void;
   readonly signal: AbortSignal;
@@ -59,17 +63,22 @@ export async function* chunkPieces(
   { concurrency, onFetched, signal }: RetrieveOptions,
 ): AsyncGenerator<Buffer> {
   const run = new Run(signal);
+  const largestBytes = Math.min(manifest.markBytes, manifest.messageBytes);
+  const buffers = new Pool(concurrency + 1, () => Buffer.allocUnsafeSlow(largestBytes));
   const fetched = parallel(piecesOf(manifest, indices), { limit: concurrency, run }, async (piece) => {
-    const bytes = await fetchPiece(store, manifest, piece, run.signal);
+    const buffer = await buffers.take(run.signal);
+    const bytes = buffer.subarray(0, piece.range.endBytes - piece.range.startBytes);
+    await fetchPiece(store, manifest, piece, { into: bytes, signal: run.signal });
     onFetched(bytes.length);
-    return { piece, bytes };
+    return { piece, bytes, buffer };
   });
   let check: ChunkCheck | null = null;
-  for await (const { piece, bytes } of fetched) {
+  for await (const { piece, bytes, buffer } of fetched) {
     const { startBytes, endBytes } = piece.range;
     if (check === null || startBytes === 0) check = new ChunkCheck(piece.chunk);
     if (!check.accepts(bytes)) throw damaged(manifest, piece, `bytes ${startBytes} to ${endBytes} are not what was stored`);
-    yield bytes;
+    for (let at = 0; at < bytes.length; at += sliceBytes) yield Buffer.from(bytes.subarray(at, at + sliceBytes));
+    buffers.give(buffer);
   }
 }
 
@@ -84,18 +93,22 @@ function* piecesOf({ chunks, markBytes }: Manifest, indices: Iterable<number>): 
   }
 }
 
-/** One range of one chunk, when the chunk has the size it should have. */
-async function fetchPiece(store: Store, manifest: Manifest, piece: Piece, signal: AbortSignal): Promise<Buffer> {
+/** Fills `into` with one range of one chunk, when the chunk has the size it should have. */
+async function fetchPiece(
+  store: Store,
+  manifest: Manifest,
+  piece: Piece,
+  { into, signal }: { into: Buffer; signal: AbortSignal },
+): Promise<void> {
   const { chunk, range } = piece;
-  const key = keyOf(manifest, piece);
-  const rangeBytes = range.endBytes - range.startBytes;
+  const onFound = ({ sizeBytes }: StoredObject): void => {
+    if (sizeBytes === chunk.sizeBytes) return;
+    throw damaged(manifest, piece, `it has ${sizeBytes} bytes and should have ${chunk.sizeBytes}`);
+  };
   try {
-    const onFound = ({ sizeBytes }: StoredObject): void => {
-      if (sizeBytes === chunk.sizeBytes) return;
-      throw damaged(manifest, piece, `it has ${sizeBytes} bytes and should have ${chunk.sizeBytes}`);
-    };
-    const tooLong = () => damaged(manifest, piece, "the store sent too much");
-    return await gather(store.get(key, { range, signal, onFound }), rangeBytes, tooLong);
+    await fill(into, store.get(keyOf(manifest, piece), { range, signal, onFound }), (seenBytes) =>
+      damaged(manifest, piece, `the store sent ${seenBytes} bytes of ${into.length}`),
+    );
   } catch (error) {
     if (isZferryError(error, "object-missing")) throw damaged(manifest, piece, "it is missing");
     throw error;
