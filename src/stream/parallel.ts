@@ -16,7 +16,6 @@ export async function* parallel<T, R>(
   work: (item: T) => Promise<R>,
 ): AsyncGenerator<R> {
   const running: Promise<R>[] = [];
-  let isDone = false;
   try {
     for await (const item of source) {
       run.signal.throwIfAborted();
@@ -25,15 +24,13 @@ export async function* parallel<T, R>(
         run.fail(error);
       });
       running.push(result);
-      if (running.length >= limit) yield await oldest(running);
+      if (running.length >= limit) yield* handOver(await oldest(running), run);
     }
-    while (running.length > 0) yield await oldest(running);
-    isDone = true;
+    while (running.length > 0) yield* handOver(await oldest(running), run);
   } catch (error) {
     run.fail(error);
     throw run.failure;
   } finally {
-    if (!isDone) run.fail(new Error("the results are no longer wanted"));
     await Promise.allSettled(running);
   }
 }
@@ -44,4 +41,18 @@ async function oldest<R>(running: Promise<R>[]): Promise<R> {
   const result = await first;
   void running.shift();
   return result;
+}
+
+/**
+ * A consumer that leaves instead of asking for more fails the run here, before the source is returned: a source that is
+ * stuck answers its return only when the signal has freed it.
+ */
+function* handOver<R>(result: R, run: Run): Generator<R> {
+  let isAskedForMore = false;
+  try {
+    yield result;
+    isAskedForMore = true;
+  } finally {
+    if (!isAskedForMore) run.fail(new Error("the results are no longer wanted"));
+  }
 }
