@@ -1,0 +1,106 @@
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ChunkCheck, type ChunkDigest, ChunkMeter, measure } from "../../src/stream/digest.ts";
+import { drain, pattern, sliced, watched } from "./sources.ts";
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** `docs/format.md` word by word: the SHA-256 of the first n × markBytes bytes, as long as that is less than the size. */
+function oracle(bytes: Uint8Array, markBytes: number): ChunkDigest {
+  const marks: string[] = [];
+  for (let at = markBytes; at < bytes.length; at += markBytes) marks.push(sha256(bytes.subarray(0, at)));
+  return { sizeBytes: bytes.length, sha256: sha256(bytes), marks };
+}
+
+const markBytes = 8;
+const sizes = [0, 1, 7, 8, 9, 15, 16, 17, 24, 40];
+
+describe("the digest of a chunk", () => {
+  it.for(sizes.flatMap((sizeBytes) => [1, 3, 8, 11, Infinity].map((sliceBytes) => ({ sizeBytes, sliceBytes }))))(
+    "of $sizeBytes bytes in slices of $sliceBytes has a mark at every 8 bytes that more follow",
+    async ({ sizeBytes, sliceBytes }) => {
+      const bytes = pattern(sizeBytes);
+      expect(await measure(watched(sliced(bytes, sliceBytes)).source, { markBytes })).toEqual(oracle(bytes, markBytes));
+    },
+  );
+
+  it("does not depend on the slices, empty ones included", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 30 }), { maxLength: 10 }), fc.integer({ min: 1, max: 40 }), async (slices, distance) => {
+        const digest = await measure(watched(slices).source, { markBytes: distance });
+        expect(digest).toEqual(oracle(Buffer.concat(slices), distance));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("passes every slice on as it came", async () => {
+    const slices = sliced(pattern(30), 7);
+    const { slices: passed } = await drain(new ChunkMeter({ markBytes }).through(watched(slices).source));
+    expect(passed).toHaveLength(slices.length);
+    expect(passed.every((slice, index) => slice === slices[index])).toBe(true);
+  });
+
+  it("can be asked for on the way, and goes on from there", async () => {
+    const bytes = pattern(20);
+    const meter = new ChunkMeter({ markBytes });
+    let seenBytes = 0;
+    for await (const slice of meter.through(watched(sliced(bytes, 5)).source)) {
+      seenBytes += slice.length;
+      expect(meter.digest()).toEqual(oracle(bytes.subarray(0, seenBytes), markBytes));
+    }
+    expect(seenBytes).toBe(20);
+  });
+
+  it("is not given for a source that fails", async () => {
+    const failure = new Error("cut off");
+    await expect(measure(watched([pattern(9)], { failure }).source, { markBytes })).rejects.toBe(failure);
+  });
+});
+
+/** Whether each piece is accepted. */
+function verdicts(expected: ChunkDigest, pieces: readonly Uint8Array[]): boolean[] {
+  const check = new ChunkCheck(expected);
+  return pieces.map((piece) => check.accepts(piece));
+}
+
+describe("checking a chunk", () => {
+  it.for(sizes.filter((size) => size > 0))("of %i bytes accepts every piece of what was measured", (sizeBytes) => {
+    const bytes = pattern(sizeBytes);
+    expect(verdicts(oracle(bytes, markBytes), sliced(bytes, markBytes))).not.toContain(false);
+  });
+
+  it("refuses the piece that was changed and all behind it, and none before it", () => {
+    const bytes = pattern(40);
+    const expected = oracle(bytes, markBytes);
+    for (let at = 0; at < bytes.length; at++) {
+      const changed = Uint8Array.from(bytes);
+      changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
+      const first = Math.floor(at / markBytes);
+      expect(verdicts(expected, sliced(changed, markBytes))).toEqual([0, 1, 2, 3, 4].map((index) => index < first));
+    }
+  });
+
+  it.for([
+    { what: "two pieces in each other's place", order: [1, 0, 2] },
+    { what: "a piece twice", order: [0, 0, 2] },
+    { what: "a piece left out", order: [0, 2] },
+  ])("refuses $what", ({ order }) => {
+    const bytes = pattern(20);
+    const pieces = sliced(bytes, markBytes);
+    const seen = verdicts(oracle(bytes, markBytes), order.map((index) => pieces[index] ?? new Uint8Array()));
+    expect(seen).toContain(false);
+    expect(seen.at(-1)).toBe(false);
+  });
+
+  it("refuses a piece that is too short, too long or too many", () => {
+    const bytes = pattern(20);
+    const expected = oracle(bytes, markBytes);
+    expect(verdicts(expected, [bytes.subarray(0, 7)])).toEqual([false]);
+    expect(verdicts(expected, [bytes.subarray(0, 9)])).toEqual([false]);
+    expect(verdicts(expected, [...sliced(bytes, markBytes), new Uint8Array()])).toEqual([true, true, true, false]);
+  });
+});
