@@ -3,7 +3,9 @@
  *
  * zfs commits when it reads the END record, before we can tell it that anything is wrong; so the source must withhold
  * that record until it vouches for the whole. When the source throws, zfs never sees an end of its input: it is killed
- * first. Exit status 0 is not yet proof either: the caller compares the guid of what is there afterwards.
+ * first. Exit status 0 is not yet proof either: the caller compares the guid of what is there afterwards. It looks before,
+ * too: for an incremental whose target is not there, old zfs pick any dataset of the pool that has the base, and receive
+ * into that (seen with zfs-fuse 0.7).
  */
 import { ZferryError } from "../errors.ts";
 import type { ByteSource } from "../bytes.ts";
