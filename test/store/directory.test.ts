@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtemp, mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -161,7 +162,6 @@ describe("the directory store", () => {
 
   it("breaks the lock of a process that died with it", async () => {
     await put("k", "old");
-    const { createHash } = await import("node:crypto");
     const name = createHash("sha256").update(join(root, "k")).digest("hex").slice(0, 32);
     const lock = join(root, ".zferry-tmp", `${name}.lock`);
     await writeFile(lock, "");
