@@ -1,0 +1,31 @@
+import { afterEach, expect, it, vi } from "vitest";
+import { look, need } from "./systems.ts";
+
+afterEach(() => vi.unstubAllEnvs());
+
+it("finds a system by its variables, and a program in PATH", () => {
+  vi.stubEnv("ZFERRY_TEST_UZ", "/x/uz");
+  vi.stubEnv("ZFERRY_TEST_ZDB", "/x/zdb");
+  vi.stubEnv("PATH", new URL("../fixtures/bin", import.meta.url).pathname);
+  vi.stubEnv("ZFERRY_TEST_ALL_SYSTEMS", "");
+  expect(look("uz")).toEqual({ uz: "/x/uz", zdb: "/x/zdb" });
+  expect(look("rclone")).toBeNull();
+});
+
+it("skips the test by name when one variable of several is missing", (context) => {
+  vi.stubEnv("ZFERRY_TEST_UZ", "/x/uz");
+  vi.stubEnv("ZFERRY_TEST_ZDB", "");
+  vi.stubEnv("ZFERRY_TEST_ALL_SYSTEMS", "");
+  const skip = vi.fn<(note: string) => never>(() => {
+    throw new Error("skipped");
+  });
+  expect(() => need({ ...context, skip: skip as unknown as typeof context.skip }, "uz")).toThrow("skipped");
+  expect(skip).toHaveBeenCalledWith("uz is missing: ZFERRY_TEST_ZDB not set: see .ci/systems/up");
+});
+
+it("fails instead when all systems must be there", (context) => {
+  vi.stubEnv("ZFERRY_TEST_S3", "");
+  vi.stubEnv("ZFERRY_TEST_ALL_SYSTEMS", "1");
+  expect(() => look("s3")).toThrow("s3 is missing: ");
+  expect(() => need(context, "s3")).toThrow("s3 is missing: ");
+});

@@ -1,0 +1,141 @@
+/**
+ * The real systems that tests run against, and the one place where a test asks for them.
+ *
+ * `.ci/systems/up` starts them and prints the variables read here; programs are looked for in PATH. A test that asks for
+ * what is not there is skipped, saying what is missing; with ZFERRY_TEST_ALL_SYSTEMS=1, as in CI, it fails instead.
+ */
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { env } from "node:process";
+import type { TestContext } from "vitest";
+
+/** A server with the S3 protocol. The keys are throw-away and the same for all of them. */
+export interface S3System {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** A certificate to trust for an https endpoint, as a file; null where none is needed. */
+  readonly caFile: string | null;
+  /** Buckets that exist. Empty: make your own, under a random name. */
+  readonly buckets: readonly string[];
+}
+
+/** OpenZFS 2.3 with pools `tsrc` and `tdst`, mounted under their names. Name datasets at random, destroy them after. */
+export interface OpenZfsSystem {
+  readonly zfs: string;
+  readonly zpool: string;
+  /** Runs where the pools are mounted: `sh -c "sha256sum /tsrc/x/file"`, with stdin and stdout passed through. */
+  readonly sh: string;
+}
+
+/** OpenZFS 2.3 as programs without a kernel module (`.ci/systems/uz/uz.c` says what `uz` can do). */
+export interface UserSpaceSystem {
+  readonly uz: string;
+  readonly zdb: string;
+}
+
+/** What each system is, as {@link need} hands it out. A string is the path of a program. */
+export interface Systems {
+  readonly openzfs: OpenZfsSystem;
+  readonly uz: UserSpaceSystem;
+  /** Put before a command: it then sees zfs-fuse 0.7 as `zfs`, pools `tsrc` and `tdst`, mounted in $ZFS_TEST_DIR/src and dst. */
+  readonly fuse: string;
+  readonly s3: S3System;
+  readonly s3Tls: S3System;
+  readonly r2: S3System;
+  readonly gpg: string;
+  readonly gpg1: string;
+  readonly rnp: string;
+  readonly rclone: string;
+}
+
+/** The value, or the name of what is missing. */
+type Found<T> = { readonly is: T } | { readonly missing: string };
+
+/** Reads the variables of `names`, all of them or none. */
+function variables<Name extends string, T>(names: readonly Name[], make: (values: Readonly<Record<Name, string>>) => T): Found<T> {
+  const pairs = names.map((name) => [name, env[name] ?? ""] as const);
+  const missing = pairs.filter(([, value]) => value === "").map(([name]) => name);
+  if (missing.length > 0) return { missing: `${missing.join(", ")} not set: see .ci/systems/up` };
+  return { is: make(Object.fromEntries(pairs) as Record<Name, string>) };
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function program(name: string): Found<string> {
+  const folders = [...(env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  const path = folders.map((folder) => join(folder, name)).find(isExecutable);
+  return path === undefined ? { missing: `the program "${name}" is not installed` } : { is: path };
+}
+
+const keys = ["ZFERRY_TEST_S3_ACCESS_KEY", "ZFERRY_TEST_S3_SECRET_KEY"] as const;
+
+const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
+  openzfs: () =>
+    variables(["ZFERRY_TEST_ZFS", "ZFERRY_TEST_ZPOOL", "ZFERRY_TEST_GUEST_SH"], (of) => ({
+      zfs: of.ZFERRY_TEST_ZFS,
+      zpool: of.ZFERRY_TEST_ZPOOL,
+      sh: of.ZFERRY_TEST_GUEST_SH,
+    })),
+  uz: () => variables(["ZFERRY_TEST_UZ", "ZFERRY_TEST_ZDB"], (of) => ({ uz: of.ZFERRY_TEST_UZ, zdb: of.ZFERRY_TEST_ZDB })),
+  fuse: () => variables(["ZFERRY_TEST_FUSE"], (of) => of.ZFERRY_TEST_FUSE),
+  s3: () =>
+    variables([...keys, "ZFERRY_TEST_S3"], (of) => ({
+      endpoint: of.ZFERRY_TEST_S3,
+      region: "us-east-1",
+      accessKeyId: of.ZFERRY_TEST_S3_ACCESS_KEY,
+      secretAccessKey: of.ZFERRY_TEST_S3_SECRET_KEY,
+      caFile: null,
+      buckets: [],
+    })),
+  s3Tls: () =>
+    variables([...keys, "ZFERRY_TEST_S3_TLS", "ZFERRY_TEST_S3_CA"], (of) => ({
+      endpoint: of.ZFERRY_TEST_S3_TLS,
+      region: "us-east-1",
+      accessKeyId: of.ZFERRY_TEST_S3_ACCESS_KEY,
+      secretAccessKey: of.ZFERRY_TEST_S3_SECRET_KEY,
+      caFile: of.ZFERRY_TEST_S3_CA,
+      buckets: [],
+    })),
+  r2: () =>
+    variables([...keys, "ZFERRY_TEST_R2"], (of) => ({
+      endpoint: of.ZFERRY_TEST_R2,
+      region: "auto",
+      accessKeyId: of.ZFERRY_TEST_S3_ACCESS_KEY,
+      secretAccessKey: of.ZFERRY_TEST_S3_SECRET_KEY,
+      caFile: null,
+      buckets: ["test-bucket", "bench"],
+    })),
+  gpg: () => program("gpg"),
+  gpg1: () => program("gpg1"),
+  rnp: () => program("rnp"),
+  rclone: () => program("rclone"),
+};
+
+/**
+ * The system, or null if it is not there: for `describe` and `beforeAll`, which have no test to skip.
+ *
+ * @throws Error if it is not there and ZFERRY_TEST_ALL_SYSTEMS is 1
+ */
+export function look<Name extends keyof Systems>(name: Name): Systems[Name] | null {
+  const found = ways[name]();
+  if ("is" in found) return found.is;
+  if (env.ZFERRY_TEST_ALL_SYSTEMS === "1") throw new Error(`${name} is missing: ${found.missing}`);
+  return null;
+}
+
+/** The system; where it is missing the running test ends here, skipped by name, or failed in CI. */
+export function need<Name extends keyof Systems>(context: TestContext, name: Name): Systems[Name] {
+  const found = look(name);
+  if (found !== null) return found;
+  const way = ways[name]();
+  return context.skip(`${name} is missing: ${"missing" in way ? way.missing : ""}`);
+}
