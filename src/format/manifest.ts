@@ -21,7 +21,7 @@ const u64 = z
   .string()
   .regex(/^(0|[1-9]\d{0,19})$/)
   .refine((text) => BigInt(text) < 1n << 64n);
-const guid = u64.transform((text) => BigInt(text) as Guid);
+const guid = u64.refine((text) => text !== "0").transform((text) => BigInt(text) as Guid);
 const positive = z.number().int().min(1);
 const time = z.iso.datetime().transform((text) => new Date(text));
 const snapshotName = z.string().transform((text, context): SnapshotName => {
@@ -100,9 +100,11 @@ function hmacOf(body: Buffer, key: Buffer): Buffer {
   return createHmac("sha256", key).update(body).digest();
 }
 
-/** Longer than the version or the seal member can be, with a version of five digits. */
-const maxSealBytes = 160;
-const sealPattern = /,"seal":"v([1-9]\d{0,4}):([0-9a-f]{64}):([0-9a-f]{64}|unkeyed)"}\n$/;
+/** Longer than the seal member can be, with room for what a newer version may put there. */
+const maxSealBytes = 1024;
+const sealPattern = /,"seal":"v([1-9]\d{0,4}):([^"]*)"}\n$/;
+/** What stands in a seal of this version. */
+const sumsPattern = /^([0-9a-f]{64}):([0-9a-f]{64}|unkeyed)$/;
 const formatPattern = /^{\s*"format":\s*([1-9]\d{0,4}),/;
 
 /**
@@ -126,17 +128,19 @@ export function parseManifest(bytes: Buffer, where: string, expected: SnapshotNa
       hint: "upgrade zferry, then try again",
     });
   }
+  const sums = sumsPattern.exec(seal[2] ?? "");
+  if (sums === null) throw invalid("its seal is missing or malformed");
   const body = bytes.subarray(0, bytes.length - seal[0].length);
-  if (sumOf(body) !== seal[2]) throw invalid("its checksum does not match its content");
+  if (sumOf(body) !== sums[1]) throw invalid("its checksum does not match its content");
   const manifest = parseMembers(bytes, invalid);
   if (manifest.backup !== expected) throw invalid(`it is the manifest of "${manifest.backup}"`);
   checkShape(manifest, invalid);
-  const isKeyed = seal[3] !== unkeyed;
+  const isKeyed = sums[2] !== unkeyed;
   return {
     manifest,
     isKeyed,
     checkSeal(key) {
-      const stored = Buffer.from(seal[3] ?? "", "hex");
+      const stored = Buffer.from(sums[2] ?? "", "hex");
       if (!isKeyed || !timingSafeEqual(hmacOf(body, key), stored)) {
         throw invalid("it was changed by someone without the key: its seal does not match its content");
       }
@@ -160,7 +164,7 @@ function parseMembers(bytes: Buffer, invalid: (why: string) => ZferryError): Man
 /** What types cannot say: the sums and counts that must agree with each other. */
 function checkShape(manifest: Manifest, invalid: (why: string) => ZferryError): void {
   const { chunks, chunkBytes, markBytes, messageBytes, kind, base, encryption } = manifest;
-  if ((kind === "full") !== (base === null)) throw invalid(`a ${kind} backup ${base === null ? "without" : "with"} a base`);
+  if ((kind === "full") !== (base === null)) throw invalid(kind === "full" ? "a full backup with a base" : "an incremental backup without a base");
   if (chunkBytes % markBytes !== 0) throw invalid("its chunk size is not a multiple of its mark distance");
   if ((encryption.sessionKeyPackets === null) !== (encryption.keyCheck === null)) throw invalid("half a session key");
   if (encryption.packet !== "none" && encryption.keyCheck === null) throw invalid("encrypted without a session key");
