@@ -8,7 +8,14 @@
 import type { PrivateKey } from "openpgp";
 import { isZferryError, ZferryError } from "../errors.ts";
 import type { SessionKeyPacket } from "./keys.ts";
-import { isAddressed, openWithPassphrase, openWithPrivateKey, parsePrivateKeys, parseSessionKeyPacket, unlock } from "./keys.ts";
+import {
+  isAddressed,
+  openWithPassphrase,
+  openWithPrivateKey,
+  parsePrivateKeys,
+  parseSessionKeyPacket,
+  unlock,
+} from "./keys.ts";
 import { readHeader, readSmallBody, tags } from "./packets.ts";
 import { ByteReader } from "./reader.ts";
 
@@ -137,9 +144,15 @@ async function* byPrivateKey(
   }
 }
 
+interface LockedKey {
+  readonly locked: PrivateKey;
+  readonly passphrase: string | null;
+  readonly state: PrivateKeyState;
+}
+
 async function* openAddressed(
   addressed: readonly SessionKeyPacket[],
-  { locked, passphrase, state }: { readonly locked: PrivateKey; readonly passphrase: string | null; readonly state: PrivateKeyState },
+  { locked, passphrase, state }: LockedKey,
 ): AsyncGenerator<Candidate> {
   try {
     const privateKey = addressed.length === 0 ? null : await unlock(locked, passphrase);

@@ -5,7 +5,7 @@
  * the SHA-1 of all that (the MDC). Decryption releases bytes before the digest is checked, because it stands at the very
  * end; a caller that acts on them must have verified them by other means (the manifest's digests) or wait for the end.
  */
-import type { Cipher, Decipher } from "node:crypto";
+import type { Cipher, Decipher, Hash } from "node:crypto";
 import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
 import type { Candidate } from "./candidates.ts";
 import { noneFits } from "./candidates.ts";
@@ -47,23 +47,28 @@ export async function* sealCfb(
 export async function* openCfb(body: ByteReader, candidates: readonly Candidate[]): AsyncGenerator<Buffer> {
   const { decipher, prefix } = pickDecipher(await body.take(prefixBytes), candidates);
   const digest = createHash("sha1").update(prefix);
-  for await (const group of groups(evenSlices(body.remainder()), { sizeBytes: sliceBytes, tailBytes: mdcBytes })) {
+  const sizes = { sizeBytes: sliceBytes, tailBytes: mdcBytes };
+  for await (const group of groups(evenSlices(body.remainder()), sizes)) {
     const slices = group.slices.map((slice) => decipher.update(slice));
-    if (!group.last) {
-      for (const slice of slices) {
-        digest.update(slice);
-        yield slice;
-      }
-      continue;
+    if (group.last) {
+      yield checkEnd(body, Buffer.concat(slices), digest);
+      return;
     }
-    const end = Buffer.concat(slices);
-    if (end.length < mdcBytes) throw body.truncated();
-    const data = end.subarray(0, end.length - mdcBytes);
-    const mdc = end.subarray(end.length - mdcBytes);
-    const expected = Buffer.concat([mdcHeader, digest.update(data).update(mdcHeader).digest()]);
-    if (!expected.equals(mdc)) throw body.invalid("its digest (MDC) is wrong or missing");
-    yield data;
+    for (const slice of slices) {
+      digest.update(slice);
+      yield slice;
+    }
   }
+}
+
+/** The last bytes of plaintext, once the digest behind them has proved right. */
+function checkEnd(body: ByteReader, end: Buffer, digest: Hash): Buffer {
+  if (end.length < mdcBytes) throw body.truncated();
+  const data = end.subarray(0, end.length - mdcBytes);
+  const mdc = end.subarray(end.length - mdcBytes);
+  const expected = Buffer.concat([mdcHeader, digest.update(data).update(mdcHeader).digest()]);
+  if (!expected.equals(mdc)) throw body.invalid("its digest (MDC) is wrong or missing");
+  return data;
 }
 
 function pickDecipher(head: Buffer, candidates: readonly Candidate[]): { decipher: Decipher; prefix: Buffer } {

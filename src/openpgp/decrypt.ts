@@ -96,7 +96,9 @@ async function open(body: ByteReader, { header, sessionKeyPackets, keys }: Openi
   return openers[kind](body, candidates);
 }
 
-const openers: Readonly<Record<PacketKind, (body: ByteReader, candidates: readonly Candidate[]) => AsyncGenerator<Buffer>>> = {
+type Opener = (body: ByteReader, candidates: readonly Candidate[]) => AsyncGenerator<Buffer>;
+
+const openers: Readonly<Record<PacketKind, Opener>> = {
   ocb: openOcb,
   cfb: openCfb,
   rfc9580: openRfc9580,

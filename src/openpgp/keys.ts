@@ -1,9 +1,9 @@
 /**
- * Passphrases, keys, certificates, and the session-key packets they open: what we use of the openpgp library for reading.
+ * Passphrases, keys, certificates, and the session-key packets they open: what we use of the openpgp library to read.
  *
  * The library says by plain errors that a secret does not fit; here that is an empty list.
  */
-import type { DecryptedSessionKey, Message, PrivateKey, PublicKey } from "openpgp";
+import type { DecryptedSessionKey, Message, PartialConfig, PrivateKey, PublicKey } from "openpgp";
 import { decryptKey, decryptSessionKeys, enums, readKeys, readMessage, readPrivateKeys } from "openpgp";
 import { ZferryError } from "../errors.ts";
 import { packet, tags } from "./packets.ts";
@@ -25,6 +25,12 @@ const knownVersions: ReadonlyMap<number, readonly number[]> = new Map([
   [tags.passphraseSessionKey, [4, 5, 6]],
   [tags.publicKeySessionKey, [3, 6]],
 ]);
+
+/**
+ * 2^21 KiB: the most that RFC 9580 §3.7.1.4 proposes. Whoever can write to the store can write these packets, and they are
+ * opened before anything is authenticated; the library itself would try 1 TiB.
+ */
+const argon2Limit: PartialConfig = { maxArgon2MemoryExponent: 21 };
 
 /** AES by the library's names; null is a version 5 or 6 packet, which does not name the cipher. */
 const keyBytesOf: ReadonlyMap<string | null, readonly number[]> = new Map([
@@ -54,11 +60,21 @@ export async function parseSessionKeyPacket(tag: number, body: Buffer): Promise<
   return { kind, version, message, keyIds: message.getEncryptionKeyIDs().map((id) => id.toHex()) };
 }
 
-/** The session keys that `passphrase` finds in the packet: one, or none. */
+/**
+ * The session keys that `passphrase` finds in the packet: one, or none.
+ *
+ * @throws ZferryError `message-invalid` when the packet wants more memory than {@link argon2Limit} grants
+ */
 export async function openWithPassphrase({ message }: SessionKeyPacket, passphrase: string): Promise<readonly Buffer[]> {
   try {
-    return aesKeys(await decryptSessionKeys({ message, passwords: [passphrase] }));
-  } catch {
+    return aesKeys(await decryptSessionKeys({ message, passwords: [passphrase], config: argon2Limit }));
+  } catch (error) {
+    if (error instanceof Error && error.cause instanceof Error && error.cause.name === "Argon2OutOfMemoryError") {
+      throw new ZferryError("message-invalid", "the OpenPGP message wants more memory to check a passphrase than there is", {
+        hint: "up to 2 GiB is granted; a packet that wants more is damaged or hostile",
+        cause: error,
+      });
+    }
     // The library has no other way to say that the passphrase does not fit.
     return [];
   }

@@ -95,8 +95,7 @@ export function invalidAt(what: {
   readonly why: string;
   readonly hint?: string;
 }): ZferryError {
-  const of = what.place === "message" ? "" : ` of its ${what.place}`;
-  return new ZferryError("message-invalid", `the OpenPGP message is not valid at byte ${what.offsetBytes}${of}: ${what.why}`, {
-    hint: what.hint ?? damageHint,
-  });
+  const place = what.place === "message" ? "" : ` of its ${what.place}`;
+  const message = `the OpenPGP message is not valid at byte ${what.offsetBytes}${place}: ${what.why}`;
+  return new ZferryError("message-invalid", message, { hint: what.hint ?? damageHint });
 }

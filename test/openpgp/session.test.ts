@@ -130,6 +130,17 @@ describe("opening a session key", () => {
   });
 });
 
+describe("a passphrase packet that wants more than 2 GiB of memory", () => {
+  it("is refused as message-invalid, not tried", async () => {
+    const greedy = await wrapSessionKey(sessionKey, { passphrases: ["right"], certificates: [] }, "rfc9580");
+    expect(greedy[26]).toBe(16);
+    greedy[26] = 22;
+    await expect(openSessionKey(greedy, passphrases("right"), check)).rejects.toThrow(
+      expect.objectContaining({ code: "message-invalid" }),
+    );
+  });
+});
+
 describe("wrapping a session key", () => {
   it("makes version 4 packets for ocb and cfb with the longest S2K, version 6 with Argon2 for rfc9580", async () => {
     const recipients = { passphrases: ["p"], certificates: [] };
