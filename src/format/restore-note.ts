@@ -42,7 +42,7 @@ SUMS
 
 \`\`\`
 set -o pipefail
-cat '${stem}'.?????? | ${decrypt}zfs receive -u ${target}
+cat '${stem}'.?????? | ${decrypt}zfs receive -u '${target}'
 \`\`\`
 
 If this prints an error, what was received is not the backup: destroy it and try again from step 1.
