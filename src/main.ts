@@ -2,10 +2,12 @@
 /**
  * The process: arguments in, exit status out, signals turned into an orderly end. Nothing else touches `process`.
  */
-import { Report } from "./cli/report.ts";
-import { runProgram, UsageAlreadyTold } from "./cli/program.ts";
-import { ZferryError, exitStatus } from "./errors.ts";
+import { runToExit } from "./cli/program.ts";
+import { ZferryError } from "./errors.ts";
 import type { Terminal } from "./cli/terminal.ts";
+
+// The SDK's version is pinned; its advice to whoever upgrades it has no place among the messages of a backup.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
 
 const stop = new AbortController();
 let signalCount = 0;
@@ -37,18 +39,6 @@ const terminal: Terminal = {
   signal: stop.signal,
 };
 
-/** The flags that shape how a failure is told, read again here because they may be what is wrong. */
-function reportOfArguments(words: readonly string[]): Report {
-  const level = words.some((word, at) => word === "--log-level=debug" || (word === "--log-level" && words[at + 1] === "debug"));
-  return new Report(terminal, { isJson: words.includes("--json"), level: level ? "debug" : "info" });
-}
-
-const words = process.argv.slice(2);
-try {
-  await runProgram(words, terminal);
-} catch (error) {
-  if (!(error instanceof UsageAlreadyTold)) reportOfArguments(words).failure(error);
-  process.exitCode = exitStatus(error);
-}
+process.exitCode = await runToExit(process.argv.slice(2), terminal);
 // A stdin nobody read to its end would keep the process alive.
 process.stdin.destroy();

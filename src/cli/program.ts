@@ -2,7 +2,7 @@
  * The command line: one file per command in this folder, put together here.
  */
 import { Command, CommanderError, Option } from "commander";
-import { ZferryError } from "../errors.ts";
+import { exitStatus, ZferryError } from "../errors.ts";
 import { version } from "../version.ts";
 import { backupCommand } from "./backup.ts";
 import { downloadCommand } from "./download.ts";
@@ -11,6 +11,7 @@ import { initCommand } from "./init.ts";
 import { listCommand } from "./list.ts";
 import { logLevels } from "./options.ts";
 import { putCommand } from "./put.ts";
+import { Report } from "./report.ts";
 import { restoreCommand } from "./restore.ts";
 import { runCommandOn } from "./run-command.ts";
 import { stateCommand } from "./state.ts";
@@ -42,7 +43,8 @@ function programFor(terminal: Terminal): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
-      writeErr: (text) => terminal.stderr.write(text.replace(/^error: /, "zferry: error: ")),
+      writeErr: (text) => terminal.stderr.write(text),
+      outputError: () => undefined, // told by `runToExit`, in the voice of all failures
     });
   const run = runCommandOn(terminal);
   for (const add of commands) add(program, run);
@@ -57,23 +59,33 @@ function inherit(command: Command, parent: Command): void {
 }
 
 /**
- * Runs one command line.
+ * Runs one command line to its end. A failure is told on stderr, with a hint.
  *
  * @param words - the arguments, without node and script
- * @throws ZferryError; `usage` for a wrong command line, of which everything has been said already
+ * @returns the exit status
  */
-export async function runProgram(words: readonly string[], terminal: Terminal): Promise<void> {
+export async function runToExit(words: readonly string[], terminal: Terminal): Promise<number> {
   try {
     await programFor(terminal).parseAsync(words, { from: "user" });
+    return 0;
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw new UsageAlreadyTold(error.message);
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const failure = error instanceof CommanderError ? usageOf(error) : error;
+    reportOf(words, terminal).failure(failure);
+    return exitStatus(failure);
   }
 }
 
-/** A wrong command line that commander has complained of. */
-export class UsageAlreadyTold extends ZferryError {
-  constructor(message: string) {
-    super("usage", message);
-  }
+/** What commander complains of, as one of our errors. */
+function usageOf({ code, message }: CommanderError): ZferryError {
+  const text = message.replace(/^error: /, "").replaceAll("'", '"').replaceAll("\n", " ").replace(/\.$/, "");
+  return new ZferryError("usage", code === "commander.help" ? "no command is given" : text, {
+    hint: "`zferry --help` shows the commands, `zferry COMMAND --help` what each of them takes",
+  });
+}
+
+/** The flags that shape how a failure is told, read again here because they may be what is wrong. */
+function reportOf(words: readonly string[], terminal: Terminal): Report {
+  const level = words.some((word, at) => word === "--log-level=debug" || (word === "--log-level" && words[at + 1] === "debug"));
+  return new Report(terminal, { isJson: words.includes("--json"), level: level ? "debug" : "info" });
 }
