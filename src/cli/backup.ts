@@ -3,7 +3,10 @@ import { type Command, Option } from "commander";
 import { backup, type BackupOutcome } from "../backup.ts";
 import { formatRate, formatSize } from "../bytes.ts";
 import type { JobSettings } from "../config.ts";
-import { ZferryError } from "../errors.ts";
+import { isZferryError, ZferryError } from "../errors.ts";
+import { MemoryStore } from "../store/memory.ts";
+import type { Store } from "../store/store.ts";
+import { parseStoreUrl } from "../store/url.ts";
 import { datasetOf, parseDatasetName, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
 import { durationFlag, type SharedFlags, withPacking, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
@@ -80,7 +83,7 @@ async function backupJob(session: Session, job: JobSettings, snapshot: SnapshotN
   const settings = await ferrySettings(session, storeSettings(flags, session.settings.config, named), job.chunkBytes);
   const { report, terminal } = session;
   const progress = new Progress(report, `${job.name}: sent`);
-  const outcome = await useStore(session, { access: flags.dryRun === true ? "read" : "write", named }, ({ store }) =>
+  const outcome = await (flags.dryRun === true ? useStoreToPlan : useStoreToWrite)(session, named, (store) =>
     backup({
       zfs: zfsFor(session, job),
       store,
@@ -112,6 +115,23 @@ async function backupJob(session: Session, job: JobSettings, snapshot: SnapshotN
     progress.end();
   });
   tell(session, job, outcome, progress, flags.dryRun === true);
+}
+
+function useStoreToWrite<T>(session: Session, named: string | null, work: (store: Store) => Promise<T>): Promise<T> {
+  return useStore(session, { access: "write", named }, ({ store }) => work(store));
+}
+
+/** A folder that is not there yet is an empty store to a plan, because the run that follows makes it. */
+async function useStoreToPlan<T>(session: Session, named: string | null, work: (store: Store) => Promise<T>): Promise<T> {
+  const { url } = storeSettings(session.flags, session.settings.config, named);
+  const isFolder = parseStoreUrl(url, session.terminal.environment).kind === "directory";
+  try {
+    return await useStore(session, { access: "read", named }, ({ store }) => work(store));
+  } catch (error) {
+    if (!isFolder || !isZferryError(error, "store-not-found")) throw error;
+    session.report.warn(`${error.message}: the first backup makes it`);
+    return work(new MemoryStore());
+  }
 }
 
 function tell({ report }: Session, job: JobSettings, outcome: BackupOutcome, { seconds }: Progress, isDryRun: boolean): void {
