@@ -1,0 +1,88 @@
+/**
+ * `zfs send` dies, and nothing is left of the run: no object, no snapshot, no hold, no process, no half-written file.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeAll, describe, expect, it } from "vitest";
+import { built } from "../build.ts";
+import { nightly, type Pool } from "./pool.ts";
+import { Scene } from "./zferry.ts";
+
+function wordsFor(scene: Scene): string[] {
+  return ["backup", "--dataset", "tank/src", ...scene.place, ...scene.small, ...scene.forBob];
+}
+
+/** What every failed run of a first night must have undone. */
+function expectNothingLeft(scene: Scene, pool: Pool): void {
+  expect(scene.objects).toEqual([]);
+  expect(pool.alive).toEqual([]);
+  expect(pool.dataset("tank/src")).toMatchObject({ snapshots: {}, bookmarks: {} });
+  const tags = (verb: string): string[] => pool.calls(verb).map((args) => args.slice(1).join(" "));
+  expect(tags("release")).toEqual(tags("hold"));
+  expect(pool.calls("destroy")).toHaveLength(pool.calls("snapshot").length);
+  expect(readdirSync(scene.folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".new"))).toEqual([]);
+}
+
+describe("a send that ends badly", () => {
+  it.for([
+    ["before its first byte", { at: 0, exit: 1, stderr: "internal error: Invalid argument" }, 14, "Invalid argument"],
+    ["in the middle", { at: 250_000, exit: 1, stderr: "warning: cannot send 'tank/src': I/O error" }, 14, "I/O error"],
+    ["after its last byte", { at: "end", exit: 1, stderr: "warning: cannot send 'tank/src': signal received" }, 14, "signal received"],
+    ["by SIGKILL in the middle", { at: 250_000, signal: "SIGKILL" }, 14, "SIGKILL"],
+    ["by SIGKILL after its last byte", { at: "end", signal: "SIGKILL" }, 14, "SIGKILL"],
+    ["in the middle, with a megabyte of warnings", { at: 250_000, exit: 1, stderrBytes: 1_000_000, stderr: "at last: I/O error" }, 14, "I/O error"],
+    ["early but with exit status 0", { at: 250_000, exit: 0 }, 13, "is cut off at byte 250000"],
+    ["without a byte but with exit status 0", { at: 0, exit: 0 }, 13, "is empty"],
+    ["one byte short but with exit status 0", { at: 473_199, exit: 0 }, 13, "is cut off at byte 473199"],
+  ] as const)("%s: nothing is committed, and nothing left", async ([, send, status, why]) => {
+    const [scene, pool] = [new Scene(), nightly({ faults: { send } })];
+    const { exit, stderr, stdout } = await scene.run(wordsFor(scene), { env: pool.env });
+    expect(stderr).toContain(why);
+    expect(stderr).toContain("zferry: hint: ");
+    expect(exit).toBe(status);
+    expect(stdout.toString()).toBe("");
+    expectNothingLeft(scene, pool);
+  });
+
+  it("leaves the backups, the anchor and its hold of the nights before as they were", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    const words = wordsFor(scene);
+    expect(await scene.run(words, { env: pool.env })).toMatchObject({ exit: 0 });
+    const [objects, dataset] = [scene.objects, pool.dataset("tank/src")];
+    pool.change((state) => (state.faults = { send: { at: 50_000, exit: 1 } }));
+    expect(await scene.run(words, { env: pool.env, now: new Date("2026-11-22T00:00:00Z") })).toMatchObject({ exit: 14 });
+    expect(scene.objects).toEqual(objects);
+    expect(pool.dataset("tank/src")).toEqual(dataset);
+  });
+});
+
+describe("a send that never ends", () => {
+  beforeAll(async () => {
+    await built();
+  });
+
+  it.for([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("is ended by %s with exit status %i, child and all", async ([signal, status]) => {
+    const [scene, pool] = [new Scene(), nightly({ faults: { send: { at: 400_000, hang: true } } })];
+    const { ended, kill } = await scene.start(wordsFor(scene), { stdin: new Uint8Array(), env: pool.env });
+    const isUnderWay = (): boolean => scene.objects.some((key) => key.endsWith(".zfs.gpg.000001"));
+    while (!isUnderWay()) await sleep(20);
+    kill(signal);
+    const { exit, killedBy, stderr, stdout } = await ended;
+    expect({ exit, killedBy }).toEqual({ exit: status, killedBy: null });
+    expect(stderr).toContain(`zferry: error: stopped by ${signal}`);
+    expect(stdout.toString()).toBe("");
+    expectNothingLeft(scene, pool);
+  });
+
+  it("to put is ended by SIGINT too, although its stdin stays open", async () => {
+    const scene = new Scene();
+    const { ended, kill } = await scene.start(["put", "tank/src@s1", ...scene.place, ...scene.small, ...scene.forBob]);
+    while (!existsSync(scene.store)) await sleep(20);
+    kill("SIGINT");
+    expect(await ended).toMatchObject({ exit: 130 });
+    expect(scene.objects).toEqual([]);
+  });
+});

@@ -1,0 +1,195 @@
+/**
+ * Runs zferry's command line: in this process, which is quick, or as the built program, which is the real thing.
+ *
+ * Both go the same way from `runToExit` on. Every scene has a folder of its own with a store, a state folder and keys;
+ * it goes away with the test.
+ */
+import { spawn } from "node:child_process";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { Readable, Writable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
+import { runToExit } from "../../src/cli/program.ts";
+import { built } from "../build.ts";
+
+export const fixtures = fileURLToPath(new URL("../../fixtures", import.meta.url));
+export const passphrase = "correct horse battery staple";
+/** When the recorded streams were made, but for the later ones. Tests that look at an age count from here. */
+export const recordedAt = new Date("2026-11-21T07:42:00Z");
+
+/** How a run ended. Exactly one of `exit` and `killedBy` is set. */
+export interface Ended {
+  readonly stdout: Buffer;
+  readonly stderr: string;
+  readonly exit: number | null;
+  readonly killedBy: NodeJS.Signals | null;
+}
+
+export interface RunOptions {
+  readonly stdin?: Uint8Array;
+  readonly env?: Readonly<Record<string, string>>;
+  /** What time it is; only for runs in this process. */
+  readonly now?: Date;
+}
+
+/** A recorded stream of `fixtures/streams`. */
+export function recorded(name: string): Buffer {
+  return readFileSync(join(fixtures, "streams", `${name}.zfs`));
+}
+
+/** Every file under `folder`, relative to it, in the order of their names; none when it is not there. */
+export function filesUnder(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)).sort();
+}
+
+/** The one JSON document a run printed. */
+export function documentOf({ stdout, stderr }: Ended): Record<string, unknown> {
+  if (stdout.length === 0) throw new Error(`there is no document; stderr says: ${stderr}`);
+  return JSON.parse(stdout.toString()) as Record<string, unknown>;
+}
+
+export class Scene {
+  readonly folder = mkdtempSync(join(tmpdir(), "zferry-cli-"));
+  readonly store = join(this.folder, "store");
+  readonly stateDir = join(this.folder, "state");
+  readonly passphraseFile: string;
+
+  constructor() {
+    this.passphraseFile = this.write("passphrase", `${passphrase}\n`);
+    onTestFinished(() => {
+      rmSync(this.folder, { recursive: true, force: true });
+    });
+  }
+
+  /** Writes a file into the scene's folder, mode 0600. */
+  write(name: string, content: string | Uint8Array, mode = 0o600): string {
+    const path = join(this.folder, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, content);
+    chmodSync(path, mode);
+    return path;
+  }
+
+  /** A private key of `fixtures/keys`, as a user would have it; `bob` needs no passphrase. */
+  privateKey(name: "alice" | "bob"): string {
+    const path = join(this.folder, `${name}.private.asc`);
+    copyFileSync(join(fixtures, "keys", `${name}.private.asc`), path);
+    chmodSync(path, 0o600);
+    return path;
+  }
+
+  certificate(name: "alice" | "bob"): string {
+    return join(fixtures, "keys", `${name}.public.asc`);
+  }
+
+  /** Flags for the scene's store and state. */
+  get place(): readonly string[] {
+    return ["--store", this.store, "--state-dir", this.stateDir];
+  }
+
+  /** Flags that lock for and open with the passphrase. */
+  get secret(): readonly string[] {
+    return ["--passphrase-file", this.passphraseFile];
+  }
+
+  /** Flags for many small chunks: 64 KiB in parts of 16 KiB. */
+  get small(): readonly string[] {
+    return ["--chunk-size", "64KiB", "--part-size", "16KiB"];
+  }
+
+  /** Flags that lock for bob's certificate, which takes a hundredth of the time a passphrase does. */
+  get forBob(): readonly string[] {
+    return ["--recipient", this.certificate("bob")];
+  }
+
+  /** Flags that open what is locked for bob. */
+  get asBob(): readonly string[] {
+    return ["--private-key", this.privateKey("bob")];
+  }
+
+  get manifests(): string[] {
+    return filesUnder(join(this.store, "manifests"));
+  }
+
+  /** Every file in the store, unfinished ones included. */
+  get objects(): string[] {
+    return filesUnder(this.store);
+  }
+
+  /** Runs in this process. */
+  async run(words: readonly string[], { stdin = new Uint8Array(), env = {}, now = recordedAt }: RunOptions = {}): Promise<Ended> {
+    const [stdout, stderr] = [new Sink(), new Sink()];
+    const exit = await runToExit(words, {
+      environment: this.#environment(env),
+      workingDirectory: this.folder,
+      stdin: Readable.from(stdin.length === 0 ? [] : [Buffer.from(stdin)], { objectMode: false }),
+      stdout,
+      stderr,
+      isInteractive: false,
+      isRoot: false,
+      now: () => now,
+      signal: new AbortController().signal,
+    });
+    return { stdout: stdout.bytes, stderr: stderr.bytes.toString(), exit, killedBy: null };
+  }
+
+  /** Starts the built program. */
+  async start(words: readonly string[], { stdin, env = {} }: RunOptions = {}): Promise<Started> {
+    const child = spawn(process.execPath, [await built(), ...words], { cwd: this.folder, env: this.#environment(env) });
+    onTestFinished(() => {
+      child.kill("SIGKILL");
+    });
+    child.stdin.on("error", () => undefined); // it may end before it has read everything
+    if (stdin !== undefined) child.stdin.end(stdin);
+    const exited = new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+      child.once("exit", (exit, killedBy) => {
+        resolve([exit, killedBy]);
+      });
+    });
+    const ended = Promise.all([buffer(child.stdout), buffer(child.stderr), exited]).then(([stdout, stderr, [exit, killedBy]]) => {
+      child.stdin.destroy();
+      return { stdout, stderr: stderr.toString(), exit, killedBy };
+    });
+    return { ended, kill: (signal) => child.kill(signal) };
+  }
+
+  /** Runs the built program to its end. */
+  async spawn(words: readonly string[], options: RunOptions = {}): Promise<Ended> {
+    return (await this.start(words, { stdin: new Uint8Array(), ...options })).ended;
+  }
+
+  /** Stores a stream, locked for bob unless the flags say otherwise. */
+  async put(backup: string, stream: Uint8Array, ...flags: string[]): Promise<void> {
+    const locked = flags.includes("--passphrase-file") ? [] : this.forBob;
+    const { exit, stderr } = await this.run(["put", backup, ...this.place, ...this.small, ...locked, ...flags], { stdin: stream });
+    if (exit !== 0) throw new Error(`put ${backup} ended with ${exit ?? "a signal"}: ${stderr}`);
+  }
+
+  #environment(extra: Readonly<Record<string, string>>): Record<string, string> {
+    const path = `${join(fixtures, "bin")}:${process.env.PATH ?? ""}`;
+    return { PATH: path, HOME: this.folder, ...extra };
+  }
+}
+
+export interface Started {
+  readonly ended: Promise<Ended>;
+  readonly kill: (signal: NodeJS.Signals) => boolean;
+}
+
+class Sink extends Writable {
+  readonly #pieces: Buffer[] = [];
+
+  override _write(piece: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#pieces.push(piece);
+    done();
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#pieces);
+  }
+}
