@@ -5,9 +5,9 @@
  * milliseconds. Flags of the command line replace single values afterwards (`cli/settings.ts`). No secret stands in
  * the file: it says where the secrets are.
  */
-import { type Document, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { KiB, MiB, GiB, parseSize } from "./bytes.ts";
+import { type ConfigSource, readSource } from "./config-source.ts";
 import { ZferryError } from "./errors.ts";
 import { packetNames } from "./format/layout.ts";
 import { type DatasetName, parseDatasetName } from "./zfs/names.ts";
@@ -24,7 +24,7 @@ export function parseDuration(text: string): number | null {
   return match === null || unitMs === undefined ? null : Number(match[1]) * unitMs;
 }
 
-const size = z.union([z.string(), z.number()]).transform((value, context) => {
+const size = z.union([z.string(), z.number()], "must be a size, as in 16MiB or 1GiB").transform((value, context) => {
   try {
     const bytes = parseSize(String(value));
     if (bytes >= minSizeBytes) return bytes;
@@ -35,7 +35,7 @@ const size = z.union([z.string(), z.number()]).transform((value, context) => {
   return z.NEVER;
 });
 
-const duration = z.string().transform((text, context) => {
+const duration = z.string("must be a duration, as in 30d, 12h, 90m or 45s").transform((text, context) => {
   const ms = parseDuration(text);
   if (ms !== null && ms > 0) return ms;
   context.addIssue(`"${text}" is not a duration; write it as 30d, 12h, 90m or 45s`);
@@ -51,7 +51,13 @@ const dataset = z.string().transform((text, context): DatasetName => {
   }
 });
 
-const fullEvery = z.union([z.literal("never").transform(() => null), duration]);
+const fullEvery = z.string('must be a duration, as in 30d, or "never"').transform((text, context) => {
+  const ms = parseDuration(text);
+  if (text === "never") return null;
+  if (ms !== null && ms > 0) return ms;
+  context.addIssue(`"${text}" is neither a duration, as in 30d, nor "never"`);
+  return z.NEVER;
+});
 const snapshotPrefix = z.string().regex(/^[A-Za-z0-9_.:-]{0,64}$/, "may hold letters, digits and _ . : - only, 64 at most");
 const concurrency = z.number().int().min(1).max(64);
 const argv = z.array(z.string().min(1)).min(1).transform((words) => words as [string, ...string[]]);
@@ -92,13 +98,24 @@ const jobDefaultsSchema = z.strictObject({
   zfs: argv.optional(),
 });
 
-const configSchema = z.strictObject({
-  state_dir: z.string().optional(),
-  stores: z.record(z.string(), storeSchema).default({}),
-  encryption: encryptionSchema.prefault({}),
-  defaults: jobDefaultsSchema.prefault({}),
-  jobs: z.record(z.string(), jobDefaultsSchema.extend({ dataset })).default({}),
-});
+const configSchema = z
+  .strictObject({
+    state_dir: z.string().optional(),
+    stores: z.record(z.string(), storeSchema).default({}),
+    encryption: encryptionSchema.prefault({}),
+    defaults: jobDefaultsSchema.prefault({}),
+    jobs: z.record(z.string(), jobDefaultsSchema.extend({ dataset })).default({}),
+  })
+  .superRefine(({ stores, defaults, jobs }, context) => {
+    const homeless = Object.keys(jobs).find((name) => storeOf(jobs[name]?.store, defaults.store, Object.keys(stores)) === null);
+    if (homeless === undefined) return;
+    context.addIssue({ code: "custom", path: ["jobs", homeless], message: "names no store, and there is no default one" });
+  });
+
+/** The store a job uses: its own, the default one, or the only one there is. */
+function storeOf(own: string | undefined, common: string | undefined, known: readonly string[]): string | null {
+  return own ?? common ?? (known.length === 1 ? (known[0] ?? null) : null);
+}
 
 /** Where backups live and how they get there. */
 export interface StoreSettings {
@@ -142,7 +159,7 @@ export interface Config {
 }
 
 /** What holds when there is no file at all. */
-export const emptyConfig: Config = toConfig(configSchema.parse({}), "no configuration");
+export const emptyConfig: Config = toConfig(configSchema.parse({}));
 
 /**
  * Parses a configuration file.
@@ -151,19 +168,12 @@ export const emptyConfig: Config = toConfig(configSchema.parse({}), "no configur
  * @throws ZferryError `config-invalid` naming file, line, column, member and what is allowed
  */
 export function parseConfig(text: string, file: string): Config {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const [syntax] = document.errors;
-  if (syntax !== undefined) {
-    const at = lines.linePos(syntax.pos[0]);
-    throw refusal(file, `${at.line}:${at.col}`, syntax.message.split("\n")[0] ?? "not YAML");
-  }
-  const result = configSchema.safeParse(document.toJS() ?? {});
-  if (result.success) return toConfig(result.data, file);
-  const issue = result.error.issues[0];
-  const path = (issue?.path ?? []).map(String);
-  const name = path.length === 0 ? "" : `${path.join(".")}: `;
-  throw refusal(file, positionOf(document, lines, issue), `${name}${issue?.message ?? "wrong"}`);
+  const source = readSource(text);
+  if ("why" in source) throw refusal(file, source.position, source.why);
+  const result = configSchema.safeParse(source.value ?? {});
+  if (result.success) return toConfig(result.data);
+  const [issue] = result.error.issues;
+  throw issue === undefined ? refusal(file, "1:1", "wrong") : refusal(file, positionOf(source, issue), describe(issue));
 }
 
 function refusal(file: string, position: string, why: string): ZferryError {
@@ -172,22 +182,20 @@ function refusal(file: string, position: string, why: string): ZferryError {
   });
 }
 
-/** Line and column of the value an issue is about, or of the nearest node above it that is in the file. */
-function positionOf(document: Document, lines: LineCounter, issue: z.core.$ZodIssue | undefined): string {
-  const path = issue?.path.map(String) ?? [];
-  const unknown = issue?.code === "unrecognized_keys" ? [...path, ...issue.keys.slice(0, 1)] : path;
-  for (let depth = unknown.length; depth >= 0; depth--) {
-    const node: unknown = depth === 0 ? document.contents : document.getIn(unknown.slice(0, depth), true);
-    const range = (node as { range?: [number, number, number] } | null | undefined)?.range;
-    if (range !== undefined) {
-      const at = lines.linePos(range[0]);
-      return `${at.line}:${at.col}`;
-    }
-  }
-  return "1:1";
+/** What is not known is shown where its name stands, everything else where its value does. */
+function positionOf(source: ConfigSource, issue: z.core.$ZodIssue): string {
+  if (issue.code !== "unrecognized_keys") return source.positionOf(issue.path);
+  return source.positionOfName([...issue.path, ...issue.keys.slice(0, 1)]);
 }
 
-function toConfig(file: z.output<typeof configSchema>, where: string): Config {
+/** The path of the setting, and the schema's words in our style. */
+function describe({ path, message }: z.core.$ZodIssue): string {
+  const name = path.length === 0 ? "" : `${path.map(String).join(".")}: `;
+  const why = message.endsWith("received undefined") ? "is missing" : message.replace(/^Invalid input: /, "");
+  return `${name}${why.charAt(0).toLowerCase()}${why.slice(1)}`;
+}
+
+function toConfig(file: z.output<typeof configSchema>): Config {
   const stores = new Map<string, StoreSettings>();
   for (const [name, store] of Object.entries(file.stores)) {
     const { url, part_size, concurrency, retry_for } = store;
@@ -203,12 +211,10 @@ function toConfig(file: z.output<typeof configSchema>, where: string): Config {
   };
   const jobs = new Map<string, JobSettings>();
   for (const [name, job] of Object.entries(file.jobs)) {
-    const store = job.store ?? defaults.store ?? onlyStore(stores);
-    if (store === null) throw refusal(where, "1:1", `jobs.${name}: names no store, and there is no default one`);
     jobs.set(name, {
       name,
       dataset: job.dataset,
-      store,
+      store: storeOf(job.store, d.store, [...stores.keys()]) ?? "",
       chunkBytes: job.chunk_size ?? defaults.chunkBytes,
       fullEveryMs: job.full_every === undefined ? defaults.fullEveryMs : job.full_every,
       snapshotPrefix: job.snapshot_prefix ?? defaults.snapshotPrefix,
@@ -224,10 +230,4 @@ function toConfig(file: z.output<typeof configSchema>, where: string): Config {
     privateKeys: e.private_keys,
   };
   return { stateDir: file.state_dir ?? null, stores, encryption, defaults, jobs };
-}
-
-/** The store nobody has to name, because there is no other. */
-function onlyStore(stores: ReadonlyMap<string, StoreSettings>): string | null {
-  const [first, second] = stores.keys();
-  return first !== undefined && second === undefined ? first : null;
 }

@@ -11,7 +11,7 @@ import ts from "typescript";
 export const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [0, ["errors.ts", "bytes.ts", "version.ts"]],
   [1, ["zfs/names.ts"]],
-  [2, ["config.ts", "starter-config.ts", "format/", "stream/", "replay/", "openpgp/"]],
+  [2, ["config.ts", "config-source.ts", "starter-config.ts", "format/", "stream/", "replay/", "openpgp/"]],
   [3, ["plan.ts", "retention.ts", "journal.ts", "state.ts", "files.ts", "store/"]],
   [4, ["zfs/", "secrets.ts", "hooks.ts", "notify.ts", "metrics.ts"]],
   [5, ["backup.ts", "put.ts", "get.ts", "list.ts", "restore.ts", "restore-foreign.ts", "verify.ts", "prune.ts", "copy.ts"]],

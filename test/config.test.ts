@@ -1,0 +1,158 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { type Config, defaultSettings, emptyConfig, parseConfig, parseDuration } from "../src/config.ts";
+import { ZferryError } from "../src/errors.ts";
+import { starterConfig } from "../src/starter-config.ts";
+
+const folder = new URL("../fixtures/config/", import.meta.url);
+
+function valid(name: string): Config {
+  return parseConfig(readFileSync(new URL(`valid/${name}.yaml`, folder), "utf8"), name);
+}
+
+describe("a configuration", () => {
+  it("sets everything it can", () => {
+    const config = valid("everything");
+    expect(config.stateDir).toBe("/srv/zferry");
+    expect(Object.fromEntries(config.stores)).toEqual({
+      r2: {
+        url: "s3://backups/nas?endpoint=https://abc.r2.cloudflarestorage.com",
+        partBytes: 64 * 2 ** 20,
+        concurrency: 12,
+        retryMs: 6 * 3_600_000,
+      },
+      usb: { url: "/mnt/usb", partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000 },
+    });
+    expect(config.encryption).toEqual({
+      packet: "cfb",
+      passphraseFile: "/etc/zferry/passphrase",
+      passphraseEnv: "ZFERRY_PASSPHRASE",
+      passphraseCommand: "pass show zferry",
+      recipients: ["/etc/zferry/a.asc", "/etc/zferry/b.asc"],
+      privateKeys: ["/root/a.asc"],
+    });
+    const defaults = {
+      store: "r2",
+      chunkBytes: 512 * 2 ** 20,
+      fullEveryMs: 14 * 86_400_000,
+      snapshotPrefix: "nightly-",
+      zfs: ["ssh", "backup@nas", "zfs"],
+    };
+    expect(config.defaults).toEqual(defaults);
+    expect(Object.fromEntries(config.jobs)).toEqual({
+      home: { ...defaults, name: "home", dataset: "tank/home" },
+      photos: {
+        name: "photos",
+        dataset: "tank/my photos",
+        store: "usb",
+        chunkBytes: 67108864,
+        fullEveryMs: null,
+        snapshotPrefix: "",
+        zfs: ["/sbin/zfs"],
+      },
+    });
+  });
+
+  it.for(["empty", "comments-only"])("that is %s sets the defaults and nothing else", (name) => {
+    const config = valid(name);
+    expect(config).toEqual(emptyConfig);
+    expect(config).toEqual({
+      stateDir: null,
+      stores: new Map(),
+      encryption: {
+        packet: "ocb",
+        passphraseFile: null,
+        passphraseEnv: null,
+        passphraseCommand: null,
+        recipients: [],
+        privateKeys: [],
+      },
+      defaults: { store: null, chunkBytes: 2 ** 30, fullEveryMs: 30 * 86_400_000, snapshotPrefix: "zferry-", zfs: ["zfs"] },
+      jobs: new Map(),
+    });
+  });
+
+  it("with one store needs no one to name it", () => {
+    const config = valid("minimal");
+    expect(config.jobs.get("home")).toMatchObject({ store: "main", chunkBytes: defaultSettings.chunkBytes });
+    expect(config.stores.get("main")).toEqual({ url: "file:///backups", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000 });
+  });
+
+  it("may use YAML's anchors, and numbers as names", () => {
+    const config = valid("anchors");
+    expect(config.stores.get("second")).toEqual(config.stores.get("first"));
+    expect([...config.jobs.keys()]).toEqual(["2024"]);
+  });
+
+  it.for([1, 2, 5])("lets a job that says nothing of its store take a default of %i stores", (count) => {
+    const stores = Array.from({ length: count }, (_, index) => `  s${index}: { url: /s${index} }\n`).join("");
+    const config = parseConfig(`stores:\n${stores}defaults: { store: s0 }\njobs: { a: { dataset: t } }\n`, "x.yaml");
+    expect(config.jobs.get("a")?.store).toBe("s0");
+  });
+
+  it("as `init` writes it is valid and means what was asked for, whatever the names hold", () => {
+    for (const dataset of ["tank/home", "tank", "tank/my data: 100%"]) {
+      const values = { store: 's3://b/p?endpoint=https://h:1#"x"', dataset, passphraseFile: "/etc/it's: # mine" };
+      const config = parseConfig(starterConfig(values), "zferry.yaml");
+      const [job] = config.jobs.values();
+      expect(job).toMatchObject({ dataset, store: "main", chunkBytes: 2 ** 30, zfs: ["zfs"] });
+      expect(config.stores.get("main")?.url).toBe(values.store);
+      expect(config.encryption.passphraseFile).toBe(values.passphraseFile);
+    }
+  });
+
+  it("as `init` writes it shows the defaults, and stays valid when they are uncommented", () => {
+    const starter = starterConfig({ store: "/b", dataset: "tank/home", passphraseFile: "/p" });
+    const config = parseConfig(starter.replaceAll(/^( *)# (\w+: )/gm, "$1$2"), "zferry.yaml");
+    expect(config.stores.get("main")).toEqual({ url: "/b", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000 });
+    expect(config.encryption).toMatchObject({ packet: "ocb", recipients: ["/etc/zferry/offsite.asc"] });
+    expect(config.defaults).toEqual({ ...emptyConfig.defaults, store: "main" });
+  });
+});
+
+describe("a configuration that must be refused", () => {
+  const names = readdirSync(new URL("invalid/", folder)).sort();
+
+  it.for(names)("in %s is, with the place and the words of its first line", (name) => {
+    const text = readFileSync(new URL(`invalid/${name}`, folder), "utf8");
+    const [expected = ""] = text.slice(2).split("\n", 1);
+    let found: unknown = null;
+    try {
+      parseConfig(text, "zferry.yaml");
+    } catch (error) {
+      found = error;
+    }
+    expect(found).toBeInstanceOf(ZferryError);
+    expect(found).toMatchObject({ code: "config-invalid", message: `zferry.yaml:${expected}` });
+    expect(found).toMatchObject({ hint: "see docs/configuration.md for every setting and its range" });
+  });
+
+  it("is one of at least forty", () => {
+    expect(names.length).toBeGreaterThanOrEqual(40);
+  });
+
+  it("may be a bomb of aliases, which is not expanded", () => {
+    const levels = Array.from({ length: 12 }, (_, level) => `a${level}: &a${level} [${`*a${level - 1}, `.repeat(level === 0 ? 0 : 10)}x]\n`);
+    expect(() => parseConfig(levels.join(""), "zferry.yaml")).toThrow(
+      expect.objectContaining({ code: "config-invalid", message: expect.stringMatching(/^zferry\.yaml:\d+:\d+: /) as string }),
+    );
+  });
+});
+
+describe("a duration", () => {
+  it.for([
+    ["45s", 45_000],
+    ["90m", 5_400_000],
+    ["12h", 43_200_000],
+    ["30d", 2_592_000_000],
+    ["2w", 1_209_600_000],
+    ["0s", 0],
+    ["999999w", 999_999 * 604_800_000],
+  ] as const)("of %s is %i ms", ([text, ms]) => {
+    expect(parseDuration(text)).toBe(ms);
+  });
+
+  it.for(["", "30", "d", "30 d", "30D", "1.5h", "-1d", "1h30m", "1000000s", "30d\n", "30days", "toString"])('is not "%s"', (text) => {
+    expect(parseDuration(text)).toBeNull();
+  });
+});
