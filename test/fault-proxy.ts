@@ -9,7 +9,12 @@ import type { AddressInfo } from "node:net";
 
 /** What happens to a request. Byte offsets count the body that is being passed on. */
 export type Fault =
-  | { readonly kind: "status"; readonly status: number; readonly code: string; readonly headers?: Record<string, string> }
+  | {
+      readonly kind: "status";
+      readonly status: number;
+      readonly code: string;
+      readonly headers?: Record<string, string>;
+    }
   /** Answers at once, without reading the body, and leaves the connection open. */
   | { readonly kind: "status-early"; readonly status: number; readonly code: string }
   | { readonly kind: "reset" }
@@ -55,7 +60,8 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     incoming.on("error", () => undefined);
     outgoing.on("error", () => undefined);
     const fault = hit?.rule.fault ?? null;
-    if (fault === null || !answerAlone(fault, incoming, outgoing)) passOn(fault, { incoming, outgoing, targetPort, agent });
+    if (fault === null || !answerAlone(fault, incoming, outgoing))
+      passOn(fault, { incoming, outgoing, targetPort, agent });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -62,7 +62,9 @@ export function faultyStore(inner: Store): FaultyStore {
       faults.set(verb, [...(faults.get(verb) ?? []), ...Array.from({ length: times }, () => fault)]);
     },
     assertAllFired: () => {
-      const left = [...faults].filter(([, queue]) => queue.length > 0).map(([verb, queue]) => `${queue.length} of ${verb}`);
+      const left = [...faults]
+        .filter(([, queue]) => queue.length > 0)
+        .map(([verb, queue]) => `${queue.length} of ${verb}`);
       if (left.length > 0) throw new Error(`these faults were never hit: ${left.join(", ")}`);
     },
   };

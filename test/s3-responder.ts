@@ -80,9 +80,7 @@ export async function startResponder({ bucket, knowsCrc32 }: ResponderOptions): 
   };
 }
 
-interface State {
-  readonly objects: Map<string, HeldObject>;
-  readonly uploads: Map<string, HeldUpload>;
+interface State extends Pick<S3Responder, "objects" | "uploads"> {
   readonly knowsCrc32: boolean;
 }
 
@@ -104,7 +102,9 @@ function refuse(request: IncomingMessage, reply: ServerResponse, error: unknown)
   const refusal = error instanceof Refusal ? error : new Refusal(500, "InternalError");
   request.resume();
   reply.writeHead(refusal.status, { "content-type": "application/xml", "x-amz-request-id": "test-request" });
-  reply.end(request.method === "HEAD" ? undefined : `<Error><Code>${refusal.s3Code}</Code><Message>no</Message></Error>`);
+  reply.end(
+    request.method === "HEAD" ? undefined : `<Error><Code>${refusal.s3Code}</Code><Message>no</Message></Error>`,
+  );
 }
 
 async function respond(state: State, bucket: string, request: IncomingMessage, reply: ServerResponse): Promise<void> {
@@ -113,14 +113,18 @@ async function respond(state: State, bucket: string, request: IncomingMessage, r
   const pieces: Buffer[] = [];
   for await (const piece of request) pieces.push(piece as Buffer);
   if (asked !== bucket) throw new Refusal(404, "NoSuchBucket");
-  const call = { state, key: rest.join("/"), query: url.searchParams, headers: request.headers, body: Buffer.concat(pieces) };
-  const answer = (handlers[request.method ?? ""] ?? unknownMethod)(call);
+  const call = {
+    state,
+    key: rest.join("/"),
+    query: url.searchParams,
+    headers: request.headers,
+    body: Buffer.concat(pieces),
+  };
+  const handler = handlers[request.method ?? ""];
+  if (handler === undefined) throw new Refusal(501, "NotImplemented");
+  const answer = handler(call);
   reply.writeHead(answer.status ?? 200, { "content-length": Buffer.byteLength(answer.body ?? ""), ...answer.headers });
   reply.end(request.method === "HEAD" ? undefined : answer.body);
-}
-
-function unknownMethod(): Answer {
-  throw new Refusal(501, "NotImplemented");
 }
 
 const handlers: Readonly<Record<string, (call: Call) => Answer>> = {
@@ -289,7 +293,8 @@ function escapeXml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
 
+const characters = new Map(Object.entries({ lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" }));
+
 function unescapeXml(text: string): string {
-  const plain = text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&apos;", "'");
-  return plain.replaceAll("&amp;", "&");
+  return text.replace(/&([a-z]+);/g, (entity, name: string) => characters.get(name) ?? entity);
 }

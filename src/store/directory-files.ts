@@ -95,7 +95,10 @@ export function pathOf(root: string, key: ObjectKey): string {
 export async function refuseLinks(path: string): Promise<void> {
   const folder = dirname(path);
   if ((await realpath(folder)) === folder) return;
-  throw new ZferryError("store-failed", `"${folder}" is reached through a symbolic link, which a store does not follow`);
+  throw new ZferryError(
+    "store-failed",
+    `"${folder}" is reached through a symbolic link, which a store does not follow`,
+  );
 }
 
 /** Makes the entries of a folder survive a power cut. */
@@ -138,10 +141,17 @@ export async function openTemporary(root: string): Promise<{ readonly path: stri
 /**
  * Gives `temporary` its name, unless the name is taken. By a hard link, which is atomic; where there are none (exFAT,
  * some network mounts) under the key's lock, which is as good among programs that use this store.
+ *
+ * @param linkFile - replaced in tests by one that refuses
  */
-export async function linkUnlessTaken(root: string, temporary: string, path: string): Promise<"placed" | "taken"> {
+export async function linkUnlessTaken(
+  root: string,
+  temporary: string,
+  path: string,
+  linkFile: typeof link = link,
+): Promise<"placed" | "taken"> {
   try {
-    await link(temporary, path);
+    await linkFile(temporary, path);
     await unlink(temporary);
     return "placed";
   } catch (error) {

@@ -95,7 +95,7 @@ class DirectoryStore implements Store {
       if (options.etag !== undefined && options.etag !== object.etag) throw objectReplaced(key, this.url);
       const { startBytes, endBytes } = checkedRange(object, options.range);
       options.onFound?.(object);
-      for (let position = startBytes; position < endBytes; ) {
+      for (let position = startBytes; position < endBytes;) {
         options.signal.throwIfAborted();
         const piece = await files.tryTo(what, () => readAt(handle, key, position, endBytes));
         position += piece.length;

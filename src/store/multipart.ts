@@ -228,11 +228,10 @@ async function ownObject(upload: Upload, signal: AbortSignal): Promise<StoredObj
   const object = storedObject(key, found);
   const expectedEtag = session.provider.etagIsMd5 ? md5OfParts(upload.completed) : null;
   if (object.sizeBytes === upload.sizeBytes && (expectedEtag === null || expectedEtag === object.etag)) return object;
-  throw new ZferryError(
-    "store-failed",
-    `"${key}" was uploaded with ${upload.sizeBytes} bytes, but "${session.url}" has ${object.sizeBytes} of ETag "${object.etag}"`,
-    { hint: "delete it and try again; tell the provider" },
-  );
+  const has = `"${session.url}" has ${object.sizeBytes}, ETag "${object.etag}"`;
+  throw new ZferryError("store-failed", `"${key}" was uploaded with ${upload.sizeBytes} bytes, but ${has}`, {
+    hint: "delete it and try again; tell the provider",
+  });
 }
 
 /** `md5(md5s)-N`; null when a part's tag is no MD5 (encrypted by the server's own keys). */
@@ -249,7 +248,11 @@ async function abandon(upload: Upload, reason: unknown): Promise<unknown> {
   const signal = AbortSignal.timeout(cleanupMs);
   try {
     for (let attempt = 1; attempt <= abortTries; attempt += 1) {
-      await retry(() => abortOnce(upload, signal), { what: `remove the unfinished upload of "${key}"`, policy, signal });
+      await retry(() => abortOnce(upload, signal), {
+        what: `remove the unfinished upload of "${key}"`,
+        policy,
+        signal,
+      });
       if (await isGone(upload, signal)) return reason;
     }
     throw new Error("the server still lists it");

@@ -75,12 +75,15 @@ interface CutOptions {
  * Fills parts from a body; holds one buffer itself while it does. Each full part is yielded when the next byte has come,
  * so that the last one is known to be it. A body without bytes is one empty part.
  */
-export async function* cutParts(source: ByteSource, { buffers, checksum, signal }: CutOptions): AsyncGenerator<Part, void> {
+export async function* cutParts(
+  source: ByteSource,
+  { buffers, checksum, signal }: CutOptions,
+): AsyncGenerator<Part, void> {
   let filling = await PartInProgress.begin(0, buffers, checksum(), signal);
   let isHeld = true;
   try {
     for await (const piece of pull(source, signal)) {
-      for (let offset = 0; offset < piece.length; ) {
+      for (let offset = 0; offset < piece.length;) {
         if (filling.isFull) {
           isHeld = false;
           yield filling.finish({ isLast: false });
@@ -109,7 +112,12 @@ class PartInProgress {
     this.#checksum = new RunningChecksum(kind);
   }
 
-  static async begin(index: number, buffers: Pool<Buffer>, kind: ChecksumKind, signal: AbortSignal): Promise<PartInProgress> {
+  static async begin(
+    index: number,
+    buffers: Pool<Buffer>,
+    kind: ChecksumKind,
+    signal: AbortSignal,
+  ): Promise<PartInProgress> {
     return new PartInProgress(index, await buffers.take(signal), kind);
   }
 

@@ -38,7 +38,7 @@ export interface BucketOptions {
   readonly idleMs?: number;
 }
 
-/** @throws ZferryError `store-denied` when there are no credentials, `secret-unusable` or `usage` for files it cannot read */
+/** @throws ZferryError `store-denied` (no credentials), `secret-unusable` or `usage` (a file that cannot be read) */
 export async function openBucket(location: S3Location, options: BucketOptions): Promise<S3Store> {
   const { bucket, base, provider, endpoint } = location;
   const idleMs = options.idleMs ?? defaultIdleMs;

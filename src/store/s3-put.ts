@@ -19,14 +19,21 @@ import { truncatedReply } from "./transient.ts";
 const oneWriteBytes = 256 * KiB;
 
 /** Headers by which the server checks a body. */
-export function checksumHeaders({ checksum }: Payload): { ChecksumCRC32?: string; ChecksumAlgorithm?: "CRC32"; ContentMD5?: string } {
+export function checksumHeaders({ checksum }: Payload): {
+  ChecksumCRC32?: string;
+  ChecksumAlgorithm?: "CRC32";
+  ContentMD5?: string;
+} {
   return checksum.kind === "crc32"
     ? { ChecksumCRC32: checksum.base64, ChecksumAlgorithm: "CRC32" }
     : { ContentMD5: checksum.base64 };
 }
 
 /** Headers by which the server decides a conditional write; none for a provider that does not. */
-export function conditionHeaders(when: PutOptions["when"], isHonoured: boolean): { IfNoneMatch?: "*"; IfMatch?: string } {
+export function conditionHeaders(
+  when: PutOptions["when"],
+  isHonoured: boolean,
+): { IfNoneMatch?: "*"; IfMatch?: string } {
   if (when === "replace" || !isHonoured) return {};
   return when === "create" ? { IfNoneMatch: "*" } : { IfMatch: `"${when.etag}"` };
 }

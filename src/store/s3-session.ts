@@ -125,7 +125,9 @@ export class S3Session {
   async head(key: ObjectKey, signal: AbortSignal): Promise<HeadObjectCommandOutput | null> {
     const what = `look for "${key}" in "${this.url}"`;
     try {
-      const found = await this.once((http) => this.client.send(new HeadObjectCommand(this.target(key)), http), { signal });
+      const found = await this.once((http) => this.client.send(new HeadObjectCommand(this.target(key)), http), {
+        signal,
+      });
       this.#bucketSeen = true;
       return found;
     } catch (error) {

@@ -23,7 +23,10 @@ export function checkSizes({ chunkBytes, partBytes, limits }: Sizes): void {
   const part = exactSize(partBytes);
   const chunk = exactSize(chunkBytes);
   if (chunkBytes < partBytes || chunkBytes % partBytes !== 0) {
-    refuse(`chunks of ${chunk} are not a whole number of ${part} parts`, "make the chunk size a multiple of the part size");
+    refuse(
+      `chunks of ${chunk} are not a whole number of ${part} parts`,
+      "make the chunk size a multiple of the part size",
+    );
   }
   const partCount = chunkBytes / partBytes;
   if (partCount > limits.maxPartCount) {

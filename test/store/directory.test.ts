@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { gather } from "../../src/bytes.ts";
+import { linkUnlessTaken, openTemporary, tryTo } from "../../src/store/directory-files.ts";
 import { openDirectory } from "../../src/store/directory.ts";
 import { defaultRetryPolicy } from "../../src/store/retry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { withRetry } from "../../src/store/with-retry.ts";
-import { collect, storeSuite } from "../store.suite.ts";
+import { collect } from "../store.bodies.ts";
+import { storeSuite } from "../store.suite.ts";
 
 const { signal } = new AbortController();
 let base = "";
@@ -181,5 +183,37 @@ describe("the directory store", () => {
     }
     await expect(store.put("k", failing(), { when: "replace", signal })).rejects.toBe(failure);
     expect(await keys()).toEqual([]);
+  });
+
+  it("creates exactly once where there are no hard links, too", async () => {
+    const refusing = (): Promise<void> => Promise.reject(Object.assign(new Error("no links here"), { code: "EPERM" }));
+    const writers = await Promise.all(
+      Array.from({ length: 8 }, async (_, index) => {
+        const { path, handle } = await openTemporary(root);
+        await handle.writeFile(`writer ${index}`);
+        await handle.close();
+        return path;
+      }),
+    );
+    const outcomes = await Promise.all(writers.map((path) => linkUnlessTaken(root, path, join(root, "k"), refusing)));
+    expect(outcomes.filter((outcome) => outcome === "placed")).toHaveLength(1);
+    expect(await readFile(join(root, "k"), "utf8")).toBe(`writer ${outcomes.indexOf("placed")}`);
+  });
+
+  it.for([
+    ["ENOSPC", "store-full"],
+    ["EDQUOT", "store-full"],
+    ["EACCES", "store-denied"],
+    ["EROFS", "store-denied"],
+    ["EISDIR", "store-failed"],
+    ["EIO", "store-failed"],
+  ] as const)("says of %s from the kernel: %s", async ([errno, code]) => {
+    const refused = Object.assign(new Error("from the kernel"), { code: errno });
+    const work = tryTo("write it", () => Promise.reject(refused));
+    await expect(work).rejects.toMatchObject({
+      code,
+      cause: refused,
+      message: expect.stringMatching(/^cannot write it: /) as string,
+    });
   });
 });

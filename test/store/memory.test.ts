@@ -3,7 +3,8 @@ import { gather } from "../../src/bytes.ts";
 import { MemoryStore } from "../../src/store/memory.ts";
 import { defaultRetryPolicy } from "../../src/store/retry.ts";
 import { withRetry } from "../../src/store/with-retry.ts";
-import { collect, storeSuite } from "../store.suite.ts";
+import { collect } from "../store.bodies.ts";
+import { storeSuite } from "../store.suite.ts";
 
 const suite = { partBytes: 4096, listLength: 2001, leftovers: () => Promise.resolve([]) };
 

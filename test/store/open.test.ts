@@ -10,7 +10,13 @@ import { findCredentials } from "../../src/store/credentials.ts";
 import type { S3Location } from "../../src/store/url.ts";
 import { parseStoreUrl } from "../../src/store/url.ts";
 
-const options = { partBytes: 5 * MiB, concurrency: 2, retry: defaultRetryPolicy, access: "write", environment: {} } as const;
+const options = {
+  partBytes: 5 * MiB,
+  concurrency: 2,
+  retry: defaultRetryPolicy,
+  access: "write",
+  environment: {},
+} as const;
 const keys = { AWS_ACCESS_KEY_ID: "id", AWS_SECRET_ACCESS_KEY: "hush" };
 
 let folder = "";
@@ -43,7 +49,10 @@ describe("the URL of a store", () => {
     ["s3://bucket", { bucket: "bucket", base: "", name: "aws", region: null, pathStyle: false, endpoint: null }],
     ["s3://bucket/a/b/", { base: "a/b/" }],
     ["s3://bucket/a%20b", { base: "a b/" }],
-    ["s3://bucket?region=eu-central-1&profile=night&ca=/etc/ca.pem", { region: "eu-central-1", profile: "night", caFile: "/etc/ca.pem" }],
+    [
+      "s3://bucket?region=eu-central-1&profile=night&ca=/etc/ca.pem",
+      { region: "eu-central-1", profile: "night", caFile: "/etc/ca.pem" },
+    ],
     ["s3://b-1.x?endpoint=https://abc.r2.cloudflarestorage.com", { name: "r2", region: "auto", pathStyle: true }],
     ["s3://bkt?endpoint=https://abc.eu.r2.cloudflarestorage.com", { name: "r2" }],
     ["s3://bkt?endpoint=https://s3.us-west-004.backblazeb2.com", { name: "b2", region: "us-west-004" }],
@@ -59,7 +68,9 @@ describe("the URL of a store", () => {
 
   it("takes region and endpoint from the environment, as the SDK does, but the region for AWS only", () => {
     expect(s3("s3://bkt", { AWS_REGION: "eu-west-1" }).region).toBe("eu-west-1");
-    expect(s3("s3://bkt", { AWS_ENDPOINT_URL_S3: "https://x.r2.cloudflarestorage.com", AWS_REGION: "eu-west-1" }).region).toBe("auto");
+    expect(
+      s3("s3://bkt", { AWS_ENDPOINT_URL_S3: "https://x.r2.cloudflarestorage.com", AWS_REGION: "eu-west-1" }).region,
+    ).toBe("auto");
   });
 
   it.for([
@@ -102,9 +113,19 @@ describe("the URL of a store", () => {
 describe("credentials", () => {
   it("come from the environment, or from a profile when one is named", async () => {
     const path = join(folder, "credentials");
-    await writeFile(path, "[default]\naws_access_key_id = d\naws_secret_access_key=dd\n\n[night]\naws_access_key_id=n\naws_secret_access_key = nn\naws_session_token=t\n[half]\naws_access_key_id=h\n");
+    await writeFile(
+      path,
+      [
+        ["[default]", "aws_access_key_id = d", "aws_secret_access_key=dd", ""],
+        ["[night]", "aws_access_key_id=n", "aws_secret_access_key = nn", "aws_session_token=t"],
+        ["[half]", "aws_access_key_id=h", ""],
+      ]
+        .flat()
+        .join("\n"),
+    );
     const environment = { AWS_SHARED_CREDENTIALS_FILE: path };
-    const find = (profile: string | null, more = {}): unknown => findCredentials({ profile, environment: { ...environment, ...more } });
+    const find = (profile: string | null, more = {}): unknown =>
+      findCredentials({ profile, environment: { ...environment, ...more } });
     expect(await find(null, keys)).toEqual({ accessKeyId: "id", secretAccessKey: "hush" });
     expect(await find("night", keys)).toEqual({ accessKeyId: "n", secretAccessKey: "nn", sessionToken: "t" });
     expect(await find(null)).toEqual({ accessKeyId: "d", secretAccessKey: "dd" });
@@ -137,7 +158,10 @@ describe("openStore", () => {
   });
 
   it("names a bucket with its prefix and endpoint, and holds no secret", async () => {
-    const store = await openStore("s3://bucket/p?endpoint=https://h:1/path&provider=ceph", { ...options, environment: keys });
+    const store = await openStore("s3://bucket/p?endpoint=https://h:1/path&provider=ceph", {
+      ...options,
+      environment: keys,
+    });
     expect(store.url).toBe("s3://bucket/p/?endpoint=https://h:1");
     await store.close();
   });

@@ -5,7 +5,7 @@ import type { ByteSource } from "../../src/bytes.ts";
 import { linkedController, pull, unlessAborted } from "../../src/store/abort.ts";
 import { checksumOf, cutParts, slicesOf } from "../../src/store/parts.ts";
 import { Pool } from "../../src/store/pool.ts";
-import { collect, patternOf } from "../store.suite.ts";
+import { collect, patternOf } from "../store.bodies.ts";
 
 const { signal } = new AbortController();
 
@@ -33,13 +33,18 @@ describe("a body cut into parts", () => {
     return parts;
   };
 
-  it.for([0, 1, 999, 1000, 1001, 1999, 2000, 2001, 10_007])("of %i bytes has equal parts but the last", async (sizeBytes) => {
-    for (const pieceBytes of [1, 7, 331, 1000, 100_000]) {
-      const sizes = (await cut(sizeBytes, pieceBytes, pieceBytes === 7 ? "crc32" : "md5")).map(({ length }) => length);
-      const fullCount = Math.max(0, Math.ceil(sizeBytes / partBytes) - 1);
-      expect(sizes).toEqual([...Array<number>(fullCount).fill(partBytes), sizeBytes - fullCount * partBytes]);
-    }
-  });
+  it.for([0, 1, 999, 1000, 1001, 1999, 2000, 2001, 10_007])(
+    "of %i bytes has equal parts but the last",
+    async (sizeBytes) => {
+      for (const pieceBytes of [1, 7, 331, 1000, 100_000]) {
+        const sizes = (await cut(sizeBytes, pieceBytes, pieceBytes === 7 ? "crc32" : "md5")).map(
+          ({ length }) => length,
+        );
+        const fullCount = Math.max(0, Math.ceil(sizeBytes / partBytes) - 1);
+        expect(sizes).toEqual([...Array<number>(fullCount).fill(partBytes), sizeBytes - fullCount * partBytes]);
+      }
+    },
+  );
 
   it("waits for a buffer, and gives back the one it was filling when it is left", async () => {
     const buffers = new Pool<Buffer>(1, () => Buffer.alloc(10));
@@ -61,12 +66,15 @@ describe("a body cut into parts", () => {
     expect(checksumOf(bytes, "md5").base64).toBe(createHash("md5").update(bytes).digest("base64"));
   });
 
-  it.for([1, 262_143, 262_144, 262_145, 600_000])("of %i bytes is sent in slices of at most 256 KiB", async (sizeBytes) => {
-    const bytes = patternOf(sizeBytes);
-    const slices = await collect(slicesOf(bytes) as AsyncIterable<Buffer>);
-    expect(Buffer.concat(slices).equals(bytes)).toBe(true);
-    expect(Math.max(...slices.map(({ length }) => length))).toBeLessThanOrEqual(262_144);
-  });
+  it.for([1, 262_143, 262_144, 262_145, 600_000])(
+    "of %i bytes is sent in slices of at most 256 KiB",
+    async (sizeBytes) => {
+      const bytes = patternOf(sizeBytes);
+      const slices = await collect(slicesOf(bytes) as AsyncIterable<Buffer>);
+      expect(Buffer.concat(slices).equals(bytes)).toBe(true);
+      expect(Math.max(...slices.map(({ length }) => length))).toBeLessThanOrEqual(262_144);
+    },
+  );
 });
 
 describe("a pool", () => {

@@ -46,7 +46,10 @@ describe("retry", () => {
   it("gives up when the next try would be beyond the budget, and keeps the cause", async () => {
     const policy = impatient({ budgetMs: 1000, firstDelayMs: 200, maxDelayMs: 400 });
     const error: unknown = await run(failing(times(50)), policy).catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ code: "store-failed", message: "injected ECONNRESET; given up after 6 tries in 1 s" });
+    expect(error).toMatchObject({
+      code: "store-failed",
+      message: "injected ECONNRESET; given up after 6 tries in 1 s",
+    });
     expect((error as Error).cause).toMatchObject({ code: "ECONNRESET" });
   });
 
@@ -79,7 +82,9 @@ describe("retry", () => {
     expect(await run(failing(times(3, serviceError("BadDigest", 400))), impatient())).toBe(4);
     await expect(run(failing(times(4, serviceError("BadDigest", 400))), impatient())).rejects.toThrow("4 tries");
     expect(await run(failing(times(1, serviceError("RequestTimeTooSkewed", 403))), impatient())).toBe(2);
-    await expect(run(failing(times(2, serviceError("RequestTimeTooSkewed", 403))), impatient())).rejects.toThrow("2 tries");
+    await expect(run(failing(times(2, serviceError("RequestTimeTooSkewed", 403))), impatient())).rejects.toThrow(
+      "2 tries",
+    );
   });
 
   it("stops with the signal's reason: before, during a try, and while it waits", async () => {

@@ -10,7 +10,7 @@ import type { Fault, FaultProxy } from "../fault-proxy.ts";
 import { startFaultProxy } from "../fault-proxy.ts";
 import type { S3Responder } from "../s3-responder.ts";
 import { startResponder } from "../s3-responder.ts";
-import { patternOf } from "../store.suite.ts";
+import { patternOf } from "../store.bodies.ts";
 import { impatient, openOnServer, partBytes } from "./s3-bench.ts";
 
 const { signal } = new AbortController();
@@ -231,7 +231,9 @@ describe.each([
     });
     const error: unknown = await store.head("k", { signal }).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "store-denied" });
-    expect((error as Error).message).toMatch(/^cannot look for "k" in "s3:\/\/box\/.*: HTTP status 403, request id "req-42"$/);
+    expect((error as Error).message).toMatch(
+      /^cannot look for "k" in "s3:\/\/box\/.*: HTTP status 403, request id "req-42"$/,
+    );
     expect(JSON.stringify(error)).not.toContain("secret");
   });
 });

@@ -4,7 +4,8 @@ import { gather } from "../../src/bytes.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { S3Responder } from "../s3-responder.ts";
 import { startResponder } from "../s3-responder.ts";
-import { collect, patternOf, storeSuite } from "../store.suite.ts";
+import { collect, patternOf } from "../store.bodies.ts";
+import { storeSuite } from "../store.suite.ts";
 import { openOnServer, partBytes } from "./s3-bench.ts";
 
 const { signal } = new AbortController();
@@ -67,32 +68,39 @@ describe("the S3 store", () => {
       "PUT /box/three?partNumber=2&uploadId=U&x-id=UploadPart",
       "PUT /box/three?partNumber=3&uploadId=U&x-id=UploadPart",
     ]);
-    const sizes = md5.requests.filter(({ url }) => url.includes("partNumber")).map(({ headers }) => headers["content-length"]);
+    const sizes = md5.requests
+      .filter(({ url }) => url.includes("partNumber"))
+      .map(({ headers }) => headers["content-length"]);
     expect(sizes.map(Number).sort((left, right) => right - left)).toEqual([partBytes, partBytes, 1]);
   });
 
-  it.for(["ceph", "r2", "generic"])("sends parts to %s with a length, a checksum and nothing R2 refuses", async (provider) => {
-    const server = provider === "ceph" ? crc : md5;
-    const store = await on(server, provider);
-    await store.put("k", body(partBytes + 1), { when: "replace", signal });
-    const parts = server.requests.filter(({ url }) => url.includes("partNumber"));
-    expect(parts).toHaveLength(2);
-    for (const { headers } of parts) {
-      expect(Number(headers["content-length"])).toBeGreaterThan(0);
-      expect(headers.expect).toBeUndefined();
-      expect(headers["transfer-encoding"]).toBeUndefined();
-      expect(headers["content-encoding"]).toBeUndefined();
-      expect(headers["x-amz-trailer"]).toBeUndefined();
-      expect(headers[provider === "ceph" ? "x-amz-checksum-crc32" : "content-md5"]).toMatch(/^[A-Za-z0-9+/]+=*$/);
-      expect(headers[provider === "ceph" ? "content-md5" : "x-amz-checksum-crc32"]).toBeUndefined();
-    }
-  });
+  it.for(["ceph", "r2", "generic"])(
+    "sends parts to %s with a length, a checksum and nothing R2 refuses",
+    async (provider) => {
+      const server = provider === "ceph" ? crc : md5;
+      const store = await on(server, provider);
+      await store.put("k", body(partBytes + 1), { when: "replace", signal });
+      const parts = server.requests.filter(({ url }) => url.includes("partNumber"));
+      expect(parts).toHaveLength(2);
+      for (const { headers } of parts) {
+        expect(Number(headers["content-length"])).toBeGreaterThan(0);
+        expect(headers.expect).toBeUndefined();
+        expect(headers["transfer-encoding"]).toBeUndefined();
+        expect(headers["content-encoding"]).toBeUndefined();
+        expect(headers["x-amz-trailer"]).toBeUndefined();
+        expect(headers[provider === "ceph" ? "x-amz-checksum-crc32" : "content-md5"]).toMatch(/^[A-Za-z0-9+/]+=*$/);
+        expect(headers[provider === "ceph" ? "content-md5" : "x-amz-checksum-crc32"]).toBeUndefined();
+      }
+    },
+  );
 
   it("falls back to MD5 once a server has left a CRC-32 unanswered", async () => {
     const store = await on(md5, "minio");
     await store.put("a", body(10), { when: "replace", signal });
     await store.put("b", body(10), { when: "replace", signal });
-    const checks = md5.requests.filter(({ method }) => method === "PUT").map(({ headers }) => headers["content-md5"] !== undefined);
+    const checks = md5.requests
+      .filter(({ method }) => method === "PUT")
+      .map(({ headers }) => headers["content-md5"] !== undefined);
     expect(checks).toEqual([false, true]);
   });
 

@@ -5,7 +5,7 @@ import type { GetOptions, Store } from "../../src/store/store.ts";
 import { withRetry } from "../../src/store/with-retry.ts";
 import type { FaultyStore, StoreFault } from "../faulty-store.ts";
 import { faultyStore, networkError, serviceError } from "../faulty-store.ts";
-import { collect, patternOf } from "../store.suite.ts";
+import { collect, patternOf } from "../store.bodies.ts";
 import { impatient } from "./s3-bench.ts";
 
 const { signal } = new AbortController();
