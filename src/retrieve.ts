@@ -111,6 +111,10 @@ async function fetchPiece(
     );
   } catch (error) {
     if (isZferryError(error, "object-missing")) throw damaged(manifest, piece, "it is missing");
+    if (!isZferryError(error, "store-failed")) throw error;
+    // A store refuses a range behind the end of a chunk that was cut short, as it fails for any other reason.
+    const found = await store.head(keyOf(manifest, piece), { signal });
+    if (found !== null) onFound(found);
     throw error;
   }
 }
