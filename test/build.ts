@@ -15,8 +15,14 @@ const main = join(root, "dist", "main.js");
 /** A lock this old belongs to a build that was killed. */
 const staleLockMs = 120_000;
 
-/** @returns the path of `main.js`. @throws when the sources do not compile */
-export async function built(): Promise<string> {
+let ready: Promise<string> | null = null;
+
+/** Builds once in this process, if need be. @returns the path of `main.js`. @throws when the sources do not compile */
+export function built(): Promise<string> {
+  return (ready ??= bringUpToDate());
+}
+
+async function bringUpToDate(): Promise<string> {
   while (isStale()) {
     if (!locked()) {
       await sleep(200);

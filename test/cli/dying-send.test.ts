@@ -57,9 +57,7 @@ describe("a send that ends badly", () => {
 });
 
 describe("a send that never ends", () => {
-  beforeAll(async () => {
-    await built();
-  });
+  beforeAll(built);
 
   it.for([
     ["SIGINT", 130],

@@ -2,13 +2,13 @@
  * Every recorded stream, in every packet, in chunks that divide it, hold all of it, and straddle its end: what comes out
  * is what went in. What is recorded as broken does not go in.
  */
-import { decryptKey, readPrivateKey } from "openpgp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { KiB, MiB } from "../../src/bytes.ts";
 import { get, type Keyring, type Manifest, MemoryStore, type PacketName, parseSnapshotName, put, type Store } from "../../src/index.ts";
 import { attemptPrefix } from "../../src/format/layout.ts";
+import { built } from "../build.ts";
 import { collect, fixtureKey, sliced } from "../openpgp/sample.ts";
-import { filesUnder, recorded, Scene } from "./zferry.ts";
+import { filesUnder, recorded, Scene, unlocked } from "./zferry.ts";
 
 const packets: readonly PacketName[] = ["ocb", "cfb", "rfc9580", "none"];
 const whole = [
@@ -25,12 +25,8 @@ const quiet = { onRead: () => undefined, onStored: () => undefined, warn: () => 
 const alice = fixtureKey("alice");
 let keyring: Keyring;
 
-/** Unlocked once: unlocking it for every get would take longer than all the rest. */
 beforeAll(async () => {
-  const [locked] = alice.keyring.privateKeys;
-  const privateKey = await readPrivateKey({ armoredKey: locked?.armored ?? "" });
-  const key = await decryptKey({ privateKey, passphrase: locked?.passphrase ?? "" });
-  keyring = { passphrases: [], privateKeys: [{ armored: key.armor(), passphrase: null }] };
+  keyring = await unlocked("alice");
 });
 
 function stored(store: Store, stream: Buffer, packet: PacketName, chunkBytes: number, partBytes = chunkBytes): Promise<Manifest> {
@@ -86,6 +82,8 @@ describe.each(packets)("with packet %s, refused", (packet) => {
 });
 
 describe("by the command line", () => {
+  beforeAll(built);
+
   it.for(packets)("a stream goes into a folder and comes back, with packet %s in parts of 4 KiB", async (packet) => {
     const scene = new Scene();
     await scene.put("tank/src@s1", recorded("inc-i"), "--packet", packet, "--part-size", "4KiB", "--chunk-size", "16KiB");

@@ -11,9 +11,12 @@ import { dirname, join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { decryptKey, readPrivateKey } from "openpgp";
 import { onTestFinished } from "vitest";
 import { runToExit } from "../../src/cli/program.ts";
+import type { Keyring } from "../../src/index.ts";
 import { built } from "../build.ts";
+import { fixtureKey } from "../openpgp/sample.ts";
 
 export const fixtures = fileURLToPath(new URL("../../fixtures", import.meta.url));
 export const passphrase = "correct horse battery staple";
@@ -38,6 +41,14 @@ export interface RunOptions {
 /** A recorded stream of `fixtures/streams`. */
 export function recorded(name: string): Buffer {
   return readFileSync(join(fixtures, "streams", `${name}.zfs`));
+}
+
+/** A keyring with a private key that is unlocked already: unlocking it takes longer than most tests. */
+export async function unlocked(name: "alice"): Promise<Keyring> {
+  const [locked] = fixtureKey(name).keyring.privateKeys;
+  const privateKey = await readPrivateKey({ armoredKey: locked?.armored ?? "" });
+  const key = await decryptKey({ privateKey, passphrase: locked?.passphrase ?? "" });
+  return { passphrases: [], privateKeys: [{ armored: key.armor(), passphrase: null }] };
 }
 
 /** Every file under `folder`, relative to it, in the order of their names; none when it is not there. */
