@@ -55,10 +55,10 @@ export function parseSize(text: string): number {
 
 /** `1.46 GiB`, `512 KiB`, `17 B`: three significant digits, binary units. */
 export function formatSize(bytes: number): string {
-  const unit = units.find(([, size]) => bytes >= size);
+  const unit = units.find(([, size]) => bytes >= size - size / 2048); // what would round to 1024 of the next smaller
   if (unit === undefined) return `${bytes} B`;
   const value = bytes / unit[1];
-  return `${value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2)} ${unit[0]}`;
+  return `${value.toFixed(value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2)} ${unit[0]}`;
 }
 
 /** Bytes over seconds as `412 MiB/s`. */
