@@ -4,9 +4,10 @@
  * Everything that can be known is looked at before the first byte moves: that the chain is whole, that every manifest
  * is authentic, that the target can take it. After each step the received snapshot's guid is looked up on the pool.
  */
-import { type OpenedBackup, readCatalog } from "./catalog.ts";
+import { type Catalog, type OpenedBackup, readCatalog } from "./catalog.ts";
 import { ZferryError } from "./errors.ts";
 import type { BackupEntry } from "./format/entry.ts";
+import { manifestKey, manifestsOf } from "./format/layout.ts";
 import { openTrusted, type ReadOptions } from "./get.ts";
 import { chainTo } from "./list.ts";
 import { retrieve } from "./retrieve.ts";
@@ -41,16 +42,18 @@ export interface RestoreStep {
 
 /**
  * @returns the steps, the last one being the backup that was wanted
- * @throws ZferryError `backup-not-found` for a missing backup or a gap in its chain; `target-exists`; the codes of
- * `get` and of `receive`
+ * @throws ZferryError `backup-not-found` for a missing backup or a gap in its chain; `manifest-invalid` and
+ * `format-too-new` when it is there and cannot be read; `target-exists`; the codes of `get` and of `receive`
  */
 export async function restore(request: RestoreRequest): Promise<RestoreStep[]> {
   const { store, wanted, stateDir, warn, signal } = request;
   const dataset = wanted.kind === "snapshot" ? datasetOf(wanted.name) : wanted.dataset;
   const catalog = await readCatalog(store, { dataset: null, stateDir, warn, signal });
-  const entry = pick(catalog.backups, wanted, dataset, store);
+  for (const { key, error } of catalog.damaged) if (key.startsWith(manifestsOf(dataset))) warn(error.message);
+  const entry = pick(catalog, wanted, dataset, store);
   const chain = chainTo(entry, catalog);
   if (typeof chain === "string") {
+    refuseDamaged(catalog, entry.base?.backup ?? null);
     throw new ZferryError("backup-not-found", `"${entry.backup}" cannot be restored: ${chain}`, {
       hint: "`zferry list` shows what can be restored; nothing was received",
     });
@@ -68,13 +71,14 @@ export async function restore(request: RestoreRequest): Promise<RestoreStep[]> {
   return steps;
 }
 
-function pick(backups: readonly BackupEntry[], wanted: Wanted, dataset: DatasetName, store: Store): BackupEntry {
-  const inDataset = backups.filter(({ backup }) => datasetOf(backup) === dataset);
+function pick(catalog: Catalog, wanted: Wanted, dataset: DatasetName, store: Store): BackupEntry {
+  const inDataset = catalog.backups.filter(({ backup }) => datasetOf(backup) === dataset);
   const found = inDataset.findLast(
     ({ backup, createdAt }) =>
       wanted.kind === "latest" || (wanted.kind === "snapshot" ? backup === wanted.name : createdAt <= wanted.time),
   );
   if (found !== undefined) return found;
+  if (wanted.kind === "snapshot") refuseDamaged(catalog, wanted.name);
   const what =
     wanted.kind === "snapshot"
       ? `no backup "${wanted.name}"`
@@ -84,6 +88,12 @@ function pick(backups: readonly BackupEntry[], wanted: Wanted, dataset: DatasetN
   throw new ZferryError("backup-not-found", `there is ${what} in "${store.url}"`, {
     hint: "`zferry list` shows what there is",
   });
+}
+
+/** A backup whose manifest cannot be read is damaged (or too new), which is not the same as missing. */
+function refuseDamaged({ damaged }: Catalog, backup: SnapshotName | null): void {
+  const found = backup === null ? undefined : damaged.find(({ key }) => key === manifestKey(backup));
+  if (found !== undefined) throw found.error;
 }
 
 /** Looks at the target: a fresh one takes the whole chain; one that holds a step's snapshot goes on behind it. */
