@@ -58,7 +58,7 @@ interface Task {
 
 function tasksOf({ settings: { config } }: Session, names: readonly string[], flags: BackupFlags): Task[] {
   if (flags.dataset !== undefined) {
-    if (names.length > 0) throw new ZferryError("usage", "give jobs or --dataset, not both");
+    if (names.length > 0) throw bothGiven();
     const snapshot = flags.dataset.includes("@") ? parseSnapshotName(flags.dataset) : null;
     const dataset = snapshot === null ? parseDatasetName(flags.dataset) : datasetOf(snapshot);
     return [{ job: { ...config.defaults, name: dataset, dataset, store: config.defaults.store ?? "" }, snapshot }];
@@ -75,6 +75,12 @@ function tasksOf({ settings: { config } }: Session, names: readonly string[], fl
     throw new ZferryError("usage", `there is no job "${name}"`, {
       hint: `the configuration has: ${[...config.jobs.keys()].join(", ") || "none"}`,
     });
+  });
+}
+
+function bothGiven(): ZferryError {
+  return new ZferryError("usage", "jobs and --dataset cannot be given together", {
+    hint: "name the jobs of the configuration, or one dataset with --dataset",
   });
 }
 

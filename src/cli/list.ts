@@ -14,11 +14,12 @@ export function listCommand(parent: Command, run: RunCommand): void {
   );
 }
 
-async function listBackups(session: Session, [dataset]: readonly string[]): Promise<void> {
+async function listBackups(session: Session, [name]: readonly string[]): Promise<void> {
   const { report, terminal, settings } = session;
+  const dataset = name === undefined ? null : parseDatasetName(name);
   const listing = await useStore(session, { access: "read", named: null }, ({ store }) =>
     list(store, {
-      dataset: dataset === undefined ? null : parseDatasetName(dataset),
+      dataset,
       stateDir: settings.stateDir,
       warn: report.warn,
       signal: terminal.signal,

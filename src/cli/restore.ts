@@ -62,7 +62,11 @@ function more(word: string, words: readonly string[]): string[] {
 
 function wantedOf(name: string, at: Date | undefined): Wanted {
   if (name.includes("@") && !name.endsWith("@latest")) {
-    if (at !== undefined) throw new ZferryError("usage", "give a snapshot or --at, not both");
+    if (at !== undefined) {
+      throw new ZferryError("usage", "a snapshot and --at cannot be given together", {
+        hint: "leave the snapshot out to restore the newest one at that time",
+      });
+    }
     return { kind: "snapshot", name: parseSnapshotName(name) };
   }
   const dataset = parseDatasetName(name.replace(/@latest$/, ""));
