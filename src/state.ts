@@ -44,17 +44,25 @@ async function readState(stateDir: string, onGarbage: (setAside: string) => void
     text = await readFile(file, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return { version: 1, stores: {} };
-    throw new ZferryError("config-invalid", `cannot read the state file "${file}": ${(error as Error).message}`, {
-      hint: "give the user zferry runs as access to its state folder, or name another with --state-dir",
-      cause: error,
-    });
+    throw unusable("read", file, error);
   }
   const state = parseState(text);
   if (state !== null) return state;
   const setAside = `${file}.unreadable-${Date.now()}`;
-  await rename(file, setAside);
+  try {
+    await rename(file, setAside);
+  } catch (error) {
+    throw unusable("set aside", file, error);
+  }
   onGarbage(setAside);
   return { version: 1, stores: {} };
+}
+
+function unusable(verb: "read" | "set aside" | "write", file: string, error: unknown): ZferryError {
+  return new ZferryError("config-invalid", `cannot ${verb} the state file "${file}": ${(error as Error).message}`, {
+    hint: "give the user zferry runs as access to its state folder, or name another with --state-dir",
+    cause: error,
+  });
 }
 
 /** Null for anything that is not a whole state file of this version. */
@@ -66,7 +74,11 @@ function parseState(text: string): State | null {
   }
 }
 
-/** What is remembered of one store; empty when nothing is. `onGarbage` is told where an unreadable file was put. */
+/**
+ * What is remembered of one store; empty when nothing is. `onGarbage` is told where an unreadable file was put.
+ *
+ * @throws ZferryError `config-invalid` when it cannot be read for another reason than what stands in it
+ */
 export async function readStoreState(
   stateDir: string,
   url: string,
@@ -79,6 +91,8 @@ export async function readStoreState(
 /**
  * Remembers `change` of one store's state. The file is read again first, so that two jobs of one host that end at
  * about the same time keep each other's anchors; what is lost in the narrowest race is rebuilt the next night.
+ *
+ * @throws ZferryError `config-invalid` when the file cannot be read or written
  */
 export async function updateStoreState(stateDir: string, url: string, change: (state: StoreState) => void): Promise<void> {
   const state = await readState(stateDir, () => undefined);
@@ -87,5 +101,10 @@ export async function updateStoreState(stateDir: string, url: string, change: (s
   change(store);
   state.stores[id] = store;
   const text = JSON.stringify(state, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value));
-  await writeWhole(fileIn(stateDir), `${text}\n`);
+  const file = fileIn(stateDir);
+  try {
+    await writeWhole(file, `${text}\n`);
+  } catch (error) {
+    throw unusable("write", file, error);
+  }
 }

@@ -1,0 +1,155 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { entryOf } from "../src/format/entry.ts";
+import { parseManifest } from "../src/format/manifest.ts";
+import { readStoreState, type StoreState, storeIdOf, updateStoreState } from "../src/state.ts";
+import { ownFolder } from "./folder.ts";
+import { goldenBackup, goldenKeyed } from "./format/sealing.ts";
+import { failureOf } from "./stream/sources.ts";
+
+const url = "s3://bucket/prefix/";
+const entry = entryOf(parseManifest(goldenKeyed, "key", goldenBackup).manifest);
+const anchor = { backup: "tank/home@golden", guid: "18446744073709551557" };
+const empty: StoreState = { url, anchors: {}, manifests: {} };
+
+/** Reads, and collects where garbage was put. */
+async function read(stateDir: string, of = url): Promise<{ state: StoreState; setAside: string[] }> {
+  const setAside: string[] = [];
+  const state = await readStoreState(stateDir, of, (where) => setAside.push(where));
+  return { state, setAside };
+}
+
+function remember(state: StoreState): void {
+  state.anchors["tank/home"] = anchor;
+  state.manifests["manifests/tank/home@golden.json"] = { etag: "e1", entry };
+}
+
+describe("the state of a store", () => {
+  it("is empty when nothing was ever remembered, and reading it makes no file", async () => {
+    const folder = join(ownFolder(), "not there yet");
+    expect(await read(folder)).toEqual({ state: empty, setAside: [] });
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  it("is what was remembered, identities and times included", async () => {
+    const folder = ownFolder();
+    await updateStoreState(folder, url, remember);
+    const expected = { url, anchors: { "tank/home": anchor }, manifests: { "manifests/tank/home@golden.json": { etag: "e1", entry } } };
+    expect(await read(folder)).toEqual({ state: expected, setAside: [] });
+    expect(statSync(join(folder, "state.json")).mode & 0o777).toBe(0o600);
+    expect(readdirSync(folder)).toEqual(["state.json"]);
+  });
+
+  it("is kept apart from that of other stores", async () => {
+    const folder = ownFolder();
+    await updateStoreState(folder, url, remember);
+    await updateStoreState(folder, "file:///backups", (state) => {
+      state.anchors["tank/home"] = { backup: "tank/home@other", guid: "1" };
+    });
+    expect((await read(folder)).state.anchors).toEqual({ "tank/home": anchor });
+    expect((await read(folder, "file:///backups")).state.anchors).toEqual({ "tank/home": { backup: "tank/home@other", guid: "1" } });
+    expect((await read(folder, "file:///elsewhere")).state).toEqual({ ...empty, url: "file:///elsewhere" });
+  });
+
+  it("keeps what two updates one after the other remember", async () => {
+    const folder = ownFolder();
+    for (const [dataset, guid] of [["tank/a", "1"], ["tank/b", "2"]] as const) {
+      await updateStoreState(folder, url, (state) => {
+        state.anchors[dataset] = { backup: `${dataset}@s`, guid };
+      });
+    }
+    expect(Object.keys((await read(folder)).state.anchors)).toEqual(["tank/a", "tank/b"]);
+  });
+
+  it("is whole after many updates at once, of which the last one is never lost", async () => {
+    const folder = ownFolder();
+    const datasets = Array.from({ length: 12 }, (_, index) => `tank/d${index}`);
+    const update = (dataset: string): Promise<void> =>
+      updateStoreState(folder, url, (state) => {
+        state.anchors[dataset] = { backup: `${dataset}@s`, guid: "1" };
+      });
+    await Promise.all(datasets.map(update));
+    const { state, setAside } = await read(folder);
+    expect(setAside).toEqual([]);
+    expect(Object.keys(state.anchors).length).toBeGreaterThanOrEqual(1);
+    expect(Object.keys(state.anchors).filter((dataset) => !datasets.includes(dataset))).toEqual([]);
+    expect(readdirSync(folder)).toEqual(["state.json"]);
+  });
+});
+
+const garbage: readonly (readonly [what: string, text: string])[] = [
+  ["empty", ""],
+  ["cut off", '{"version":1,"stores":{"ab'],
+  ["no JSON", "\0\0\0\0"],
+  ["a list", "[]"],
+  ["null", "null"],
+  ["of another version", '{"version":2,"stores":{}}'],
+  ["without a version", '{"stores":{}}'],
+  ["without stores", '{"version":1}'],
+  ["of the wrong shape inside", `{"version":1,"stores":{"${storeIdOf(url)}":{"url":"x","anchors":{"t":{}},"manifests":{}}}}`],
+  [
+    "of a wrong identity inside",
+    `{"version":1,"stores":{"00000000":{"url":"x","anchors":{},"manifests":{"k":{"etag":"e","entry":{"guid":"x"}}}}}}`,
+  ],
+];
+
+describe("a state file that is", () => {
+  it.for(garbage)("%s is set aside as it was, reported, and taken for nothing", async ([, text]) => {
+    const folder = ownFolder();
+    const file = join(folder, "state.json");
+    writeFileSync(file, text);
+    const { state, setAside } = await read(folder);
+    expect(state).toEqual(empty);
+    expect(setAside).toHaveLength(1);
+    expect(setAside[0]?.startsWith(`${file}.unreadable-`)).toBe(true);
+    expect(readFileSync(setAside[0] ?? "", "utf8")).toBe(text);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  it("garbage does not stop an update, which sets it aside as well", async () => {
+    const folder = ownFolder();
+    writeFileSync(join(folder, "state.json"), "garbage");
+    await updateStoreState(folder, url, remember);
+    expect((await read(folder)).state.anchors).toEqual({ "tank/home": anchor });
+    expect(readdirSync(folder).filter((name) => name.includes(".unreadable-"))).toHaveLength(1);
+  });
+
+  it("not readable at all is an error that names it, and nothing is lost", async () => {
+    const folder = ownFolder();
+    mkdirSync(join(folder, "state.json"));
+    const expected = {
+      code: "config-invalid",
+      message: expect.stringContaining(`cannot read the state file "${join(folder, "state.json")}": `) as string,
+      hint: expect.stringContaining("--state-dir") as string,
+    };
+    expect(await failureOf(read(folder))).toMatchObject(expected);
+    expect(await failureOf(updateStoreState(folder, url, remember))).toMatchObject(expected);
+    expect(readdirSync(folder)).toEqual(["state.json"]);
+  });
+});
+
+describe("a state folder that cannot be written", () => {
+  it.for([
+    ["the folder would lie in a file", "a file/state"],
+    ["the folder is a link that leads nowhere", "link"],
+  ] as const)("because %s is an error that names it and says what to do", async ([, path]) => {
+    const folder = ownFolder();
+    writeFileSync(join(folder, "a file"), "");
+    symlinkSync(join(folder, "nowhere", "at", "all"), join(folder, "link"));
+    const stateDir = join(folder, path);
+    expect(await failureOf(updateStoreState(stateDir, url, remember))).toMatchObject({
+      code: "config-invalid",
+      message: expect.stringMatching(/^cannot (read|write) the state file ".*state\.json": E/) as string,
+      hint: expect.stringContaining("--state-dir") as string,
+    });
+    expect(readdirSync(folder).sort()).toEqual(["a file", "link"]);
+  });
+});
+
+describe("the id of a store", () => {
+  it("is eight hex digits of its URL", () => {
+    expect(storeIdOf(url)).toBe("825cd766"); // it stands in hold tags and bookmarks on people's pools
+    expect(storeIdOf(url)).not.toBe(storeIdOf("s3://bucket/other/"));
+  });
+});
