@@ -3,6 +3,7 @@
  *
  * What was read lives in memory only. Messages name the place and never the content.
  */
+import { isUtf8 } from "node:buffer";
 import { execFile } from "node:child_process";
 import { readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";
@@ -41,7 +42,7 @@ async function readPassphrases(settings: EncryptionSettings, environment: Enviro
 }
 
 function fromVariable(name: string, environment: Environment): string {
-  const value = environment[name];
+  const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
   if (value !== undefined && value !== "") return value;
   throw unusable(`the environment variable "${name}" for the passphrase is not set`, "set it, or name another with --passphrase-env");
 }
@@ -52,9 +53,9 @@ async function fromCommand(command: string, environment: Environment): Promise<s
     const { stdout } = await promisify(execFile)("/bin/sh", ["-c", command], {
       env: environment,
       timeout: commandTimeoutMs,
-      encoding: "utf8",
+      encoding: "buffer",
     });
-    return firstLine(stdout, "the passphrase command's output");
+    return firstLine(textOf(stdout, "passphrase command's output"), "the passphrase command's output");
   } catch (error) {
     if (error instanceof ZferryError) throw error;
     const { code, signal } = error as { code?: unknown; signal?: unknown };
@@ -84,12 +85,20 @@ async function readPrivate(file: string, what: string): Promise<string> {
 }
 
 async function readText(file: string, what: string): Promise<string> {
+  let bytes: Buffer;
   try {
-    return await readFile(file, "utf8");
+    bytes = await readFile(file);
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? "unknown";
     throw unusable(`cannot read the ${what} file "${file}": ${reason}`, "check its path and owner");
   }
+  return textOf(bytes, `${what} file "${file}"`);
+}
+
+/** Other bytes would become U+FFFD here and stay what they are in gpg, which then finds another passphrase. */
+function textOf(bytes: Buffer, where: string): string {
+  if (isUtf8(bytes)) return bytes.toString("utf8");
+  throw unusable(`the ${where} is not UTF-8 text`, "convert it with iconv, or choose a passphrase in ASCII");
 }
 
 function unusable(message: string, hint: string): ZferryError {
