@@ -81,5 +81,6 @@ function sameFlags(a: readonly string[], b: readonly string[]): boolean {
 }
 
 function days(ms: number): string {
-  return `${(ms / 86_400_000).toFixed(1).replace(/\.0$/, "")} days`;
+  const count = (ms / 86_400_000).toFixed(1).replace(/\.0$/, "");
+  return count === "1" ? "1 day" : `${count} days`;
 }
