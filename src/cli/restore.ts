@@ -95,6 +95,7 @@ async function restoreBackup(session: Session, [name = ""]: readonly string[], f
     progress.expect(await sizeOfFiles(files));
     report.warn(`"${folder ?? ""}" holds chunks without a manifest: they are checked only as far as OpenPGP does`);
     if (flags.dryRun === true) {
+      report.json({ type: "restore", dryRun: true, steps: [], files });
       report.text(files.map((file) => `would receive ${file}`));
       return;
     }
