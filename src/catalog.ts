@@ -66,7 +66,15 @@ export async function readCatalog(store: Store, options: CatalogOptions): Promis
       seen.set(object.key, { etag: object.etag, entry });
     }
   }
-  if (stateDir !== null) await remember(store, stateDir, { prefix, seen, remembered });
+  if (stateDir !== null) {
+    try {
+      await remember(store, stateDir, { prefix, seen, remembered });
+    } catch (error) {
+      // A cache that cannot be written costs time at the next reading, and no backup.
+      if (!isZferryError(error, "config-invalid")) throw error;
+      warn(error.message);
+    }
+  }
   return { backups: backups.sort(byAge), damaged, remembered };
 }
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { formatRate, formatSize, gather, GiB, KiB, MiB, parseSize, TiB } from "../src/bytes.ts";
+import { fill, formatRate, formatSize, gather, GiB, KiB, MiB, parseSize, TiB } from "../src/bytes.ts";
 import { ZferryError } from "../src/errors.ts";
 import { failureOf, pattern, sliced, watched } from "./stream/sources.ts";
 
@@ -116,5 +116,25 @@ describe("gathering", () => {
   it("throws what the source throws", async () => {
     const failure = new Error("gone");
     expect(await failureOf(gather(watched([pattern(3)], { failure }).source, 10, tooLong))).toBe(failure);
+  });
+});
+
+describe("filling", () => {
+  const wrongSize = (seenBytes: number): Error => new Error(`${seenBytes} bytes`);
+
+  it.for([1, 3, 10, Infinity])("takes exactly as many bytes as there is room for, in slices of %i", async (sliceBytes) => {
+    const room = new Uint8Array(10);
+    await fill(room, watched(sliced(pattern(10), sliceBytes)).source, wrongSize);
+    expect(room).toEqual(pattern(10));
+  });
+
+  it("refuses a source that is too short or too long, and writes nothing behind the room", async () => {
+    const larger = new Uint8Array(20);
+    const room = larger.subarray(0, 10);
+    expect((await failureOf(fill(room, watched(sliced(pattern(9), 4)).source, wrongSize))).message).toBe("9 bytes");
+    const watch = watched(sliced(pattern(20), 4));
+    expect((await failureOf(fill(room, watch.source, wrongSize))).message).toBe("12 bytes");
+    expect(watch.end).toBe("returned");
+    expect(larger.subarray(10)).toEqual(new Uint8Array(10));
   });
 });
