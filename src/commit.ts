@@ -1,6 +1,7 @@
 /**
  * The moment a backup begins to exist, and what is done when it does not come to that.
  */
+import { gather } from "./bytes.ts";
 import type { Cargo, FerrySettings, Lock } from "./cargo.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { attemptPrefix, manifestKey } from "./format/layout.ts";
@@ -76,33 +77,58 @@ function datasetPart(name: string): string {
 }
 
 /**
+ * The manifest's file. What cannot be read back is never written.
+ *
+ * @throws ZferryError `bug`
+ */
+export function sealed(manifest: Manifest, lock: Lock | null): Buffer {
+  const file = sealManifest(manifest, lock === null ? null : hmacKey(lock.sessionKey));
+  try {
+    parseManifest(file, manifestKey(manifest.backup), manifest.backup);
+  } catch (error) {
+    throw new ZferryError("bug", `the manifest of "${manifest.backup}" would not be readable: ${(error as Error).message}`, {
+      hint: "nothing was committed; please report this with --log-level debug",
+      cause: error,
+    });
+  }
+  return file;
+}
+
+/**
  * Writes the manifest, create-only.
  *
- * From here on the chunks are removed only when the store has said that the manifest was not written: a commit whose
- * answer got lost may have happened, and a manifest without its chunks would be worse than chunks without a manifest.
+ * From here on the chunks are removed only when another manifest is seen in its place: a commit whose answer got lost
+ * may have happened, and a manifest without its chunks would be worse than chunks without a manifest.
  *
+ * @param file - what `sealed` made of the manifest
  * @throws ZferryError `backup-conflict` when another backup of that name was committed meanwhile; the store's codes
  */
 export async function commit(
   store: Store,
-  manifest: Manifest,
-  lock: Lock | null,
+  { backup, attempt }: Manifest,
+  file: Buffer,
   warn: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { backup, attempt } = manifest;
-  const file = sealManifest(manifest, lock === null ? null : hmacKey(lock.sessionKey));
-  parseManifest(file, manifestKey(backup), backup); // what cannot be read back is never written
   try {
     await store.put(manifestKey(backup), file, { when: "create", signal });
   } catch (error) {
     if (!isZferryError(error, "object-exists")) throw error;
+    if (await isStored(store, manifestKey(backup), file, signal)) return; // by a try whose answer got lost
     await sweep(store, backup, attempt, warn);
     throw new ZferryError("backup-conflict", `another backup "${backup}" was committed during this run`, {
       hint: "nothing of it was changed; run the backup again under another snapshot",
       cause: error,
     });
   }
+}
+
+/** Whether the object is exactly these bytes. */
+async function isStored(store: Store, key: string, bytes: Buffer, signal: AbortSignal): Promise<boolean> {
+  const found = await store.head(key, { signal });
+  if (found?.sizeBytes !== bytes.length) return false;
+  const tooLong = () => new ZferryError("store-failed", `"${key}" is longer than the store says`);
+  return bytes.equals(await gather(store.get(key, { signal }), bytes.length, tooLong));
 }
 
 /** Removes the objects of an attempt that came to nothing. Never throws: the failure that led here is what counts. */

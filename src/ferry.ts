@@ -10,7 +10,7 @@
  */
 import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings, Lock } from "./cargo.ts";
-import { commit, describe, sweep } from "./commit.ts";
+import { commit, describe, sealed, sweep } from "./commit.ts";
 import { ZferryError } from "./errors.ts";
 import { chunkKey, maxChunkCount, newAttempt, type PacketName, restoreNoteKey } from "./format/layout.ts";
 import type { ChunkEntry, Manifest } from "./format/manifest.ts";
@@ -49,6 +49,7 @@ export async function ferry(
   const lock = await lockFor(secrets, settings);
   const inspected = inspection({ expect: cargo.expect, onBegin: cargo.onBegin, signal: run.signal });
   let manifest: Manifest;
+  let file: Buffer;
   try {
     const stream = inspected.through(counted(cargo.open(run.signal), progress.onRead));
     const message = pack(stream, settings.packet, secrets, lock);
@@ -60,12 +61,14 @@ export async function ferry(
       when: "replace",
       signal: run.signal,
     });
+    file = sealed(manifest, lock);
+    run.signal.throwIfAborted(); // the last moment at which nothing can have been committed
   } catch (error) {
     run.fail(error);
     await sweep(store, cargo.backup, attempt, progress.warn);
     throw run.failure;
   }
-  await commit(store, manifest, lock, progress.warn, run.signal);
+  await commit(store, manifest, file, progress.warn, run.signal);
   return manifest;
 
   async function upload(chunk: Chunk): Promise<ChunkEntry> {
@@ -76,17 +79,28 @@ export async function ferry(
     }
     const meter = new ChunkMeter({ markBytes: settings.partBytes });
     try {
-      await store.put(chunkKey(cargo.backup, attempt, settings.packet, chunk.index), meter.through(chunk.body), {
+      await store.put(chunkKey(cargo.backup, attempt, settings.packet, chunk.index), meter.through(lent(chunk.body)), {
         when: "replace",
         signal: run.signal,
         onStored: progress.onStored,
       });
+    } catch (error) {
+      run.fail(error);
+      throw error;
     } finally {
       await chunk.body.return?.();
     }
     const { sizeBytes, sha256, marks } = meter.digest();
     return { sizeBytes, sha256, marks: [...marks] };
   }
+}
+
+/**
+ * The body without a way to return it. A store lets go of a body as soon as something is wrong and says what only after
+ * its clean-up; if the chunk ended meanwhile, the abandoned stream would be the first failure, and the one reported.
+ */
+function lent(body: AsyncIterator<Uint8Array>): ByteSource {
+  return { [Symbol.asyncIterator]: () => ({ next: () => body.next() }) };
 }
 
 /** Null when there is no one to lock for, which only packet `none` allows. */
