@@ -27,14 +27,13 @@ is_running() {
   [ -e "$state/$1.pid" ] && read -r pid ticks <"$state/$1.pid" && [ -n "$ticks" ] && [ "$(start_time "$pid")" = "$ticks" ]
 }
 
-# stop_server NAME [SIGNAL]: SIGNAL (default TERM) to the server's whole session, KILL after five seconds.
+# stop_server NAME: KILL to its whole session, at once; nothing they store is kept, so there is nothing to flush.
 stop_server() {
   local name=$1 pid tick
   if is_running "$name"; then
     read -r pid _ <"$state/$name.pid"
-    kill "-${2:-TERM}" -- "-$pid" 2>/dev/null || true
-    for ((tick = 0; tick < 50; tick++)); do is_running "$name" || break; sleep 0.1; done
     kill -KILL -- "-$pid" 2>/dev/null || true
+    for ((tick = 0; tick < 100; tick++)); do is_running "$name" || break; sleep 0.05; done
   fi
   rm -f "$state/$name.pid"
 }

@@ -105,10 +105,9 @@ await_ceph() {
   say "S3 is up on ports $s3_port (http) and $s3_tls_port (https)"
 }
 
-# Nothing is kept, so there is nothing to flush: KILL.
 stop_ceph() {
   local name
-  for name in ceph-gateway ceph-store ceph-monitor; do stop_server "$name" KILL; done
+  for name in ceph-gateway ceph-store ceph-monitor; do stop_server "$name"; done
   rm -rf "$state/ceph"
 }
 

@@ -24,7 +24,3 @@ const server = new Miniflare({
 });
 await server.ready;
 console.log("r2 ready");
-process.on("SIGTERM", async () => {
-  await server.dispose();
-  process.exit(0);
-});
