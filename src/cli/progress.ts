@@ -54,8 +54,8 @@ export class Progress {
   #line(): string {
     const rate = formatRate(this.#bytes, this.seconds);
     const total = this.#totalBytes;
-    if (total === null || total < this.#bytes) return `${this.#verb} ${formatSize(this.#bytes)} at ${rate}`;
-    const leftSeconds = ((total - this.#bytes) / Math.max(this.#bytes, 1)) * this.seconds;
+    if (total === null || total < this.#bytes || this.#bytes === 0) return `${this.#verb} ${formatSize(this.#bytes)} at ${rate}`;
+    const leftSeconds = ((total - this.#bytes) / this.#bytes) * this.seconds;
     return `${this.#verb} ${formatSize(this.#bytes)} of about ${formatSize(total)} at ${rate}, ${clock(leftSeconds)} left`;
   }
 }

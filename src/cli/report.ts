@@ -60,13 +60,14 @@ export class Report {
   /** The last word of a run that failed. */
   failure(error: unknown): void {
     const told = describeFailure(error);
+    if (this.isLive) this.live("");
     if (this.isJson) this.#terminal.stderr.write(`${toJson({ type: "error", ...told })}\n`);
     else {
       this.#terminal.stderr.write(`zferry: error: ${told.message}\n`);
       if (told.hint !== null) this.#terminal.stderr.write(`zferry: hint: ${told.hint}\n`);
     }
-    if (this.#options.level === "debug" && error instanceof Error) {
-      for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) this.#say("debug", cause.stack ?? cause.message);
+    if (this.#options.level === "debug") {
+      for (const cause of causesOf(error)) this.#say("debug", cause.stack ?? cause.message);
     }
   }
 
@@ -76,6 +77,13 @@ export class Report {
     const line = level === "info" ? text : `${level === "warn" ? "warning" : level}: ${text}`;
     this.#terminal.stderr.write(this.isJson ? `${toJson({ type: "message", level, text })}\n` : `zferry: ${line}\n`);
   }
+}
+
+/** The error, what caused it, what caused that; each once, because someone else's error can be its own cause. */
+function causesOf(error: unknown): ReadonlySet<Error> {
+  const causes = new Set<Error>();
+  for (let cause = error; cause instanceof Error && !causes.has(cause); cause = cause.cause) causes.add(cause);
+  return causes;
 }
 
 interface ToldFailure {

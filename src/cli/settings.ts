@@ -42,23 +42,17 @@ export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Se
   };
 }
 
-/** Where a configuration is looked for when `--config` does not say. */
-function candidates({ environment, workingDirectory }: Terminal): string[] {
-  const named = environment.ZFERRY_CONFIG;
-  if (named !== undefined && named !== "") return [resolve(workingDirectory, named)];
-  return [join(workingDirectory, "zferry.yaml"), "/etc/zferry/zferry.yaml"];
-}
-
 async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<Config> {
-  const files = flags.config === undefined ? candidates(terminal) : [resolve(terminal.workingDirectory, flags.config)];
-  const isNamed = flags.config !== undefined || terminal.environment.ZFERRY_CONFIG !== undefined;
-  for (const file of files) {
+  const { environment, workingDirectory } = terminal;
+  const named = flags.config ?? unlessEmpty(environment.ZFERRY_CONFIG);
+  const files = named === undefined ? ["zferry.yaml", "/etc/zferry/zferry.yaml"] : [named];
+  for (const file of files.map((name) => resolve(workingDirectory, name))) {
     try {
       return parseConfig(await readFile(file, "utf8"), file);
     } catch (error) {
       if (error instanceof ZferryError) throw error;
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "ENOENT" && !isNamed) continue;
+      if (code === "ENOENT" && named === undefined) continue;
       throw new ZferryError("config-invalid", `cannot read the configuration "${file}": ${code ?? "unknown"}`, {
         hint: "`zferry init` writes a new one; --config names another",
       });
@@ -69,8 +63,13 @@ async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<Confi
 
 function defaultStateDir({ environment, isRoot }: Terminal): string {
   if (isRoot) return "/var/lib/zferry";
-  const home = environment.HOME ?? "/";
-  return join(environment.XDG_STATE_HOME ?? join(home, ".local", "state"), "zferry");
+  const home = unlessEmpty(environment.HOME) ?? "/";
+  return join(unlessEmpty(environment.XDG_STATE_HOME) ?? join(home, ".local", "state"), "zferry");
+}
+
+/** A variable set to nothing is one that is not set. */
+function unlessEmpty(value: string | undefined): string | undefined {
+  return value === "" ? undefined : value;
 }
 
 /** The store a name or URL means, with the flags' values over the configured ones. */

@@ -1,0 +1,187 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { SharedFlags } from "../../src/cli/options.ts";
+import { type Settings, settle, storeSettings, zfsCommand } from "../../src/cli/settings.ts";
+import { emptyConfig, parseConfig } from "../../src/config.ts";
+import { ownFolder } from "../folder.ts";
+import { failureOf } from "../stream/sources.ts";
+import { ownTerminal } from "./terminal.ts";
+
+interface Situation {
+  readonly flags?: Partial<SharedFlags>;
+  readonly environment?: Record<string, string>;
+  readonly isRoot?: boolean;
+  /** Content of files by their names. */
+  readonly files?: Record<string, string>;
+}
+
+function settleIn(folder: string, { flags = {}, environment = {}, isRoot = false, files = {} }: Situation): Promise<Settings> {
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return settle({ logLevel: "info", ...flags }, ownTerminal({ environment, isRoot, workingDirectory: folder }));
+}
+
+function stateDirOf(text: string): string {
+  return `state_dir: ${text}\n`;
+}
+
+describe("the configuration", () => {
+  const here = { "zferry.yaml": stateDirOf("/here"), "named.yaml": stateDirOf("/named"), "other.yaml": stateDirOf("/other") };
+
+  it.for([
+    ["zferry.yaml of the working directory", {}, {}, "/here"],
+    ["what $ZFERRY_CONFIG names", {}, { ZFERRY_CONFIG: "named.yaml" }, "/named"],
+    ["what --config names, whatever $ZFERRY_CONFIG says", { config: "other.yaml" }, { ZFERRY_CONFIG: "named.yaml" }, "/other"],
+    ["zferry.yaml of the working directory when $ZFERRY_CONFIG is empty", {}, { ZFERRY_CONFIG: "" }, "/here"],
+  ] as const)("is %s", async ([, flags, environment, stateDir]) => {
+    expect((await settleIn(ownFolder(), { flags, environment, files: here })).stateDir).toBe(stateDir);
+  });
+
+  it("may be missing when nobody named one", async () => {
+    for (const environment of [{}, { ZFERRY_CONFIG: "" }]) {
+      expect((await settleIn(ownFolder(), { environment })).config).toBe(emptyConfig);
+    }
+  });
+
+  it.for([
+    ["--config", { flags: { config: "none.yaml" } }],
+    ["$ZFERRY_CONFIG", { environment: { ZFERRY_CONFIG: "none.yaml" } }],
+  ] as const)("that %s names must be there, even when there is another", async ([, situation]) => {
+    const folder = ownFolder();
+    expect(await failureOf(settleIn(folder, { ...situation, files: here }))).toMatchObject({
+      code: "config-invalid",
+      message: `cannot read the configuration "${join(folder, "none.yaml")}": ENOENT`,
+      hint: "`zferry init` writes a new one; --config names another",
+    });
+  });
+
+  it("that is there and cannot be read is never taken for none", async () => {
+    const folder = ownFolder();
+    mkdirSync(join(folder, "zferry.yaml"));
+    expect(await failureOf(settleIn(folder, {}))).toMatchObject({ code: "config-invalid", message: expect.stringContaining("EISDIR") as string });
+  });
+
+  it("that is wrong is refused by file, line and column", async () => {
+    const folder = ownFolder();
+    expect(await failureOf(settleIn(folder, { files: { "zferry.yaml": "jobs: 5\n" } }))).toMatchObject({
+      code: "config-invalid",
+      message: `${join(folder, "zferry.yaml")}:1:7: jobs: expected record, received number`,
+    });
+  });
+});
+
+describe("the state folder", () => {
+  it.for([
+    ["the flag's", { flags: { stateDir: "/flag" }, files: { "zferry.yaml": stateDirOf("/file") } }, "/flag"],
+    ["the file's", { files: { "zferry.yaml": stateDirOf("/file") } }, "/file"],
+    ["/var/lib/zferry for root", { isRoot: true, environment: { HOME: "/root" } }, "/var/lib/zferry"],
+    ["in XDG_STATE_HOME", { environment: { HOME: "/home/u", XDG_STATE_HOME: "/state" } }, "/state/zferry"],
+    ["in the home folder", { environment: { HOME: "/home/u" } }, "/home/u/.local/state/zferry"],
+    ["in the home folder when XDG_STATE_HOME is empty", { environment: { HOME: "/home/u", XDG_STATE_HOME: "" } }, "/home/u/.local/state/zferry"],
+    ["under / without a home", {}, "/.local/state/zferry"],
+  ] as const)("is %s", async ([, situation, expected]) => {
+    expect((await settleIn(ownFolder(), situation)).stateDir).toBe(expected);
+  });
+
+  it("is taken from the working directory when it is relative", async () => {
+    const folder = ownFolder();
+    expect((await settleIn(folder, { flags: { stateDir: "state" } })).stateDir).toBe(join(folder, "state"));
+  });
+});
+
+const encryption = `encryption:
+  packet: cfb
+  passphrase_file: /file/passphrase
+  passphrase_env: FILE_ENV
+  passphrase_command: file-command
+  recipients: [/file/recipient.asc]
+  private_keys: [/file/private.asc]
+`;
+const fromFile = {
+  packet: "cfb",
+  passphraseFile: "/file/passphrase",
+  passphraseEnv: "FILE_ENV",
+  passphraseCommand: "file-command",
+  recipients: ["/file/recipient.asc"],
+  privateKeys: ["/file/private.asc"],
+};
+
+describe("encryption", () => {
+  it.for([
+    ["no flag", {}, fromFile],
+    ["--packet", { packet: "ocb" }, { ...fromFile, packet: "ocb" }],
+    [
+      "--passphrase-file, which leaves no other passphrase",
+      { passphraseFile: "/flag" },
+      { ...fromFile, passphraseFile: "/flag", passphraseEnv: null, passphraseCommand: null },
+    ],
+    [
+      "--passphrase-env, which leaves no other passphrase",
+      { passphraseEnv: "FLAG" },
+      { ...fromFile, passphraseFile: null, passphraseEnv: "FLAG", passphraseCommand: null },
+    ],
+    [
+      "--passphrase-command, which leaves no other passphrase",
+      { passphraseCommand: "flag" },
+      { ...fromFile, passphraseFile: null, passphraseEnv: null, passphraseCommand: "flag" },
+    ],
+    [
+      "two passphrase flags, which are two passphrases",
+      { passphraseFile: "/flag", passphraseEnv: "FLAG" },
+      { ...fromFile, passphraseFile: "/flag", passphraseEnv: "FLAG", passphraseCommand: null },
+    ],
+    ["--recipient", { recipient: ["/a", "/b"] }, { ...fromFile, recipients: ["/a", "/b"] }],
+    ["--private-key", { privateKey: ["/a"] }, { ...fromFile, privateKeys: ["/a"] }],
+  ] as const)("with %s", async ([, flags, expected]) => {
+    const given = flags as Partial<SharedFlags>;
+    expect((await settleIn(ownFolder(), { flags: given, files: { "zferry.yaml": encryption } })).encryption).toEqual(expected);
+  });
+});
+
+const stores = `stores:
+  r2: { url: "s3://bucket/r2", part_size: 64MiB, concurrency: 8, retry_for: 2h }
+  usb: { url: /mnt/usb }
+`;
+const r2 = { url: "s3://bucket/r2", partBytes: 64 * 2 ** 20, concurrency: 8, retryMs: 7_200_000 };
+const usual = { partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000 };
+
+describe("the store", () => {
+  const flags = (some: Partial<SharedFlags> = {}): SharedFlags => ({ logLevel: "info", ...some });
+
+  it.for([
+    ["the flag's name before all others", { store: "usb" }, "r2", "r2", { ...usual, url: "/mnt/usb" }],
+    ["the flag's URL, with the usual values", { store: "file:///x" }, "r2", "r2", { ...usual, url: "file:///x" }],
+    ["the job's before the default", {}, "r2", "usb", r2],
+    ["the job's URL", {}, "/mnt/job", "usb", { ...usual, url: "/mnt/job" }],
+    ["the default", {}, null, "r2", r2],
+    ["any of these with the flags' values", { partSize: 5, concurrency: 6, retryFor: 7 }, "r2", null, { url: r2.url, partBytes: 5, concurrency: 6, retryMs: 7 }],
+    ["any of these, and never retried", { retryFor: 0 }, "r2", null, { ...r2, retryMs: 0 }],
+  ] as const)("is %s", ([, given, named, common, expected]) => {
+    const config = parseConfig(`${stores}${common === null ? "" : `defaults: { store: ${common} }\n`}`, "zferry.yaml");
+    expect(storeSettings(flags(given), config, named)).toEqual(expected);
+  });
+
+  it("is the only one there is when nobody names one", () => {
+    expect(storeSettings(flags(), parseConfig("stores: { a: { url: /a } }\n", "zferry.yaml"), null).url).toBe("/a");
+  });
+
+  it.for(["", stores])("is asked for when nobody names one of %j", (text) => {
+    expect(() => storeSettings(flags(), parseConfig(text, "zferry.yaml"), null)).toThrow(
+      expect.objectContaining({ code: "usage", message: "no store is named", hint: expect.stringContaining("--store URL") as string }),
+    );
+  });
+});
+
+describe("the zfs to run", () => {
+  const job = { zfs: ["job-zfs", "x"] as [string, ...string[]] };
+
+  it.for([
+    [undefined, ["job-zfs", "x"]],
+    ["", ["job-zfs", "x"]],
+    ["  ", ["job-zfs", "x"]],
+    ["/sbin/zfs", ["/sbin/zfs"]],
+    ["ssh  backup@host zfs", ["ssh", "backup@host", "zfs"]],
+  ] as const)("is %j split at spaces, or the job's", ([zfs, expected]) => {
+    expect(zfsCommand({ logLevel: "info", ...(zfs === undefined ? {} : { zfs }) }, job)).toEqual(expected);
+  });
+});

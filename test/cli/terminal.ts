@@ -1,0 +1,32 @@
+/** A terminal of a test's own, with what was written to it. */
+import { PassThrough, Writable } from "node:stream";
+import type { Terminal } from "../../src/cli/terminal.ts";
+
+export interface OwnTerminal extends Terminal {
+  /** What was written so far. */
+  readonly written: { stdout: string; stderr: string };
+}
+
+export function ownTerminal(some: Partial<Terminal> = {}): OwnTerminal {
+  const written = { stdout: "", stderr: "" };
+  const into = (name: keyof typeof written): Writable =>
+    new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        written[name] += chunk.toString();
+        done();
+      },
+    });
+  return {
+    environment: {},
+    workingDirectory: "/nowhere",
+    stdin: new PassThrough(),
+    stdout: into("stdout"),
+    stderr: into("stderr"),
+    isInteractive: false,
+    isRoot: false,
+    now: () => new Date("2026-11-21T02:00:00Z"),
+    signal: new AbortController().signal,
+    ...some,
+    written,
+  };
+}
