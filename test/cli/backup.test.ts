@@ -4,13 +4,17 @@
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { guids, nightly, type Pool } from "./pool.ts";
-import { documentOf, type Ended, recordedAt, Scene } from "./zferry.ts";
+import { documentOf, type Ended, recorded, recordedAt, Scene } from "./zferry.ts";
 
 const dayMs = 86_400_000;
 const names = ["zferry-20261121T074200Z", "zferry-20261122T074200Z", "zferry-20261123T074200Z"] as const;
 const anchorName = `tank/src@${names[0]}`;
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
 
 /** The run of night `night`, counted from 1. */
 function backup(scene: Scene, pool: Pool, night: number, ...flags: readonly string[]): Promise<Ended> {
@@ -239,7 +243,38 @@ describe("jobs of the configuration", () => {
   });
 });
 
+describe("a dataset that ZFS encrypts", () => {
+  const rawNights = (): Pool => {
+    const pool = nightly({ streams: ["raw.zfs", "raw-inc.zfs"], datasets: { "tank/src": { encryption: "aes-256-gcm", snapshots: {} } } });
+    writeFileSync(join(pool.folder, "raw.zfs"), recorded("raw-w"));
+    writeFileSync(join(pool.folder, "raw-inc.zfs"), recorded("raw-w-inc"));
+    return pool;
+  };
+
+  it.for(["ocb", "none"])("is sent raw, with packet %s, and comes back as it is", async (packet) => {
+    const [scene, pool] = [new Scene(), rawNights()];
+    await stored(scene, pool, 1, "--packet", packet);
+    await stored(scene, pool, 2, "--packet", packet);
+    expect(sends(pool)).toEqual([
+      ["send", "-w", "--", anchorName],
+      ["send", "-w", "-i", anchorName, "--", `tank/src@${names[1]}`],
+    ]);
+    expect(await scene.run(["restore", "tank/src", "--to", "pool/back", ...scene.place, ...scene.asBob], { env: pool.env })).toMatchObject({ exit: 0 });
+    expect(pool.received(0)?.stream.equals(recorded("raw-w"))).toBe(true);
+    expect(pool.received(1)?.stream.equals(recorded("raw-w-inc"))).toBe(true);
+  });
+
+  it("whose anchor was sent otherwise gets a new full, saying why", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    await stored(scene, pool, 1);
+    pool.change((state) => Object.assign(state.datasets["tank/src"] ?? {}, { encryption: "aes-256-gcm" }));
+    const plan = { kind: "full", reason: expect.stringContaining('the anchor was sent with "-L -c", now it would be "-w"') as string };
+    expect(await planned(scene, pool, 2)).toMatchObject(plan);
+  });
+});
+
 it("a store that cannot be read is an error and never an empty one", async () => {
+  vi.stubEnv("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true");
   const [scene, pool] = [new Scene(), nightly()];
   const store = ["--store", "s3://bucket?endpoint=http://127.0.0.1:1", "--part-size", "5MiB", "--chunk-size", "5MiB", "--retry-for", "1s"];
   const env = { ...pool.env, AWS_ACCESS_KEY_ID: "someone", AWS_SECRET_ACCESS_KEY: "something" };

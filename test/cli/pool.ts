@@ -79,8 +79,9 @@ export class Pool {
   /** What the N-th receive got, or null when there was none. */
   received(index: number): (Received & { readonly stream: Buffer }) | null {
     const path = join(this.folder, "received", String(index));
-    if (!existsSync(`${path}.json`)) return null;
-    const note = JSON.parse(readFileSync(`${path}.json`, "utf8")) as Received;
+    const text = existsSync(`${path}.json`) ? readFileSync(`${path}.json`, "utf8") : "";
+    if (text === "") return null; // being written this moment
+    const note = JSON.parse(text) as Received;
     return { ...note, stream: existsSync(`${path}.zfs`) ? readFileSync(`${path}.zfs`) : Buffer.alloc(0) };
   }
 

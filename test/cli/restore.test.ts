@@ -4,6 +4,7 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { built } from "../build.ts";
 import { Pool, streamOf } from "./pool.ts";
@@ -95,6 +96,24 @@ describe("how they are received", () => {
     expect(await scene.spawn(words, { env: pool.env })).toMatchObject({ exit: 0 });
     expectReceived(pool, 0, "one");
     expectReceived(pool, 1, "three");
+  });
+});
+
+describe("a restore that is stopped", () => {
+  beforeAll(built);
+
+  it.for([["SIGINT", 130], ["SIGTERM", 143]] as const)("by %s ends with %i, and zfs recv sees no end of its input", async ([signal, status]) => {
+    const { scene, pool } = await storedNights("one");
+    pool.change((state) => (state.faults = { receive: { at: 100_000, hang: true } }));
+    const words = ["restore", "tank/src", "--to", "pool/back", ...scene.place, ...scene.asBob];
+    const { ended, kill } = await scene.start(words, { stdin: new Uint8Array(), env: pool.env });
+    while ((pool.received(0)?.stream.length ?? 0) < 100_000) await sleep(20);
+    kill(signal);
+    const { exit, killedBy, stderr } = await ended;
+    expect({ exit, killedBy }).toEqual({ exit: status, killedBy: null });
+    expect(stderr).toContain(`stopped by ${signal}`);
+    expect(pool.received(0)?.ended).toBe(false);
+    expect(pool.alive).toEqual([]);
   });
 });
 
