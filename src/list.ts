@@ -3,6 +3,7 @@
  */
 import { type Catalog, readCatalog, type CatalogOptions, type DamagedEntry } from "./catalog.ts";
 import { type BackupEntry, datasetOfEntry } from "./format/entry.ts";
+import { manifestsOf, manifestsPrefix } from "./format/layout.ts";
 import type { Store } from "./store/store.ts";
 
 export interface ListedBackup {
@@ -16,11 +17,17 @@ export interface Listing {
   readonly damaged: readonly DamagedEntry[];
 }
 
-/** Reads the catalog; fetches no chunk, so `obstacle` speaks of manifests only. */
+/**
+ * Reads the catalog; fetches no chunk, so `obstacle` speaks of manifests only. The whole store is read even when one
+ * dataset is asked for, because a base may have been stored under another dataset's name.
+ */
 export async function list(store: Store, options: CatalogOptions): Promise<Listing> {
-  const catalog = await readCatalog(store, options);
-  const backups = catalog.backups.map((entry) => ({ entry, obstacle: obstacleOf(entry, catalog) }));
-  return { backups, damaged: catalog.damaged };
+  const { dataset } = options;
+  const catalog = await readCatalog(store, { ...options, dataset: null });
+  const wanted = catalog.backups.filter((entry) => dataset === null || datasetOfEntry(entry) === dataset);
+  const backups = wanted.map((entry) => ({ entry, obstacle: obstacleOf(entry, catalog) }));
+  const prefix = dataset === null ? manifestsPrefix : manifestsOf(dataset);
+  return { backups, damaged: catalog.damaged.filter(({ key }) => key.startsWith(prefix)) };
 }
 
 /** The backup an incremental starts from; null when it is not in the catalog. */
