@@ -38,6 +38,7 @@ function refuse(what: string, text: string, why: string): never {
 /** @throws ZferryError `usage` */
 export function parseDatasetName(text: string): DatasetName {
   if (text.length > maxNameLength) refuse("dataset name", text, `longer than ${maxNameLength} characters`);
+  if (!/^[A-Za-z]/.test(text)) refuse("dataset name", text, "a pool's name starts with a letter");
   if (!text.split("/").every(isComponent)) {
     refuse("dataset name", text, "a component is empty, is . or .., or has a character ZFS does not allow");
   }
