@@ -1,6 +1,7 @@
 /**
  * What all stages of one pipe share: a signal that stops them, and the first failure, which is the one to report.
  */
+import { setMaxListeners } from "node:events";
 
 /** Linked to an outer signal; whoever fails first says so, and everything that waits on `signal` unwinds. */
 export class Run {
@@ -9,6 +10,7 @@ export class Run {
 
   constructor(outer: AbortSignal) {
     this.signal = AbortSignal.any([outer, this.#own.signal]);
+    setMaxListeners(0, this.signal); // every request in flight listens, and how many there are is bounded elsewhere
   }
 
   /** Stops the run. Later calls change nothing: the first failure caused the others. */
