@@ -160,6 +160,20 @@ describe("the first failure", () => {
     expect(await failing(shop, watch, () => { shop.task(0).fail(failure); })).toBe(failure);
   });
 
+  it("of a work is thrown although the source, freed by it, complains of something else", async () => {
+    const shop = new Workshop();
+    const failure = new Error("failed");
+    async function* source(): AsyncGenerator<number> {
+      yield 0;
+      await aborted(shop.run.signal).catch(() => undefined);
+      throw new Error("the stream was cut off");
+    }
+    const ended = failureOf(resultsOf(parallel(source(), { limit: 2, run: shop.run }, shop.work)));
+    await settled();
+    shop.task(0).fail(failure);
+    expect(await ended).toBe(failure);
+  });
+
   it("may be the source's, and stops the work", async () => {
     const shop = new Workshop();
     const failure = new Error("the source failed");

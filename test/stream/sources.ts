@@ -30,15 +30,19 @@ export interface WatchedSource {
 export function watched(slices: Iterable<Uint8Array>, { failure, stuckUntil }: WatchedOptions = {}): WatchedSource {
   const watch: WatchedSource = { source: run(), pulledCount: 0, end: "open" };
   async function* run(): AsyncGenerator<Uint8Array> {
-    watch.end = "returned";
-    for (const slice of slices) {
-      watch.pulledCount += 1;
-      yield await Promise.resolve(slice);
+    let end: WatchedSource["end"] = "returned";
+    try {
+      for (const slice of slices) {
+        watch.pulledCount += 1;
+        yield await Promise.resolve(slice);
+      }
+      end = "failed";
+      if (stuckUntil !== undefined) await aborted(stuckUntil);
+      if (failure !== undefined) throw failure;
+      end = "ended";
+    } finally {
+      watch.end = end;
     }
-    watch.end = "failed";
-    if (stuckUntil !== undefined) await aborted(stuckUntil);
-    if (failure !== undefined) throw failure;
-    watch.end = "ended";
   }
   return watch;
 }
