@@ -55,7 +55,10 @@ export function planBackup(facts: PlanFacts, policy: PlanPolicy): Plan {
   if (policy.ask === "auto" && policy.fullEveryMs !== null && ageMs >= policy.fullEveryMs) {
     return { kind: "full", reason: `the anchor "${anchor.backup}" is ${days(ageMs)} old, the limit is ${days(policy.fullEveryMs)}` };
   }
-  if (anchor.flags !== null && !sameFlags(anchor.flags, facts.flags)) {
+  if (anchor.flags === null) {
+    return { kind: "full", reason: `the anchor "${anchor.backup}" was stored by put, so the flags it was sent with are not known` };
+  }
+  if (!sameFlags(anchor.flags, facts.flags)) {
     const [then, now] = [anchor.flags, facts.flags].map((flags) => `"${flags.join(" ")}"`);
     return { kind: "full", reason: `the anchor was sent with ${then}, now it would be ${now}, and flags are constant along an anchor's life` };
   }

@@ -245,9 +245,8 @@ const rows: readonly Row[] = [
   {
     when: "the anchor was put by someone else with flags nobody knows",
     facts: { ...healthy, backups: [full("a", 1, 10, { flags: null })] },
-    kind: "incremental",
-    reason: 'against the anchor "tank/home@a"',
-    base: "tank/home@a",
+    kind: "full",
+    reason: 'the anchor "tank/home@a" was stored by put, so the flags it was sent with are not known',
   },
   {
     when: "the snapshot is the anchor itself",
