@@ -2,6 +2,7 @@
 /**
  * The process: arguments in, exit status out, signals turned into an orderly end. Nothing else touches `process`.
  */
+import { setMaxListeners } from "node:events";
 import { runToExit } from "./cli/program.ts";
 import { ZferryError } from "./errors.ts";
 import type { Terminal } from "./cli/terminal.ts";
@@ -10,6 +11,7 @@ import type { Terminal } from "./cli/terminal.ts";
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
 
 const stop = new AbortController();
+setMaxListeners(0, stop.signal); // whatever waits for the outside listens, and how much that is is bounded elsewhere
 let signalCount = 0;
 
 function onSignal(name: "SIGINT" | "SIGTERM"): void {
