@@ -131,9 +131,18 @@ export async function placeDurably(root: string, path: string, place: () => Prom
   }
 }
 
+/** What the names of unfinished files of objects in one folder begin with, so that they can be found again. */
+function temporaryPrefix(folder: string): string {
+  return `${createHash("sha256").update(folder).digest("hex").slice(0, 16)}-`;
+}
+
 /** A new file in the folder of unfinished ones; nobody else can have it. */
-export async function openTemporary(root: string): Promise<{ readonly path: string; readonly handle: FileHandle }> {
-  const path = join(root, temporaryFolder, randomBytes(12).toString("hex"));
+export async function openTemporary(
+  root: string,
+  key: ObjectKey,
+): Promise<{ readonly path: string; readonly handle: FileHandle }> {
+  const name = `${temporaryPrefix(dirname(key))}${randomBytes(12).toString("hex")}`;
+  const path = join(root, temporaryFolder, name);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   return { path, handle: await open(path, "wx", 0o600) };
 }
@@ -209,14 +218,24 @@ async function removeIfOlder(path: string, ageMs: number): Promise<void> {
 
 /** Removes what runs that crashed over a day ago left unfinished. */
 export async function removeStale(root: string): Promise<void> {
-  const folder = join(root, temporaryFolder);
-  let names: string[] = [];
+  for (const name of await temporaryNames(root)) await removeIfOlder(join(root, temporaryFolder, name), staleFileMs);
+}
+
+/** Removes the unfinished files of objects in one folder, and says how many they were. */
+export async function removeTemporaryOf(root: string, folder: string): Promise<number> {
+  const prefix = temporaryPrefix(folder);
+  const names = (await temporaryNames(root)).filter((name) => name.startsWith(prefix));
+  for (const name of names) await rm(join(root, temporaryFolder, name), { force: true });
+  return names.length;
+}
+
+async function temporaryNames(root: string): Promise<string[]> {
   try {
-    names = await readdir(folder);
+    return await readdir(join(root, temporaryFolder));
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
+    return [];
   }
-  for (const name of names) await removeIfOlder(join(folder, name), staleFileMs);
 }
 
 /** Removes the folders above `path` as long as they are empty, the root excepted. */

@@ -70,7 +70,7 @@ class DirectoryStore implements Store {
     const what = `put "${key}" into "${this.url}"`;
     const temporary = await files.tryTo(what, async () => {
       await this.#checkRoot();
-      return files.openTemporary(this.#root);
+      return files.openTemporary(this.#root, key);
     });
     try {
       await writeAll(temporary.handle, body, options, what);
@@ -135,6 +135,12 @@ class DirectoryStore implements Store {
         await this.#remove(path);
       }
     });
+  }
+
+  /** Of the folder that `prefix` names, not of those below; all others go after a day, at an opening for writing. */
+  removeUnfinished(prefix: string): Promise<number> {
+    const folder = prefix.replace(/\/$/, "");
+    return files.tryTo(`remove unfinished files of "${prefix}"`, () => files.removeTemporaryOf(this.#root, folder));
   }
 
   close(): Promise<void> {

@@ -84,6 +84,11 @@ export class MemoryStore implements Store {
     for (const key of keys) this.#objects.delete(key);
   }
 
+  /** A put that was cut off left nothing. */
+  removeUnfinished(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

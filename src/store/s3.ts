@@ -11,6 +11,7 @@ import { isZferryError, ZferryError } from "../errors.ts";
 import { linkedController, reasonOf } from "./abort.ts";
 import { compareKeys } from "./keys.ts";
 import { uploadInParts } from "./multipart.ts";
+import { removeUnfinishedUploads } from "./s3-unfinished.ts";
 import { checkedRange, objectMissing, objectReplaced } from "./outcomes.ts";
 import { checksumOf, cutParts } from "./parts.ts";
 import { asS3Error, isMissing, isRefusedByCondition } from "./s3-errors.ts";
@@ -117,6 +118,10 @@ export class S3Store implements Store {
       signal.throwIfAborted();
       await remove(keys.slice(start, start + size));
     }
+  }
+
+  removeUnfinished(prefix: string, { signal }: Cancellable): Promise<number> {
+    return removeUnfinishedUploads(this.#session, prefix, signal);
   }
 
   close(): Promise<void> {

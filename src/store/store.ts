@@ -101,6 +101,15 @@ export interface Store {
   /** Removes the objects; a key that is not there is not an error. On failure any of them may be gone. */
   delete(keys: readonly ObjectKey[], options: Cancellable): Promise<void>;
 
+  /**
+   * Removes what puts that were cut off have left of objects under `prefix` and no other verb can see: multipart
+   * uploads on S3, temporary files in a folder. The caller knows that no put is running there. A store that leaves
+   * nothing, or cannot list it, removes nothing; a folder store looks only directly below a `prefix` that ends in `/`.
+   *
+   * @returns how many were removed
+   */
+  removeUnfinished(prefix: string, options: Cancellable): Promise<number>;
+
   /** Lets go of sockets. The store must not be used afterwards. Calling twice is safe. */
   close(): Promise<void>;
 }

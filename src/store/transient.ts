@@ -45,6 +45,7 @@ const faultOfCode = new Map<string, Fault>([
     "TooManyRequests",
     "ClientDisconnect",
     "OperationAborted",
+    "ConcurrentModification", // Ceph RGW, 409, for racing conditional puts
     "ConditionalRequestConflict",
   ].map((code): [string, Fault] => [code, "transient"]),
   ["BadDigest", "digest"],

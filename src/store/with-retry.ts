@@ -26,6 +26,12 @@ export function withRetry(store: Store, policy: RetryPolicy): Store {
         policy,
         signal: options.signal,
       }),
+    removeUnfinished: (prefix, options) =>
+      retry(() => store.removeUnfinished(prefix, options), {
+        what: `removing unfinished uploads under "${prefix}"`,
+        policy,
+        signal: options.signal,
+      }),
     close: () => store.close(),
   };
 }

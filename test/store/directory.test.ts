@@ -189,7 +189,7 @@ describe("the directory store", () => {
     const refusing = (): Promise<void> => Promise.reject(Object.assign(new Error("no links here"), { code: "EPERM" }));
     const writers = await Promise.all(
       Array.from({ length: 8 }, async (_, index) => {
-        const { path, handle } = await openTemporary(root);
+        const { path, handle } = await openTemporary(root, "k");
         await handle.writeFile(`writer ${index}`);
         await handle.close();
         return path;
