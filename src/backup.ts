@@ -1,84 +1,53 @@
 /**
  * `zferry backup`: one dataset, one night.
  *
- *   look → plan → snapshot → hold → send … commit (`ferry.ts`) → advance the anchor
+ *   alone → look → take up an unfinished run, or plan → snapshot → hold → send … commit (`ferry.ts`) → advance the anchor
  *
- * The snapshot and the anchor are held before the first byte is sent, and the anchor moves only after the commit.
- * Whatever fails, the holds of this run are released and a snapshot this run has made is destroyed again.
+ * The snapshot and the anchor are held before the first byte is sent, and the anchor moves only after the commit. A run
+ * that the store failed keeps journal, holds and snapshot for the next one to go on (`resume.ts`). After any other
+ * failure the holds are released and a snapshot this run has made is destroyed again.
  */
 import { advanceAnchor } from "./advance.ts";
-import type { FerryProgress, FerrySettings } from "./cargo.ts";
-import { type Catalog, readCatalog } from "./catalog.ts";
+import { alone } from "./alone.ts";
+import { AttemptDiffers } from "./attempt.ts";
+import type { Cargo } from "./cargo.ts";
+import { readCatalog } from "./catalog.ts";
 import { ZferryError } from "./errors.ts";
 import { ferry } from "./ferry.ts";
+import type { BackupEntry } from "./format/entry.ts";
 import type { Manifest } from "./format/manifest.ts";
-import { keptOnlyIfStored, withHolds } from "./holding.ts";
-import { type BaseCandidate, type Plan, planBackup, type PlanPolicy } from "./plan.ts";
+import { letGo, withHolds } from "./holding.ts";
+import { type BaseCandidate, type Plan, planBackup } from "./plan.ts";
 import { refuseTakenName } from "./put.ts";
-import type { Store } from "./store/store.ts";
+import { attemptFor, takeUp } from "./resume.ts";
+import type { BeginFacts } from "./stream/inspect.ts";
+import type { BackupOutcome, BackupRequest, Scene, Voyage } from "./voyage.ts";
 import type { Zfs } from "./zfs/command.ts";
 import { type DatasetFacts, readDataset, type SnapshotFacts } from "./zfs/inventory.ts";
 import { type DatasetName, parseGuid, snapshotName, type SnapshotName } from "./zfs/names.ts";
 import { estimateSend, send, sendFlagsFor } from "./zfs/send.ts";
 import { createSnapshots, newSnapshotName } from "./zfs/snapshots.ts";
 
-export interface BackupRequest {
-  readonly zfs: Zfs;
-  readonly store: Store;
-  readonly dataset: DatasetName;
-  /** An existing snapshot to store, or null to take a new one. */
-  readonly snapshot: SnapshotName | null;
-  readonly snapshotPrefix: string;
-  readonly policy: PlanPolicy;
-  readonly settings: FerrySettings;
-  readonly stateDir: string;
-  /** Only decide. */
-  readonly isDryRun: boolean;
-  readonly now: () => Date;
-  readonly progress: BackupProgress;
-  readonly signal: AbortSignal;
-}
-
-export interface BackupProgress extends FerryProgress {
-  readonly onPlan: (plan: Plan) => void;
-  /** How long the stream may become, in bytes; a hint that can be half of the truth, or null. */
-  readonly onEstimate: (bytes: number | null) => void;
-}
-
-/** `manifest` is null when nothing was stored: nothing to send, or a dry run. */
-export interface BackupOutcome {
-  readonly plan: Plan;
-  readonly manifest: Manifest | null;
-}
-
 /**
  * @throws ZferryError `zfs-…` for the pool's side, `store-…` for the store's, `stream-invalid`, `backup-conflict`
  */
-export async function backup(request: BackupRequest): Promise<BackupOutcome> {
-  const scene = await look(request);
-  const plan = decide(request, scene);
-  request.progress.onPlan(plan);
-  if (plan.kind === "nothing" || request.isDryRun) return { plan, manifest: null };
-
-  const target = await targetOf(request, scene);
-  const base = plan.kind === "incremental" ? plan.base : null;
-  const held = base?.kind === "snapshot" ? [target.name, base.name as SnapshotName] : [target.name];
-  const manifest = await keptOnlyIfStored(request, target, () =>
-    withHolds(request, held, async () => {
-      const stored = await carry(request, scene, plan, target);
-      await advanceAnchor(request, scene.dataset, stored);
-      return stored;
-    }),
-  );
-  return { plan, manifest };
+export function backup(request: BackupRequest): Promise<BackupOutcome> {
+  if (request.isDryRun) return run(request, () => Promise.resolve());
+  return alone(request, request.dataset, ({ signal, check }) => run({ ...request, signal }, check));
 }
 
-/** What is there tonight: on the pool, and in the store. */
-interface Scene {
-  readonly dataset: DatasetFacts;
-  readonly catalog: Catalog;
-  /** What `zfs send` will be given. */
-  readonly flags: readonly string[];
+async function run(request: BackupRequest, check: () => Promise<void>): Promise<BackupOutcome> {
+  const scene = await look(request);
+  const voyage = (await takeUp(request, scene)) ?? (await setOut(request, scene));
+  if (voyage.target === null) return { plan: voyage.plan, manifest: null };
+  const { target, base } = voyage;
+  const names = base?.kind === "snapshot" ? [target.name, base.name as SnapshotName] : [target.name];
+  const manifest = await withHolds(request, { names, voyage }, async () => {
+    const stored = await carry(request, voyage, check);
+    await advanceAnchor(request, scene.dataset, stored);
+    return stored;
+  });
+  return { plan: voyage.plan, manifest };
 }
 
 async function look({ zfs, store, dataset, stateDir, settings, progress, signal }: BackupRequest): Promise<Scene> {
@@ -139,25 +108,66 @@ async function targetOf(request: BackupRequest, { dataset }: Scene): Promise<Sna
   return existing(await factsOf(zfs, request.dataset, signal), name);
 }
 
-/** Sends the snapshot into the store. */
-async function carry(request: BackupRequest, scene: Scene, plan: Plan, target: SnapshotFacts): Promise<Manifest> {
-  const { zfs, store, settings, progress, signal } = request;
+/** A new run: what the plan says, and for a backup its snapshot and its journal. */
+async function setOut(request: BackupRequest, scene: Scene): Promise<Voyage | { readonly plan: Plan; readonly target: null }> {
+  const plan = decide(request, scene);
+  request.progress.onPlan(plan);
+  if (plan.kind === "nothing" || request.isDryRun) return { plan, target: null };
+  const target = await targetOf(request, scene);
   const base = plan.kind === "incremental" ? plan.base : null;
-  const sendPlan = { snapshot: target.name, base: base === null ? null : base.name, flags: scene.flags };
+  const baseBackup = plan.kind === "incremental" ? plan.anchor.backup : null;
+  const isOwnSnapshot = request.snapshot === null;
+  const voyage = { plan, target, base, baseBackup, flags: scene.flags, isOwnSnapshot };
+  try {
+    return { ...voyage, settings: request.settings, isUnderWay: false, attempt: await attemptFor(request, voyage) };
+  } catch (error) {
+    if (isOwnSnapshot) await letGo(request, [], target);
+    throw error;
+  }
+}
+
+/** Sends the snapshot into the store; once more from the start when an unfinished run turns out to have sent other bytes. */
+async function carry(request: BackupRequest, voyage: Voyage, check: () => Promise<void>): Promise<Manifest> {
+  const { zfs, store, progress, signal } = request;
+  const { target, base, baseBackup, plan, flags, settings } = voyage;
+  const sendPlan = { snapshot: target.name, base: base === null ? null : base.name, flags };
   progress.onEstimate(await estimateSend(zfs, sendPlan, { signal }));
-  return ferry(
-    store,
-    {
-      backup: target.name,
-      open: (runSignal) => send(zfs, sendPlan, { signal: runSignal }),
-      expect: { toGuid: target.guid, fromGuid: base === null ? null : base.guid },
-      onBegin: () => refuseTakenName(store, target.name, target.guid, signal),
-      baseBackup: () => (plan.kind === "incremental" ? plan.anchor.backup : null),
-      createTxg: target.createTxg,
-      flags: scene.flags,
+  const cargo: Cargo = {
+    backup: target.name,
+    open: (runSignal) => send(zfs, sendPlan, { signal: runSignal }),
+    expect: { toGuid: target.guid, fromGuid: base === null ? null : base.guid },
+    onBegin: async (begin) => {
+      if (plan.kind === "incremental") refuseNewFeatures(begin, plan.anchor);
+      await refuseTakenName(store, target.name, target.guid, signal);
     },
-    settings,
-    progress,
-    signal,
+    beforeCommit: check,
+    baseBackup: () => baseBackup,
+    createTxg: target.createTxg,
+    flags,
+  };
+  voyage.isUnderWay = true;
+  try {
+    return await ferry(store, { cargo, attempt: voyage.attempt }, settings, progress, signal);
+  } catch (error) {
+    if (error instanceof FeaturesDiffer) {
+      Object.assign(voyage, { plan: { kind: "full", reason: error.message }, base: null, baseBackup: null });
+      progress.onPlan(voyage.plan);
+    } else if (error instanceof AttemptDiffers) progress.warn(`${error.message}; a new upload begins with fresh keys`);
+    else throw error;
+    voyage.attempt = await attemptFor(request, voyage);
+    return await carry(request, voyage, check);
+  }
+}
+
+/** The incremental needs features of the stream format that its anchor did not. */
+class FeaturesDiffer extends ZferryError {}
+
+/** Features are constant along an anchor's life, as flags are: toggling large blocks zeroes files (OpenZFS 6224). */
+function refuseNewFeatures({ featureFlags, features }: BeginFacts, anchor: BackupEntry): void {
+  const added = featureFlags & ~BigInt(anchor.featureFlags);
+  if (added === 0n) return;
+  throw new FeaturesDiffer(
+    "stream-invalid",
+    `the stream has features the anchor "${anchor.backup}" was sent without (now: ${features.join(", ")}), and they are constant along an anchor's life`,
   );
 }

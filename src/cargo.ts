@@ -16,13 +16,15 @@ export interface Cargo {
   readonly expect: { readonly toGuid?: Guid; readonly fromGuid?: Guid | null };
   /** Looks at the BEGIN record before anything is sent; throws to refuse the stream. */
   readonly onBegin: (begin: BeginFacts) => Promise<void>;
+  /** The last question before the commit; throws when it must not happen. */
+  readonly beforeCommit: () => Promise<void>;
   /** The backup in this store that holds the snapshot the stream starts from. */
   readonly baseBackup: (guid: Guid) => SnapshotName | null;
   readonly createTxg: bigint | null;
   readonly flags: readonly string[] | null;
 }
 
-/** How it is stored. */
+/** How it is stored. A run that is taken up again keeps the sizes and the packet it began with. */
 export interface FerrySettings {
   readonly packet: PacketName;
   readonly recipients: Recipients;

@@ -1,6 +1,7 @@
 /**
  * The moment a backup begins to exist, and what is done when it does not come to that.
  */
+import type { Attempt } from "./attempt.ts";
 import { gather } from "./bytes.ts";
 import type { Cargo, FerrySettings, Lock } from "./cargo.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
@@ -19,20 +20,19 @@ interface Attempted {
   readonly cargo: Cargo;
   readonly settings: FerrySettings;
   readonly stream: StreamFacts;
-  readonly attempt: string;
-  readonly startedAt: Date;
-  readonly lock: Lock | null;
+  readonly attempt: Attempt;
   readonly chunks: ChunkEntry[];
 }
 
 /** The manifest of a finished upload. Its kind and base are what the stream itself says. */
-export function describe({ cargo, settings, stream, attempt, startedAt, lock, chunks }: Attempted): Manifest {
+export function describe({ cargo, settings, stream, attempt, chunks }: Attempted): Manifest {
   const { toGuid, fromGuid, creationTime } = identityOf(stream);
+  const { id, startedAt, lock } = attempt;
   return {
     format: formatVersion,
     backup: cargo.backup,
     kind: fromGuid === null ? "full" : "incremental",
-    attempt,
+    attempt: id,
     snapshot: { guid: toGuid, createTxg: cargo.createTxg, createdAt: creationTime },
     base: fromGuid === null ? null : { guid: fromGuid, backup: cargo.baseBackup(fromGuid) },
     stream: {
@@ -105,8 +105,7 @@ export function sealed(manifest: Manifest, lock: Lock | null): Buffer {
  */
 export async function commit(
   store: Store,
-  { backup, attempt }: Manifest,
-  file: Buffer,
+  { manifest: { backup }, file, attempt }: { manifest: Manifest; file: Buffer; attempt: Attempt },
   warn: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -114,13 +113,17 @@ export async function commit(
     await store.put(manifestKey(backup), file, { when: "create", signal });
   } catch (error) {
     if (!isZferryError(error, "object-exists")) throw error;
-    if (await isStored(store, manifestKey(backup), file, signal)) return; // by a try whose answer got lost
-    await sweep(store, backup, attempt, warn);
-    throw new ZferryError("backup-conflict", `another backup "${backup}" was committed during this run`, {
-      hint: "nothing of it was changed; run the backup again under another snapshot",
-      cause: error,
-    });
+    if (!(await isStored(store, manifestKey(backup), file, signal))) {
+      await giveUp(store, backup, attempt, warn);
+      throw new ZferryError("backup-conflict", `another backup "${backup}" was committed during this run`, {
+        hint: "nothing of it was changed; run the backup again under another snapshot",
+        cause: error,
+      });
+    } // else it was stored by a try whose answer got lost
   }
+  await attempt.journal?.remove().catch((error: unknown) => {
+    warn(`the backup is stored, but its journal could not be removed: ${(error as Error).message}`);
+  });
 }
 
 /** Whether the object is exactly these bytes. */
@@ -131,19 +134,24 @@ async function isStored(store: Store, key: string, bytes: Buffer, signal: AbortS
   return bytes.equals(await gather(store.get(key, { signal }), bytes.length, tooLong));
 }
 
-/** Removes the objects of an attempt that came to nothing. Never throws: the failure that led here is what counts. */
-export async function sweep(
+/**
+ * Removes the objects and the journal of an attempt that came to nothing. Never throws: the failure that led here is
+ * what counts.
+ */
+export async function giveUp(
   store: Store,
   backup: SnapshotName,
-  attempt: string,
+  attempt: Pick<Attempt, "id" | "journal">,
   warn: (text: string) => void,
 ): Promise<void> {
   const signal = AbortSignal.timeout(sweepTimeoutMs);
-  const prefix = attemptPrefix(backup, attempt);
+  const prefix = attemptPrefix(backup, attempt.id);
   try {
+    await store.removeUnfinished(prefix, { signal });
     const keys: string[] = [];
     for await (const { key } of store.list(prefix, { signal })) keys.push(key);
     if (keys.length > 0) await store.delete(keys, { signal });
+    await attempt.journal?.remove();
   } catch (error) {
     warn(`could not remove the unfinished objects under "${prefix}": ${(error as Error).message}`);
   }

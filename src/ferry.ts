@@ -8,15 +8,15 @@
  * record was seen with the right checksum and guids, and every chunk is stored. On any failure nothing is committed and
  * the attempt's objects are removed. ADR 0002 says why this is nested generators and not `stream.pipeline`.
  */
+import { type Attempt, AttemptDiffers, noteMark, storedChunk } from "./attempt.ts";
 import type { ByteSource } from "./bytes.ts";
-import type { Cargo, FerryProgress, FerrySettings, Lock } from "./cargo.ts";
-import { commit, describe, sealed, sweep } from "./commit.ts";
-import { ZferryError } from "./errors.ts";
-import { chunkKey, maxChunkCount, newAttempt, type PacketName, restoreNoteKey } from "./format/layout.ts";
+import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
+import { commit, describe, giveUp, sealed } from "./commit.ts";
+import { isZferryError, ZferryError } from "./errors.ts";
+import { chunkKey, maxChunkCount, type PacketName, restoreNoteKey } from "./format/layout.ts";
 import type { ChunkEntry, Manifest } from "./format/manifest.ts";
 import { restoreNote } from "./format/restore-note.ts";
 import { encrypt } from "./openpgp/encrypt.ts";
-import { type MessageSecrets, newMessageSecrets, wrapSessionKey } from "./openpgp/session.ts";
 import type { Store } from "./store/store.ts";
 import { type Chunk, cut } from "./stream/cut.ts";
 import { ChunkMeter } from "./stream/digest.ts";
@@ -28,47 +28,46 @@ import { Run } from "./stream/run.ts";
 const chunksInFlight = 2;
 
 /**
- * Stores one backup.
+ * Stores one backup, or goes on storing it where `attempt` was cut off.
  *
  * Memory: (uploads in flight + 2) × part size in the store, one slice per stage here.
+ *
+ * What becomes of a failed attempt depends on why it failed. The store's failures leave everything as it is when there
+ * is a journal, for the next run to go on. After any other failure its objects and its journal are removed.
  *
  * @returns the manifest, after it was committed
  * @throws ZferryError whatever the source threw; `stream-invalid`; `backup-conflict`; the store's codes
  */
 export async function ferry(
   store: Store,
-  cargo: Cargo,
+  { cargo, attempt }: { cargo: Cargo; attempt: Attempt },
   settings: FerrySettings,
   progress: FerryProgress,
   outerSignal: AbortSignal,
 ): Promise<Manifest> {
-  const startedAt = new Date();
-  const attempt = newAttempt();
   const run = new Run(outerSignal);
-  const secrets = newMessageSecrets();
-  const lock = await lockFor(secrets, settings);
   const inspected = inspection({ expect: cargo.expect, onBegin: cargo.onBegin, signal: run.signal });
   let manifest: Manifest;
   let file: Buffer;
   try {
     const stream = inspected.through(counted(cargo.open(run.signal), progress.onRead));
-    const message = pack(stream, settings.packet, secrets, lock);
+    const message = pack(stream, settings.packet, attempt);
     const chunks = cut(message, { chunkBytes: settings.chunkBytes });
     const entries: ChunkEntry[] = [];
     for await (const entry of parallel(chunks, { limit: chunksInFlight, run }, upload)) entries.push(entry);
-    manifest = describe({ cargo, settings, stream: inspected.facts(), attempt, startedAt, lock, chunks: entries });
-    await store.put(restoreNoteKey(cargo.backup, attempt), Buffer.from(restoreNote(manifest)), {
-      when: "replace",
-      signal: run.signal,
-    });
-    file = sealed(manifest, lock);
+    refuseShorter(attempt, entries.length);
+    manifest = describe({ cargo, settings, stream: inspected.facts(), attempt, chunks: entries });
+    const note = Buffer.from(restoreNote(manifest));
+    await store.put(restoreNoteKey(cargo.backup, attempt.id), note, { when: "replace", signal: run.signal });
+    file = sealed(manifest, attempt.lock);
+    await cargo.beforeCommit();
     run.signal.throwIfAborted(); // the last moment at which nothing can have been committed
   } catch (error) {
     run.fail(error);
-    await sweep(store, cargo.backup, attempt, progress.warn);
+    if (attempt.journal === null || !isStoreFailure(run.failure)) await giveUp(store, cargo.backup, attempt, progress.warn);
     throw run.failure;
   }
-  await commit(store, manifest, file, progress.warn, run.signal);
+  await commit(store, { manifest, file, attempt }, progress.warn, run.signal);
   return manifest;
 
   async function upload(chunk: Chunk): Promise<ChunkEntry> {
@@ -77,13 +76,10 @@ export async function ferry(
         hint: "choose a larger --chunk-size",
       });
     }
-    const meter = new ChunkMeter({ markBytes: settings.partBytes });
+    const onMark = (index: number, sha256: string) => noteMark(attempt, chunk.index, index, sha256);
+    const meter = new ChunkMeter({ markBytes: settings.partBytes, onMark });
     try {
-      await store.put(chunkKey(cargo.backup, attempt, settings.packet, chunk.index), meter.through(lent(chunk.body)), {
-        when: "replace",
-        signal: run.signal,
-        onStored: progress.onStored,
-      });
+      await transfer(chunk, meter);
     } catch (error) {
       run.fail(error);
       throw error;
@@ -91,8 +87,28 @@ export async function ferry(
       await chunk.body.return?.();
     }
     const { sizeBytes, sha256, marks } = meter.digest();
-    return { sizeBytes, sha256, marks: [...marks] };
+    const entry = { sizeBytes, sha256, marks: [...marks] };
+    if (storedChunk(attempt, chunk.index) === null) await attempt.journal?.chunk(chunk.index, entry);
+    return entry;
   }
+
+  /** Sends the chunk; or only reads it, comparing, when an earlier try has stored it. */
+  async function transfer(chunk: Chunk, meter: ChunkMeter): Promise<void> {
+    const key = chunkKey(cargo.backup, attempt.id, settings.packet, chunk.index);
+    const body = meter.through(lent(chunk.body));
+    const known = storedChunk(attempt, chunk.index);
+    if (known !== null && (await store.head(key, { signal: run.signal }))?.sizeBytes === known.sizeBytes) {
+      while ((await body.next()).done !== true);
+      if (meter.digest().sha256 !== known.sha256) throw new AttemptDiffers(`chunk ${chunk.index}`);
+      return;
+    }
+    await store.put(key, body, { when: "replace", signal: run.signal, onStored: progress.onStored });
+  }
+}
+
+/** What the store or the way to it did: the next run may have better luck with the same bytes. */
+function isStoreFailure(error: unknown): boolean {
+  return isZferryError(error, "store-failed", "store-denied", "store-not-found", "store-full");
 }
 
 /**
@@ -103,18 +119,14 @@ function lent(body: AsyncIterator<Uint8Array>): ByteSource {
   return { [Symbol.asyncIterator]: () => ({ next: () => body.next() }) };
 }
 
-/** Null when there is no one to lock for, which only packet `none` allows. */
-async function lockFor({ sessionKey }: MessageSecrets, { packet, recipients }: FerrySettings): Promise<Lock | null> {
-  if (recipients.passphrases.length + recipients.certificates.length > 0) {
-    return { sessionKey, packets: await wrapSessionKey(sessionKey, recipients, packet === "none" ? "ocb" : packet) };
+/** A second try that has fewer chunks than the first one stored is another stream. */
+function refuseShorter({ journal }: Attempt, chunkCount: number): void {
+  for (const index of journal?.progress.chunks.keys() ?? []) {
+    if (index >= chunkCount) throw new AttemptDiffers(`the number of chunks, ${chunkCount},`);
   }
-  if (packet === "none") return null;
-  throw new ZferryError("key-missing", `packet "${packet}" needs a passphrase or a recipient's certificate`, {
-    hint: "give --passphrase-file FILE, or set encryption.passphrase_file in the configuration",
-  });
 }
 
-function pack(stream: ByteSource, packet: PacketName, secrets: MessageSecrets, lock: Lock | null): ByteSource {
+function pack(stream: ByteSource, packet: PacketName, { secrets, lock }: Attempt): ByteSource {
   if (packet === "none" || lock === null) return stream;
   return encrypt(stream, { packet, secrets, sessionKeyPackets: lock.packets });
 }

@@ -1,11 +1,14 @@
 /**
- * What a run takes hold of on the pool, and lets go of whatever happens.
+ * What a run takes hold of on the pool, and lets go of in the end.
  *
- * Letting go has its own time limit, because the run's signal may be aborted by then, and never hides the failure that
- * led to it: what could not be let go is told as a warning.
+ * The hold's tag names the store, so that a run which goes on with another one finds its holds again. Letting go has
+ * its own time limit, because the run's signal may be aborted by then, and never hides the failure that led to it: what
+ * could not be let go is told as a warning.
  */
-import { newAttempt } from "./format/layout.ts";
 import type { FerryProgress } from "./cargo.ts";
+import { storeIdOf } from "./state.ts";
+import type { Store } from "./store/store.ts";
+import type { Voyage } from "./voyage.ts";
 import { hold, release } from "./zfs/anchors.ts";
 import type { Zfs } from "./zfs/command.ts";
 import type { SnapshotFacts } from "./zfs/inventory.ts";
@@ -16,48 +19,53 @@ const letGoTimeoutMs = 30_000;
 
 interface Holder {
   readonly zfs: Zfs;
-  readonly snapshot: SnapshotName | null;
+  readonly store: Store;
   readonly progress: Pick<FerryProgress, "warn">;
   readonly signal: AbortSignal;
 }
 
-/** Runs `work` while the snapshots are held, so that no one can destroy what is being sent. */
-export async function withHolds<T>(
-  { zfs, progress, signal }: Holder,
-  names: readonly SnapshotName[],
-  work: () => Promise<T>,
-): Promise<T> {
-  const tag = `zferry:run:${newAttempt()}`;
-  const held: SnapshotName[] = [];
-  try {
-    for (const name of names) {
-      held.push(name); // before the call: a hold whose answer got lost is released too
-      await hold(zfs, tag, name, { signal });
-    }
-    return await work();
-  } finally {
-    for (const name of held) {
-      await attempt(progress, `release the hold "${tag}" of "${name}"`, (own) => release(zfs, tag, name, { signal: own }));
-    }
-  }
+function runTag(store: Store): string {
+  return `zferry:run:${storeIdOf(store.url)}`;
 }
 
-/** Runs `work`; when it fails, destroys the snapshot again if this run has made it. */
-export async function keptOnlyIfStored<T>(
-  { zfs, snapshot, progress }: Holder,
-  target: SnapshotFacts,
+/**
+ * Runs `work` while the snapshots are held, so that no one can destroy what is being sent. When it fails and the
+ * attempt's journal is kept, everything stays for the next run; when it fails otherwise, a snapshot of the run's own is
+ * destroyed again.
+ */
+export async function withHolds<T>(
+  request: Holder,
+  { names, voyage }: { names: readonly SnapshotName[]; voyage: Voyage },
   work: () => Promise<T>,
 ): Promise<T> {
+  const { zfs, store, signal } = request;
   try {
-    return await work();
+    for (const name of names) await hold(zfs, runTag(store), name, { signal });
+    const result = await work();
+    await letGo(request, names);
+    return result;
   } catch (error) {
-    if (snapshot === null) {
-      await attempt(progress, `destroy the snapshot "${target.name}" of the failed run`, (own) =>
-        destroySnapshot(zfs, target.name, target.guid, { signal: own }),
-      );
+    const { journal } = voyage.attempt;
+    if (voyage.isUnderWay && journal?.isKept === true) await journal.close();
+    else {
+      await journal?.remove();
+      await letGo(request, names, voyage.isOwnSnapshot ? voyage.target : null);
     }
     throw error;
   }
+}
+
+/** Releases the run's holds, and then destroys the snapshot if one is given. Never throws. */
+export async function letGo(request: Omit<Holder, "signal">, names: readonly SnapshotName[], doomed: SnapshotFacts | null = null): Promise<void> {
+  const { zfs, store, progress } = request;
+  const tag = runTag(store);
+  for (const name of names) {
+    await attempt(progress, `release the hold "${tag}" of "${name}"`, (signal) => release(zfs, tag, name, { signal }));
+  }
+  if (doomed === null) return;
+  await attempt(progress, `destroy the snapshot "${doomed.name}" of the failed run`, (signal) =>
+    destroySnapshot(zfs, doomed.name, doomed.guid, { signal }),
+  );
 }
 
 async function attempt(

@@ -2,12 +2,17 @@
  * `zferry put`: stores a stream that someone else sends, as it is. Who it is and what it starts from is read from the
  * stream's own records.
  */
+import { alone } from "./alone.ts";
+import { type Attempt, attemptOf, beginAttempt, fits, newKeys } from "./attempt.ts";
 import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
 import { fetchManifest, readCatalog } from "./catalog.ts";
+import { giveUp } from "./commit.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { ferry } from "./ferry.ts";
+import { attemptPrefix } from "./format/layout.ts";
 import type { Manifest } from "./format/manifest.ts";
+import { Journal } from "./journal.ts";
 import type { Store } from "./store/store.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
 import { datasetOf, type Guid, type SnapshotName } from "./zfs/names.ts";
@@ -19,6 +24,10 @@ export interface PutRequest {
   readonly open: (signal: AbortSignal) => ByteSource;
   readonly settings: FerrySettings;
   readonly stateDir: string | null;
+  /** How long the store may be out of reach without losing its lease; null for no lease (`alone.ts`). */
+  readonly outageMs?: number | null;
+  /** Whether the stream is the one an unfinished `put` of this name began with, to be gone on with. */
+  readonly isResumed?: boolean;
   readonly progress: FerryProgress;
   readonly signal: AbortSignal;
 }
@@ -30,6 +39,12 @@ export interface PutRequest {
  * `backup-conflict` when the name is taken; the codes of `ferry`
  */
 export async function put(request: PutRequest): Promise<Manifest> {
+  const { stateDir, outageMs = null } = request;
+  if (stateDir === null) return run(request, () => Promise.resolve());
+  return alone({ ...request, stateDir, outageMs }, datasetOf(request.backup), ({ signal, check }) => run({ ...request, signal }, check));
+}
+
+async function run(request: PutRequest, check: () => Promise<void>): Promise<Manifest> {
   const { store, backup, open, settings, stateDir, progress, signal } = request;
   const catalog = await readCatalog(store, { dataset: datasetOf(backup), stateDir, warn: progress.warn, signal });
   const cargo: Cargo = {
@@ -40,11 +55,35 @@ export async function put(request: PutRequest): Promise<Manifest> {
       refuseContinuation(begin);
       await refuseTakenName(store, backup, begin.toGuid, signal);
     },
+    beforeCommit: check,
     baseBackup: (guid) => catalog.backups.find((entry) => entry.guid === guid)?.backup ?? null,
     createTxg: null,
     flags: null,
   };
-  return ferry(store, cargo, settings, progress, signal);
+  const attempt = await attemptFor(request);
+  try {
+    return await ferry(store, { cargo, attempt }, settings, progress, signal);
+  } finally {
+    if (attempt.journal?.isKept === true) await attempt.journal.close();
+  }
+}
+
+/** The attempt an earlier `put` of this name left unfinished, if it is to be gone on with; otherwise a new one. */
+async function attemptFor({ store, backup, settings, stateDir, isResumed, progress }: PutRequest): Promise<Attempt> {
+  if (stateDir === null) return { ...(await newKeys(settings)), journal: null };
+  const owner = { verb: "put", name: backup } as const;
+  const left = await Journal.find(stateDir, store.url, owner, (setAside) => {
+    progress.warn(`the journal of an unfinished run could not be read; it was set aside as "${setAside}"`);
+  });
+  if (left !== null && isResumed === true && fits(left, settings)) {
+    await store.removeUnfinished(attemptPrefix(backup, left.header.attempt), { signal: AbortSignal.timeout(60_000) });
+    return attemptOf(left);
+  }
+  if (left !== null) {
+    progress.warn(`an unfinished upload of "${backup}" was dropped${isResumed === true ? ": its sizes or packet were others" : "; --resume would go on with it"}`);
+    await giveUp(store, backup, { id: left.header.attempt, journal: left }, progress.warn);
+  }
+  return beginAttempt(stateDir, owner, settings, { storeUrl: store.url, backup, send: null });
 }
 
 /** `zfs send -t` continues what one receiver has half received; no one else can receive it (`docs/format.md`). */

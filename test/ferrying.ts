@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { ByteSource } from "../src/bytes.ts";
 import type { Cargo, FerrySettings } from "../src/cargo.ts";
+import { newKeys } from "../src/attempt.ts";
 import { ferry } from "../src/ferry.ts";
 import type { Manifest } from "../src/format/manifest.ts";
 import type { Keyring } from "../src/openpgp/session.ts";
@@ -44,7 +45,7 @@ export interface Ferrying {
 }
 
 /** Stores the full stream, or what the options say. */
-export function ferrying(store: Store, options: Partial<Ferrying> = {}): Promise<Manifest> {
+export async function ferrying(store: Store, options: Partial<Ferrying> = {}): Promise<Manifest> {
   const { stream = fullStream, signal = never, warnings = [] } = options;
   const cargo: Cargo = {
     backup: someBackup,
@@ -52,6 +53,7 @@ export function ferrying(store: Store, options: Partial<Ferrying> = {}): Promise
     expect: {},
     onBegin: () => Promise.resolve(),
     baseBackup: () => null,
+    beforeCommit: () => Promise.resolve(),
     createTxg: null,
     flags: null,
     ...options.cargo,
@@ -61,7 +63,9 @@ export function ferrying(store: Store, options: Partial<Ferrying> = {}): Promise
     onStored: options.onStored ?? ((): void => undefined),
     warn: (text: string): void => void warnings.push(text),
   };
-  return ferry(store, cargo, { ...smallSettings, ...options.settings }, progress, signal);
+  const settings = { ...smallSettings, ...options.settings };
+  const attempt = { ...(await newKeys(settings)), journal: null };
+  return ferry(store, { cargo, attempt }, settings, progress, signal);
 }
 
 /** The keys of all objects. */

@@ -1,17 +1,18 @@
 /** `zferry backup [JOB…]`: the nightly run, and ad-hoc ones. */
 import { type Command, Option } from "commander";
-import { backup, type BackupOutcome } from "../backup.ts";
+import { backup } from "../backup.ts";
 import { formatRate, formatSize } from "../bytes.ts";
 import type { JobSettings } from "../config.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import { MemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import { parseStoreUrl } from "../store/url.ts";
+import type { BackupOutcome } from "../voyage.ts";
 import { datasetOf, parseDatasetName, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
 import { durationFlag, type SharedFlags, withPacking, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
-import { ferrySettings, type Session, useStore, zfsFor } from "./session.ts";
+import { ferrySettings, leaseOutageMs, type Session, useStore, zfsFor } from "./session.ts";
 import { storeSettings } from "./settings.ts";
 
 interface BackupFlags extends SharedFlags {
@@ -19,6 +20,7 @@ interface BackupFlags extends SharedFlags {
   readonly full?: boolean;
   readonly incremental?: boolean;
   readonly dryRun?: boolean;
+  readonly abandon?: boolean;
   readonly fullEvery?: number;
   readonly snapshotPrefix?: string;
 }
@@ -30,6 +32,7 @@ export function backupCommand(parent: Command, run: RunCommand): void {
     .option("--dataset <name>", "back up this dataset, or this existing snapshot, without a job")
     .addOption(new Option("--full", "make a full backup").conflicts("incremental"))
     .option("--incremental", "make an incremental however old the last full is")
+    .option("--abandon", "give up an unfinished upload instead of going on with it")
     .option("--dry-run", "print the plan and its reason, and do nothing")
     .option("--full-every <time>", "age of the last full at which a new one is made (default 30d)", durationFlag)
     .option("--snapshot-prefix <text>", "what the names of new snapshots begin with (default zferry-)");
@@ -86,7 +89,8 @@ function bothGiven(): ZferryError {
 
 async function backupJob(session: Session, job: JobSettings, snapshot: SnapshotName | null, flags: BackupFlags): Promise<void> {
   const named = job.store === "" ? null : job.store;
-  const settings = await ferrySettings(session, storeSettings(flags, session.settings.config, named), job.chunkBytes);
+  const place = storeSettings(flags, session.settings.config, named);
+  const settings = await ferrySettings(session, place, job.chunkBytes);
   const { report, terminal } = session;
   const progress = new Progress(report, `${job.name}: sent`);
   const outcome = await (flags.dryRun === true ? useStoreToPlan : useStoreToWrite)(session, named, (store) =>
@@ -102,6 +106,8 @@ async function backupJob(session: Session, job: JobSettings, snapshot: SnapshotN
       },
       settings,
       stateDir: session.settings.stateDir,
+      outageMs: flags.dryRun === true ? null : leaseOutageMs(session, place),
+      isAbandoning: flags.abandon === true,
       isDryRun: flags.dryRun === true,
       now: terminal.now,
       progress: {

@@ -6,30 +6,37 @@ import { parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withPacking, withStore } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
-import { ferrySettings, type Session, useStore } from "./session.ts";
+import { ferrySettings, leaseOutageMs, type Session, useStore } from "./session.ts";
 import { storeSettings } from "./settings.ts";
 
 export function putCommand(parent: Command, run: RunCommand): void {
   const command = parent
     .command("put <dataset@snapshot>")
-    .description("store the send stream on stdin, as in: ssh host zfs send pool/data@snap | zferry put pool/data@snap");
+    .description("store the send stream on stdin, as in: ssh host zfs send pool/data@snap | zferry put pool/data@snap")
+    .option("--resume", "go on with an unfinished put of this name; stdin must be the same stream from its beginning");
   withPacking(withStore(command)).action(run(putStream));
 }
 
-async function putStream(session: Session, [name = ""]: readonly string[], flags: SharedFlags): Promise<void> {
+interface PutFlags extends SharedFlags {
+  readonly resume?: boolean;
+}
+
+async function putStream(session: Session, [name = ""]: readonly string[], flags: PutFlags): Promise<void> {
   const { report, terminal } = session;
   const backup = parseSnapshotName(name);
   const { config } = session.settings;
   const settings = await ferrySettings(session, storeSettings(flags, config, null), config.defaults.chunkBytes);
   if (settings.packet === "none") report.warn('packet "none": the stream is stored as it is, readable by whoever can read the store');
   const progress = new Progress(report, "read");
-  const manifest = await useStore(session, { access: "write", named: null }, ({ store }) =>
+  const manifest = await useStore(session, { access: "write", named: null }, ({ store, settings: opened }) =>
     put({
       store,
       backup,
       open: (signal) => readAll(terminal.stdin, signal),
       settings,
       stateDir: session.settings.stateDir,
+      outageMs: leaseOutageMs(session, opened),
+      isResumed: flags.resume === true,
       progress: { onRead: progress.count, onStored: () => undefined, warn: report.warn },
       signal: terminal.signal,
     }),

@@ -3,6 +3,7 @@
  */
 import type { ReadOptions } from "../get.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../store/retry.ts";
+import { leaseSupport } from "../store/lease.ts";
 import { openStore, storeLimits } from "../store/open.ts";
 import { checkSizes } from "../store/sizes.ts";
 import type { FerrySettings } from "../cargo.ts";
@@ -106,6 +107,13 @@ export async function readOptions(
     warn: session.report.warn,
     signal: session.terminal.signal,
   };
+}
+
+/** How long a lease in this store must outlive an outage; null, and a word about it, where there can be none. */
+export function leaseOutageMs({ report, terminal }: Session, { url, retryMs }: StoreSettings): number | null {
+  const support = leaseSupport(url, terminal.environment);
+  if (support === "none") report.warn(`"${url}" has no conditional writes: runs of one dataset on several hosts are not kept apart`);
+  return support === "none" ? null : retryMs;
 }
 
 export function zfsFor(session: Session, job: Pick<JobSettings, "zfs">): Zfs {

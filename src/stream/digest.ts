@@ -15,41 +15,57 @@ export interface ChunkDigest {
   readonly marks: readonly string[];
 }
 
+export interface MeterOptions {
+  readonly markBytes: number;
+  /**
+   * Told the running SHA-256 of each mark, counted from 0, the chunk's end included. Awaited before the slice that
+   * completes the mark goes on, and before the chunk ends: nothing of a part can be sent before its mark is noted.
+   */
+  readonly onMark?: (index: number, sha256: string) => Promise<void>;
+}
+
 /** A stage that measures: run the chunk through it, then ask. */
 export class ChunkMeter {
-  readonly #markBytes: number;
+  readonly #options: MeterOptions;
   readonly #hash: Hash = createHash("sha256");
-  readonly #marks: string[] = [];
+  /** The running digest at every full mark; the one at the chunk's own end is no mark of the manifest. */
+  readonly #running: string[] = [];
   #sizeBytes = 0;
 
-  constructor({ markBytes }: { markBytes: number }) {
-    this.#markBytes = markBytes;
+  constructor(options: MeterOptions) {
+    this.#options = options;
   }
 
-  /** Passes every slice on unchanged. */
+  /** Passes every byte on unchanged; a slice that reaches over a mark is cut in two views there. */
   async *through(source: ByteSource): AsyncGenerator<Uint8Array> {
+    const { markBytes } = this.#options;
     for await (const slice of source) {
-      this.#update(slice);
-      yield slice;
+      for (let at = 0; at < slice.length; ) {
+        const piece = slice.subarray(at, at + markBytes - (this.#sizeBytes % markBytes));
+        at += piece.length;
+        this.#hash.update(piece);
+        this.#sizeBytes += piece.length;
+        if (this.#sizeBytes % markBytes === 0) await this.#note();
+        yield piece;
+      }
     }
+    if (this.#sizeBytes % markBytes !== 0) await this.#note();
   }
 
   /** What has passed so far, as if the chunk ended here. */
   digest(): ChunkDigest {
-    return { sizeBytes: this.#sizeBytes, sha256: this.#hash.copy().digest("hex"), marks: [...this.#marks] };
+    const markCount = Math.max(Math.ceil(this.#sizeBytes / this.#options.markBytes) - 1, 0);
+    return { sizeBytes: this.#sizeBytes, sha256: this.#current(), marks: this.#running.slice(0, markCount) };
   }
 
-  /** A mark is taken when the first byte behind it arrives, so the chunk's own end is never one. */
-  #update(slice: Uint8Array): void {
-    let rest = slice;
-    while (rest.length > 0) {
-      const toMark = this.#markBytes - (this.#sizeBytes % this.#markBytes);
-      if (this.#sizeBytes > 0 && toMark === this.#markBytes) this.#marks.push(this.#hash.copy().digest("hex"));
-      const piece = rest.subarray(0, toMark);
-      this.#hash.update(piece);
-      this.#sizeBytes += piece.length;
-      rest = rest.subarray(piece.length);
-    }
+  async #note(): Promise<void> {
+    const sha256 = this.#current();
+    this.#running.push(sha256);
+    await this.#options.onMark?.(this.#running.length - 1, sha256);
+  }
+
+  #current(): string {
+    return this.#hash.copy().digest("hex");
   }
 }
 

@@ -130,16 +130,19 @@ interface Identity {
   readonly toGuid: bigint;
   readonly laterSeconds: bigint;
   readonly toName: string;
+  /** Feature flags to add to those of the stream. */
+  readonly features?: bigint;
 }
 
 /** A recorded stream as if it were of another snapshot, with right checksums. */
-function remade(stream: Uint8Array, { toGuid, laterSeconds, toName }: Identity): Uint8Array {
+export function remade(stream: Uint8Array, { toGuid, laterSeconds, toName, features = 0n }: Identity): Uint8Array {
   const pieces = split(stream);
   for (const { record } of pieces) {
     const view = new DataView(record.buffer);
     const number = view.getUint32(0, true);
     if (number === type.begin || number === type.end) view.setBigUint64(40, toGuid, true);
     if (number !== type.begin) continue;
+    view.setBigUint64(16, view.getBigUint64(16, true) | (features << 2n), true);
     view.setBigUint64(24, view.getBigUint64(24, true) + laterSeconds, true);
     record.fill(0, 56);
     record.set(Buffer.from(toName), 56);

@@ -166,7 +166,7 @@ export class Scene {
       child.stdin.destroy();
       return { stdout, stderr: stderr.toString(), exit, killedBy };
     });
-    return { ended, kill: (signal) => child.kill(signal) };
+    return { ended, kill: (signal) => child.kill(signal), feed: (bytes) => void child.stdin.write(bytes) };
   }
 
   /** Runs the built program to its end. */
@@ -190,6 +190,8 @@ export class Scene {
 export interface Started {
   readonly ended: Promise<Ended>;
   readonly kill: (signal: NodeJS.Signals) => boolean;
+  /** Writes to a stdin that stays open. */
+  readonly feed: (bytes: Uint8Array) => void;
 }
 
 class Sink extends Writable {

@@ -1,0 +1,57 @@
+/**
+ * One run per dataset and store: on this host by a lock file, between hosts by a lease in the store.
+ *
+ * A lease can be lost to another host while a run is paused or cut off from the store. The run's signal is aborted then,
+ * and its last word is `check`, right before the commit.
+ */
+import { hostname } from "node:os";
+import type { FerryProgress } from "./cargo.ts";
+import { holderIdOf, withLocalLock } from "./lock.ts";
+import { leaseTiming, takeLease } from "./store/lease.ts";
+import type { Store } from "./store/store.ts";
+import type { DatasetName } from "./zfs/names.ts";
+
+export interface AloneRequest {
+  readonly store: Store;
+  readonly stateDir: string;
+  /**
+   * How long the store may be out of reach without the lease being lost, in milliseconds; null where the store has no
+   * conditional writes: then the local lock alone keeps runs apart.
+   */
+  readonly outageMs: number | null;
+  readonly progress: Pick<FerryProgress, "warn">;
+  readonly signal: AbortSignal;
+}
+
+/** What a run has while it is the only one. */
+export interface Guard {
+  /** Aborted with `locked` when another host took over, and with the request's own signal. */
+  readonly signal: AbortSignal;
+  /** @throws ZferryError `locked` when another host took over meanwhile */
+  readonly check: () => Promise<void>;
+}
+
+/**
+ * Runs `work` while no other run is at work on the dataset.
+ *
+ * @throws ZferryError `locked` when one is
+ */
+export function alone<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
+  const { store, stateDir, outageMs, progress, signal } = request;
+  return withLocalLock(stateDir, dataset, { signal }, async () => {
+    if (outageMs === null) return work({ signal, check: () => Promise.resolve() });
+    const holder = { id: await holderIdOf(stateDir), host: hostname() };
+    const lease = await takeLease(store, dataset, {
+      ...leaseTiming(outageMs),
+      holder,
+      attempt: null,
+      signal,
+      warn: progress.warn,
+    });
+    try {
+      return await work({ signal: lease.signal, check: () => lease.check() });
+    } finally {
+      await lease.release();
+    }
+  });
+}

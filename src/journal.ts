@@ -1,0 +1,230 @@
+/**
+ * The journal of a run in progress: what is needed to make the same ciphertext again, and how far it got.
+ *
+ * One file per run, mode 0600 because it holds the session key, a line per fact, each line with its own
+ * checksum and flushed before what it speaks of may happen. A torn last line is as if it had never been written; a bad
+ * line before that makes the file garbage, which is set aside. Deleted at the commit.
+ */
+import { createHash } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { syncFolder } from "./files.ts";
+import { packetNames } from "./format/layout.ts";
+import type { ChunkEntry } from "./format/manifest.ts";
+import { storeIdOf } from "./state.ts";
+import { type DatasetName, parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
+
+const headerSchema = z.object({
+  version: z.literal(1),
+  storeUrl: z.string(),
+  backup: z.string().transform((text) => parseSnapshotName(text)),
+  attempt: z.string(),
+  startedAt: z.iso.datetime().transform((text) => new Date(text)),
+  packet: z.enum(packetNames),
+  chunkBytes: z.number(),
+  partBytes: z.number(),
+  sessionKey: z.base64(),
+  nonce: z.base64(),
+  /** Session-key packets; null when there is no one to lock for. */
+  lockPackets: z.base64().nullable(),
+  /** What the run sends, for `backup`; null for `put`, whose stream comes from outside. */
+  send: z
+    .object({
+      guid: z.string(),
+      baseGuid: z.string().nullable(),
+      baseName: z.string().nullable(),
+      baseBackup: z.string().nullable(),
+      flags: z.array(z.string()),
+      /** The snapshot was taken by this run, and goes away with it when it is given up. */
+      isOwnSnapshot: z.boolean(),
+    })
+    .nullable(),
+});
+
+const lineSchema = z.union([
+  z.object({ header: headerSchema }),
+  z.object({ mark: z.object({ chunk: z.number(), index: z.number(), sha256: z.string() }) }),
+  z.object({ chunk: z.object({ index: z.number(), sizeBytes: z.number(), sha256: z.string(), marks: z.array(z.string()) }) }),
+]);
+
+export type JournalHeader = z.output<typeof headerSchema>;
+
+/** How far an earlier try got. */
+export interface JournaledProgress {
+  /** By index: chunks the store has confirmed. */
+  readonly chunks: ReadonlyMap<number, ChunkEntry>;
+  /** By chunk and mark, `chunk:mark`: the running SHA-256 of what may have left this machine. */
+  readonly marks: ReadonlyMap<string, string>;
+}
+
+const folderName = "journal";
+
+/** Whose journal: a dataset has one for `backup`, and each name one for `put`. */
+export type JournalOwner =
+  | { readonly verb: "backup"; readonly name: DatasetName }
+  | { readonly verb: "put"; readonly name: SnapshotName };
+
+function journalPath(stateDir: string, storeUrl: string, { verb, name }: JournalOwner): string {
+  const readable = name.replaceAll("/", "-").slice(0, 100);
+  return join(stateDir, folderName, `${verb}-${storeIdOf(storeUrl)}-${readable}-${sumOf(name)}.journal`);
+}
+
+function sumOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 8);
+}
+
+/** An open journal. Its lines are written one after the other, in the order they were asked for. */
+export class Journal {
+  readonly path: string;
+  readonly header: JournalHeader;
+  readonly progress: JournaledProgress;
+  readonly #file: FileHandle;
+  #last: Promise<void> = Promise.resolve();
+  #isOpen = true;
+
+  private constructor(path: string, file: FileHandle, header: JournalHeader, progress: JournaledProgress) {
+    this.path = path;
+    this.#file = file;
+    this.header = header;
+    this.progress = progress;
+  }
+
+  /** Begins a journal, replacing an earlier one: the caller has dealt with that. */
+  static async begin(stateDir: string, owner: JournalOwner, header: JournalHeader): Promise<Journal> {
+    const path = journalPath(stateDir, header.storeUrl, owner);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await rm(path, { force: true });
+    const file = await open(path, "ax", 0o600);
+    const journal = new Journal(path, file, header, { chunks: new Map(), marks: new Map() });
+    await journal.#write({ header });
+    await syncFolder(dirname(path));
+    return journal;
+  }
+
+  /**
+   * Opens the journal an earlier run has left, or null when there is none.
+   *
+   * @param onGarbage - told where an unreadable one was put
+   */
+  static async find(
+    stateDir: string,
+    storeUrl: string,
+    owner: JournalOwner,
+    onGarbage: (setAside: string) => void,
+  ): Promise<Journal | null> {
+    const path = journalPath(stateDir, storeUrl, owner);
+    const text = await readFile(path).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw error;
+    });
+    if (text === null) return null;
+    const read = parse(text);
+    if (read === null) {
+      const setAside = `${path}.unreadable-${Date.now()}`;
+      await rename(path, setAside);
+      onGarbage(setAside);
+      return null;
+    }
+    const file = await open(path, "a", 0o600);
+    await file.truncate(read.goodBytes);
+    return new Journal(path, file, read.header, read.progress);
+  }
+
+  /** Notes what is about to leave this machine. Resolves when it is on the disk. */
+  mark(chunk: number, index: number, sha256: string): Promise<void> {
+    return this.#write({ mark: { chunk, index, sha256 } });
+  }
+
+  /** Notes a chunk the store has confirmed. */
+  chunk(index: number, { sizeBytes, sha256, marks }: ChunkEntry): Promise<void> {
+    return this.#write({ chunk: { index, sizeBytes, sha256, marks } });
+  }
+
+  /** Whether a later run could go on from here. */
+  get isKept(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Closes the file and leaves it for the next run. */
+  async close(): Promise<void> {
+    await this.#last.catch(() => undefined);
+    await this.#file.close();
+  }
+
+  /** Ends the journal: the run was committed or given up. */
+  async remove(): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    await this.close();
+    await rm(this.path, { force: true });
+    await syncFolder(dirname(this.path));
+  }
+
+  #write(fact: unknown): Promise<void> {
+    const json = JSON.stringify(fact);
+    const line = `${sumOf(json)} ${json}\n`;
+    this.#last = this.#last.then(async () => {
+      await this.#file.appendFile(line);
+      await this.#file.datasync();
+    });
+    return this.#last;
+  }
+}
+
+/** The attempts that have a journal here, by store: what a sweep must not touch. */
+export async function journaledAttempts(stateDir: string): Promise<ReadonlySet<string>> {
+  const folder = join(stateDir, folderName);
+  const names = await readdir(folder).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error; // "could not look" must not become "nothing there": a sweep relies on it
+  });
+  const attempts = new Set<string>();
+  for (const name of names.filter((candidate) => candidate.endsWith(".journal"))) {
+    const read = parse(await readFile(join(folder, name)));
+    if (read !== null) attempts.add(read.header.attempt);
+  }
+  return attempts;
+}
+
+interface Read {
+  readonly header: JournalHeader;
+  readonly progress: JournaledProgress;
+  /** Length of what is good; a torn last line is behind it. */
+  readonly goodBytes: number;
+}
+
+/** Null for garbage. */
+function parse(bytes: Buffer): Read | null {
+  const chunks = new Map<number, ChunkEntry>();
+  const marks = new Map<string, string>();
+  let header: JournalHeader | null = null;
+  let goodBytes = 0;
+  while (goodBytes < bytes.length) {
+    const end = bytes.indexOf("\n", goodBytes);
+    const fact = end < 0 ? null : parseLine(bytes.toString("utf8", goodBytes, end));
+    if (fact === null) {
+      if (end < 0 || end === bytes.length - 1) break; // torn
+      return null;
+    }
+    if ("header" in fact) header = fact.header;
+    else if ("mark" in fact) marks.set(markKey(fact.mark.chunk, fact.mark.index), fact.mark.sha256);
+    else chunks.set(fact.chunk.index, fact.chunk);
+    goodBytes = end + 1;
+  }
+  return header === null ? null : { header, progress: { chunks, marks }, goodBytes };
+}
+
+export function markKey(chunk: number, index: number): string {
+  return `${chunk}:${index}`;
+}
+
+function parseLine(line: string): z.output<typeof lineSchema> | null {
+  const json = line.slice(9);
+  if (line.slice(0, 9) !== `${sumOf(json)} `) return null;
+  try {
+    return lineSchema.parse(JSON.parse(json));
+  } catch {
+    return null;
+  }
+}

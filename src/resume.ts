@@ -1,0 +1,110 @@
+/**
+ * Going on where an earlier run was cut off, or giving it up.
+ *
+ * The journal says which snapshot was being sent, from which base and under which keys. The send is replayed, the same
+ * ciphertext made again, and every chunk the store has is compared and skipped (`ferry.ts`). That needs the same
+ * snapshot and the same base, by guid, and the same sizes; when one of them is gone, the attempt is given up: its
+ * objects are removed, its holds released, its snapshot destroyed.
+ */
+import { type Attempt, attemptOf, beginAttempt, fits } from "./attempt.ts";
+import { giveUp } from "./commit.ts";
+import { attemptPrefix } from "./format/layout.ts";
+import { letGo } from "./holding.ts";
+import { Journal, type JournalHeader } from "./journal.ts";
+import type { BaseCandidate } from "./plan.ts";
+import type { BackupRequest, Scene, Voyage } from "./voyage.ts";
+import type { DatasetFacts, SnapshotFacts } from "./zfs/inventory.ts";
+import { parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
+
+const cleanUpTimeoutMs = 60_000;
+
+/** A new attempt at a voyage, and its journal. */
+export function attemptFor(request: BackupRequest, voyage: Omit<Voyage, "attempt" | "settings" | "isUnderWay">): Promise<Attempt> {
+  const { target, base, baseBackup, flags, isOwnSnapshot } = voyage;
+  return beginAttempt(request.stateDir, { verb: "backup", name: request.dataset }, request.settings, {
+    storeUrl: request.store.url,
+    backup: target.name,
+    send: {
+      guid: String(target.guid),
+      baseGuid: base === null ? null : String(base.guid),
+      baseName: base === null ? null : base.name,
+      baseBackup,
+      flags: [...flags],
+      isOwnSnapshot,
+    },
+  });
+}
+
+/** The voyage an earlier run left unfinished, when it can be gone on with; null when there is none, or no more. */
+export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voyage | null> {
+  const { store, stateDir, dataset, progress } = request;
+  if (request.isDryRun) return null;
+  const journal = await Journal.find(stateDir, store.url, { verb: "backup", name: dataset }, (setAside) => {
+    progress.warn(`the journal of an unfinished run could not be read; it was set aside as "${setAside}"`);
+  });
+  if (journal === null) return null;
+  const { backup, attempt, send } = journal.header;
+  if (scene.catalog.backups.some((entry) => entry.backup === backup && entry.attempt === attempt)) {
+    progress.warn(`"${backup}" was committed by a run that could not finish its last steps`);
+    await letGo(request, namesOf(journal.header));
+    await journal.remove();
+    return null;
+  }
+  const found = request.isAbandoning ? "it was asked to" : matching(journal, scene, request);
+  if (typeof found === "string") {
+    progress.warn(`the unfinished upload of "${backup}" is given up: ${found}`);
+    await giveUp(store, backup, { id: attempt, journal }, progress.warn);
+    await letGo(request, namesOf(journal.header), ownSnapshot(scene, journal.header));
+    return null;
+  }
+  await store.removeUnfinished(attemptPrefix(backup, attempt), { signal: AbortSignal.timeout(cleanUpTimeoutMs) });
+  const storedCount = journal.progress.chunks.size;
+  const reason = `goes on with an unfinished upload, ${storedCount} ${storedCount === 1 ? "chunk" : "chunks"} of which are stored`;
+  const plan = { ...found.plan, reason };
+  progress.onPlan(plan);
+  const isOwnSnapshot = send?.isOwnSnapshot ?? false;
+  return { ...found, plan, flags: send?.flags ?? [], isOwnSnapshot, settings: request.settings, isUnderWay: true, attempt: attemptOf(journal) };
+}
+
+/** What the journal speaks of, found again on the pool and in the store; or what is missing. */
+function matching(
+  journal: Journal,
+  { dataset, catalog, flags }: Scene,
+  { settings }: BackupRequest,
+): Pick<Voyage, "plan" | "target" | "base" | "baseBackup"> | string {
+  const { backup, send } = journal.header;
+  if (send === null) return "it does not say what was sent";
+  const target = dataset.snapshots.find(({ name, guid }) => name === backup && String(guid) === send.guid);
+  if (target === undefined) return "its snapshot is gone";
+  if (!fits(journal, settings)) return "packet, chunk size or part size were changed";
+  if (send.flags.join(" ") !== flags.join(" ")) return "zfs send would be given other flags";
+  if (send.baseGuid === null) return { plan: { kind: "full", reason: "" }, target, base: null, baseBackup: null };
+  const base = baseOf(send, dataset);
+  const anchor = catalog.backups.find((entry) => entry.backup === send.baseBackup && String(entry.guid) === send.baseGuid);
+  if (base === null) return "its base is gone from the pool";
+  if (anchor === undefined) return "its anchor is gone from the store";
+  return { plan: { kind: "incremental", reason: "", anchor, base }, target, base, baseBackup: anchor.backup };
+}
+
+function baseOf(send: NonNullable<JournalHeader["send"]>, { snapshots, bookmarks }: DatasetFacts): BaseCandidate | null {
+  const isBase = ({ name, guid }: { name: string; guid: bigint }): boolean => name === send.baseName && String(guid) === send.baseGuid;
+  const snapshot = snapshots.find(isBase);
+  if (snapshot !== undefined) return { kind: "snapshot", ...pick(snapshot) };
+  const bookmark = bookmarks.find(isBase);
+  return bookmark === undefined ? null : { kind: "bookmark", ...pick(bookmark) };
+}
+
+function pick({ name, guid, createTxg }: Omit<BaseCandidate, "kind">): Omit<BaseCandidate, "kind"> {
+  return { name, guid, createTxg };
+}
+
+/** The snapshots the unfinished run has held. */
+function namesOf({ backup, send }: JournalHeader): SnapshotName[] {
+  const base = send?.baseName ?? "";
+  return base.includes("@") ? [backup, parseSnapshotName(base)] : [backup];
+}
+
+function ownSnapshot({ dataset }: Scene, { backup, send }: JournalHeader): SnapshotFacts | null {
+  if (send?.isOwnSnapshot !== true) return null;
+  return dataset.snapshots.find(({ name, guid }) => name === backup && String(guid) === send.guid) ?? null;
+}

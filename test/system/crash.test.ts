@@ -1,0 +1,106 @@
+/**
+ * SIGKILL at random moments of a `put`, to a real S3 server and to a folder: the next run goes on, the backup comes back
+ * equal, and nothing is in the store but what its manifest names.
+ *
+ * The seed is printed; CRASH_SEED repeats a run, CRASH_POINTS makes it longer.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it } from "vitest";
+import { built } from "../build.ts";
+import { filesUnder, Scene } from "../cli/zferry.ts";
+import { need } from "../systems.ts";
+import { type Bucket, newBucket } from "./bucket.ts";
+
+const minutes = 60_000;
+const seed = Number(process.env.CRASH_SEED ?? Math.floor(Math.random() * 1e9));
+const points = Number(process.env.CRASH_POINTS ?? 10);
+const sizes = ["--part-size", "5MiB", "--chunk-size", "10MiB"];
+
+/** Mulberry32: small, seeded, good enough for moments. */
+function randomFrom(start: number): () => number {
+  let state = start;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Where the backups go, and how to see what lies there. */
+interface Place {
+  readonly url: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly keys: () => Promise<string[]>;
+  readonly openUploadCount: () => Promise<number>;
+}
+
+async function crashAndGoOn(scene: Scene, place: Place, stream: Buffer, delayMs: number): Promise<"killed" | "done"> {
+  const flags = ["--store", place.url, "--state-dir", scene.stateDir, ...sizes];
+  const words = ["put", "tank/a@s", "--resume", ...flags, ...scene.forBob];
+  const first = await scene.start(words, { stdin: stream, env: place.env });
+  await sleep(delayMs);
+  first.kill("SIGKILL");
+  const wasKilled = (await first.ended).killedBy === "SIGKILL";
+  const isCommitted = (await place.keys()).some((key) => key.endsWith("manifests/tank/a@s.json"));
+  const second = await scene.spawn(words, { stdin: stream, env: place.env });
+  // Killed behind the commit: the backup is there, and putting it again is refused.
+  expect(second.exit, second.stderr).toBe(isCommitted ? 13 : 0);
+  const { stdout, exit, stderr } = await scene.spawn(["get", "tank/a@s", ...flags.slice(0, 4), ...scene.asBob], { env: place.env });
+  expect(exit, stderr).toBe(0);
+  expect(sha256(stdout)).toBe(sha256(stream));
+  return wasKilled ? "killed" : "done";
+}
+
+/** One attempt's chunks and note, one manifest, nothing else. */
+async function expectNoStrays(place: Place, streamBytes: number): Promise<void> {
+  const keys = await place.keys();
+  const attempts = new Set(keys.filter((key) => key.includes("streams/")).map((key) => key.split("/").at(-2)));
+  expect(attempts.size, keys.join("\n")).toBe(1);
+  expect(keys.filter((key) => key.includes(".zfs.gpg.")).length).toBe(Math.ceil(streamBytes / (10 * 1024 * 1024)));
+  expect(keys.filter((key) => key.includes("manifests/")).length).toBe(1);
+  expect(keys.filter((key) => key.includes(".zferry-tmp") || key.includes("locks/"))).toEqual([]);
+  expect(await place.openUploadCount()).toBe(0);
+}
+
+function folderPlace(scene: Scene): Place {
+  return { url: scene.store, env: {}, keys: () => Promise.resolve(filesUnder(scene.store)), openUploadCount: () => Promise.resolve(0) };
+}
+
+function bucketPlace(bucket: Bucket): Place {
+  return { url: bucket.url, env: bucket.env, keys: () => bucket.keys(), openUploadCount: () => bucket.openUploadCount() };
+}
+
+describe("a run killed at a random moment", () => {
+  let stream = Buffer.alloc(0);
+  beforeAll(async () => {
+    await built();
+    const script = fileURLToPath(new URL("../../bench/synthetic-stream.mjs", import.meta.url));
+    stream = execFileSync(process.execPath, [script, "48MiB"], { maxBuffer: 100 * 1024 * 1024 });
+  });
+
+  it.for(["a folder", "a real S3 server"])("is gone on with in %s, and leaves nothing else behind", { timeout: 15 * minutes }, async (where, context) => {
+    const random = randomFrom(seed);
+    const s3 = where === "a folder" ? null : need(context, "s3");
+    console.log(`CRASH_SEED=${seed}, ${points} points, ${where}`);
+    let killed = 0;
+    for (let point = 0; point < points; point++) {
+      const scene = new Scene();
+      const place = s3 === null ? folderPlace(scene) : bucketPlace(await newBucket(s3));
+      if ((await crashAndGoOn(scene, place, stream, 200 + random() * 1600)) === "killed") killed += 1;
+      await expectNoStrays(place, stream.length);
+      const journal = join(scene.stateDir, "journal");
+      expect(existsSync(journal) ? readdirSync(journal) : []).toEqual([]);
+    }
+    expect(killed).toBeGreaterThan(0);
+  });
+});
