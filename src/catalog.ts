@@ -11,7 +11,7 @@ import { type BackupEntry, byAge, entryOf } from "./format/entry.ts";
 import { backupOfManifestKey, manifestKey, manifestsOf, manifestsPrefix } from "./format/layout.ts";
 import { type Manifest, maxManifestBytes, type ParsedManifest, parseManifest } from "./format/manifest.ts";
 import { manifestKey as hmacKey, type Keyring, openSessionKey } from "./openpgp/session.ts";
-import { readStoreState, type StoreState, updateStoreState } from "./state.ts";
+import { noteManifests, readStoreState, type StoreState, updateStoreState } from "./state.ts";
 import type { Store, StoredObject } from "./store/store.ts";
 import { parallel } from "./stream/parallel.ts";
 import { Run } from "./stream/run.ts";
@@ -90,8 +90,7 @@ async function remember(store: Store, stateDir: string, { prefix, seen, remember
   const isGone = (key: string): boolean => key.startsWith(prefix) && !seen.has(key);
   if (!isNews && !Object.keys(remembered.manifests).some(isGone)) return;
   await updateStoreState(stateDir, store.url, (state) => {
-    const kept = Object.entries(state.manifests).filter(([key]) => !isGone(key));
-    state.manifests = Object.fromEntries([...kept, ...seen]);
+    noteManifests(state, prefix, seen);
   });
 }
 

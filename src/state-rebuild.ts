@@ -26,6 +26,7 @@ export async function rebuildState({ store, stateDir, warn, signal }: RebuildReq
   const fulls = backups.filter(({ kind, streamKind }) => kind === "full" && streamKind === "single").sort(byAge);
   await updateStoreState(stateDir, store.url, (state) => {
     state.manifests = {};
+    state.lost = {};
     state.anchors = Object.fromEntries(
       fulls.map((entry) => [datasetOfEntry(entry), { backup: entry.backup, guid: String(entry.guid) }]),
     );

@@ -10,23 +10,32 @@ import { join } from "node:path";
 import { z } from "zod";
 import { ZferryError } from "./errors.ts";
 import { writeWhole } from "./files.ts";
-import { entrySchema } from "./format/entry.ts";
+import { type BackupEntry, entrySchema } from "./format/entry.ts";
+import { resultsSchema } from "./verified.ts";
 
 /** The anchor of one dataset in one store, written after its manifest was. */
 const anchorSchema = z.object({ backup: z.string(), guid: z.string() });
+
+/** A manifest in short. It holds for one etag only. */
+const knownSchema = z.object({ etag: z.string(), entry: entrySchema });
 
 const storeStateSchema = z.object({
   url: z.string(),
   /** By dataset. */
   anchors: z.record(z.string(), anchorSchema),
-  /** By manifest key. An entry holds for one etag only. */
-  manifests: z.record(z.string(), z.object({ etag: z.string(), entry: entrySchema })),
+  /** By manifest key. */
+  manifests: z.record(z.string(), knownSchema),
+  /** By manifest key: what was seen once and is gone now, or stands there as another commit. `verify` tells of it. */
+  lost: z.record(z.string(), knownSchema).optional(),
+  /** By manifest key, then by level. */
+  verified: z.record(z.string(), resultsSchema).optional(),
 });
 
 const stateSchema = z.object({ version: z.literal(1), stores: z.record(z.string(), storeStateSchema) });
 
 type State = z.output<typeof stateSchema>;
 export type StoreState = z.output<typeof storeStateSchema>;
+export type KnownManifest = z.output<typeof knownSchema>;
 
 /** Eight hex digits that name a store in the state file and in ZFS hold tags: from its URL without settings. */
 export function storeIdOf(url: string): string {
@@ -107,4 +116,35 @@ export async function updateStoreState(stateDir: string, url: string, change: (s
   } catch (error) {
     throw unusable("write", file, error);
   }
+}
+
+/** A manifest is written once and never changed, so that its attempt and its time tell one commit from another. */
+export function isSameCommit(a: BackupEntry, b: BackupEntry): boolean {
+  return a.attempt === b.attempt && a.committedAt.getTime() === b.committedAt.getTime();
+}
+
+/** Brings the manifests under `prefix` up to what was seen there; one that is gone, or another one, is kept as lost. */
+export function noteManifests(state: StoreState, prefix: string, seen: ReadonlyMap<string, KnownManifest>): void {
+  const lost = new Map(Object.entries(state.lost ?? {}));
+  for (const [key, before] of Object.entries(state.manifests)) {
+    const now = seen.get(key);
+    const isLost = key.startsWith(prefix) && (now === undefined || !isSameCommit(before.entry, now.entry));
+    if (isLost && !lost.has(key)) lost.set(key, before);
+  }
+  for (const [key, { entry }] of lost) {
+    const now = seen.get(key);
+    if (now !== undefined && isSameCommit(entry, now.entry)) lost.delete(key);
+  }
+  const others = Object.entries(state.manifests).filter(([key]) => !key.startsWith(prefix));
+  state.manifests = Object.fromEntries([...others, ...seen]);
+  if (lost.size > 0 || state.lost !== undefined) state.lost = Object.fromEntries(lost);
+}
+
+/** For whoever removes backups on purpose: what is forgotten here is not missed by `verify`. */
+export function forgetManifests(state: StoreState, keys: ReadonlySet<string>): void {
+  const without = <T>(record: Record<string, T>): Record<string, T> =>
+    Object.fromEntries(Object.entries(record).filter(([key]) => !keys.has(key)));
+  state.manifests = without(state.manifests);
+  if (state.lost !== undefined) state.lost = without(state.lost);
+  if (state.verified !== undefined) state.verified = without(state.verified);
 }

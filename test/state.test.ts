@@ -3,7 +3,15 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { entryOf } from "../src/format/entry.ts";
 import { parseManifest } from "../src/format/manifest.ts";
-import { readStoreState, type StoreState, storeIdOf, updateStoreState } from "../src/state.ts";
+import {
+  forgetManifests,
+  type KnownManifest,
+  noteManifests,
+  readStoreState,
+  type StoreState,
+  storeIdOf,
+  updateStoreState,
+} from "../src/state.ts";
 import { ownFolder } from "./folder.ts";
 import { goldenBackup, goldenKeyed } from "./format/sealing.ts";
 import { failureOf } from "./stream/sources.ts";
@@ -151,5 +159,47 @@ describe("the id of a store", () => {
   it("is eight hex digits of its URL", () => {
     expect(storeIdOf(url)).toBe("825cd766"); // it stands in hold tags and bookmarks on people's pools
     expect(storeIdOf(url)).not.toBe(storeIdOf("s3://bucket/other/"));
+  });
+});
+
+describe("manifests that were seen once", () => {
+  const known = (attempt: string, time = "2026-11-21T02:00:00Z"): KnownManifest => ({ etag: attempt, entry: { ...entry, attempt, committedAt: new Date(time) } });
+  const [a, b] = ["manifests/tank/home@a.json", "manifests/tank/other@b.json"];
+
+  /** The attempts remembered as there and as lost, after each listing of `manifests/tank/home@`. */
+  function after(first: Record<string, KnownManifest>, ...listings: readonly Record<string, KnownManifest>[]): unknown {
+    const state: StoreState = { ...empty, manifests: { ...first } };
+    for (const seen of listings) noteManifests(state, "manifests/tank/home@", new Map(Object.entries(seen)));
+    const attempts = (of: StoreState["manifests"] = {}): unknown => Object.entries(of).map(([key, { entry: one }]) => [key, one.attempt]);
+    return [attempts(state.manifests), attempts(state.lost)];
+  }
+
+  it.for([
+    ["nothing while nothing is gone", [{ [a]: known("1") }, { [a]: known("1") }], [[[a, "1"]], []]],
+    ["one that is gone", [{ [a]: known("1") }, {}], [[], [[a, "1"]]]],
+    ["one that is another commit now", [{ [a]: known("1") }, { [a]: known("2") }], [[[a, "2"]], [[a, "1"]]]],
+    ["one that is of another time now", [{ [a]: known("1") }, { [a]: known("1", "2026-11-20T02:00:00Z") }], [[[a, "1"]], [[a, "1"]]]],
+    ["nothing when the same was written again", [{ [a]: known("1") }, { [a]: { ...known("1"), etag: "new" } }], [[[a, "1"]], []]],
+    ["nothing any more when it is back", [{ [a]: known("1") }, {}, { [a]: known("1") }], [[[a, "1"]], []]],
+    ["the first of several", [{ [a]: known("1") }, { [a]: known("2") }, { [a]: known("3") }], [[[a, "3"]], [[a, "1"]]]],
+    ["nothing of what was not listed", [{ [b]: known("1") }, {}], [[[b, "1"]], []]],
+  ] as const)("are kept as lost: %s", ([, [first, ...listings], expected]) => {
+    expect(after(first, ...listings)).toEqual(expected);
+  });
+
+  it("are forgotten when they were removed on purpose", () => {
+    const state: StoreState = { ...empty, manifests: { [a]: known("1"), [b]: known("1") }, lost: { [a]: known("0") }, verified: { [a]: {}, [b]: {} } };
+    forgetManifests(state, new Set([a]));
+    expect(state).toEqual({ ...empty, manifests: { [b]: known("1") }, lost: {}, verified: { [b]: {} } });
+  });
+
+  it("and what was verified are read back, and a file without them is still a state file", async () => {
+    const folder = ownFolder();
+    await updateStoreState(folder, url, remember);
+    expect((await read(folder)).setAside).toEqual([]);
+    const verified = { [a]: { digest: { etag: "e", at: new Date(0), findingCount: 1, findings: ["size: chunk 0"] } } };
+    const extra = { lost: { [a]: known("1") }, verified };
+    await updateStoreState(folder, url, (state) => Object.assign(state, extra));
+    expect((await read(folder)).state).toMatchObject(extra);
   });
 });

@@ -1,0 +1,168 @@
+/** `zferry verify [DATASET[@SNAPSHOT]]`: is everything still there, and would it restore? */
+import { type Command, Option } from "commander";
+import { formatSize, parseSize } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
+import { defaultLevel, type VerifiedBackup, verify, type VerifyScope } from "../verify.ts";
+import { type VerifyLevel, verifyLevels } from "../verified.ts";
+import type { Finding } from "../verify-findings.ts";
+import { parseDatasetName, parseSnapshotName } from "../zfs/names.ts";
+import { type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
+import { clock, Progress } from "./progress.ts";
+import type { RunCommand } from "./run-command.ts";
+import { readOptions, type Session, useStore, zfsFor } from "./session.ts";
+
+interface VerifyFlags extends SharedFlags {
+  readonly level?: VerifyLevel;
+  readonly budget?: string;
+  readonly into?: string;
+  readonly allowUnauthenticated: boolean;
+}
+
+const levelHelp = `
+Levels, each of which does what the ones before it do:
+  exists   every chunk is there with its size, every base is there; reads no chunk, needs no key
+  digest   every chunk is read and compared with its digest; with a key the manifest's seal is checked too
+  stream   everything is decrypted and parsed to its last record, checksums and guids compared; needs a key
+  receive  everything is received into the dataset of --into, its guid compared, and destroyed again`;
+
+export function verifyCommand(parent: Command, run: RunCommand): void {
+  const command = parent
+    .command("verify [dataset[@snapshot]]")
+    .description("check that backups are whole: all, those of a dataset, or one")
+    .addOption(new Option("--level <level>", "how closely to look (default stream, without a key digest)").choices(verifyLevels))
+    .option("--budget <size>", "read no more than this, the longest unverified first, at least one backup")
+    .option("--into <dataset>", "for level receive: a dataset that does not exist, received into and destroyed for each backup")
+    .addHelpText("after", levelHelp);
+  withZfs(withOpening(withStore(command))).action(run(verifyBackups));
+}
+
+function scopeOf(name: string | undefined): VerifyScope {
+  if (name === undefined) return { kind: "all" };
+  if (name.includes("@")) return { kind: "snapshot", name: parseSnapshotName(name) };
+  return { kind: "dataset", dataset: parseDatasetName(name) };
+}
+
+function refuseOddFlags({ level, into }: VerifyFlags): void {
+  if ((level === "receive") === (into !== undefined)) return;
+  throw new ZferryError("usage", "--level receive and --into need each other", {
+    hint: "give both, as in: zferry verify tank/home --level receive --into tank/scratch",
+  });
+}
+
+async function verifyBackups(session: Session, [name]: readonly string[], flags: VerifyFlags): Promise<void> {
+  const { report, settings, terminal } = session;
+  const scope = scopeOf(name);
+  refuseOddFlags(flags);
+  const budgetBytes = flags.budget === undefined ? null : parseSize(flags.budget);
+  const scratch = flags.into === undefined ? null : { zfs: zfsFor(session, settings.config.defaults), into: parseDatasetName(flags.into) };
+  const progress = new Progress(report, "read");
+  const told = new Told(session, progress);
+  await useStore(session, { access: "read", named: null }, async ({ store, settings: storeSettings }) => {
+    const options = await readOptions(session, storeSettings, flags, progress.count);
+    told.level = flags.level ?? defaultLevel(options);
+    const { findings } = await verify({
+      ...options,
+      store,
+      scope,
+      level: flags.level ?? null,
+      budgetBytes,
+      scratch,
+      stateDir: settings.stateDir,
+      now: terminal.now,
+      onBackup: told.backup,
+    });
+    told.end(findings);
+  }).finally(() => {
+    progress.end();
+    told.document();
+  });
+  told.verdict();
+}
+
+/** What is said of a run: each backup as soon as it is known, and one document, also of a run that was cut off. */
+class Told {
+  readonly #session: Session;
+  readonly #progress: Progress;
+  readonly #backups: VerifiedBackup[] = [];
+  #findings: readonly Finding[] = [];
+  #isComplete = false;
+  level: VerifyLevel = "exists";
+
+  constructor(session: Session, progress: Progress) {
+    this.#session = session;
+    this.#progress = progress;
+  }
+
+  readonly backup = (result: VerifiedBackup): void => {
+    this.#backups.push(result);
+    this.#progress.end();
+    this.#session.report.text(linesOf(result));
+  };
+
+  end(findings: readonly Finding[]): void {
+    this.#findings = findings;
+    this.#isComplete = true;
+    const read = this.#backups.filter(({ level }) => level !== "exists").length;
+    const { bytes, seconds } = this.#progress;
+    const reading = this.level === "exists" ? "" : `, ${read} of them read (${formatSize(bytes)}, ${clock(seconds)})`;
+    const summary = this.#backups.length === 0 ? "no backups" : `verified ${counted(this.#backups.length, "backup")}${reading}: ${counted(this.#count, "finding")}`;
+    this.#session.report.text([...findings.map((one) => `finding: ${textOf(one)}`), summary]);
+  }
+
+  /** Nothing, when the run ended before anything was known. */
+  document(): void {
+    if (!this.#isComplete && this.#backups.length === 0) return;
+    this.#session.report.json({
+      type: "verify",
+      level: this.level,
+      complete: this.#isComplete,
+      backups: this.#backups.map(toDocument),
+      findings: this.#findings,
+      bytes: this.#progress.bytes,
+      seconds: Math.round(this.#progress.seconds * 1000) / 1000,
+    });
+  }
+
+  /** @throws ZferryError `findings`, or else why something could not be verified as it was asked for */
+  verdict(): void {
+    if (this.#count > 0) {
+      const bad = this.#backups.filter(({ findings }) => findings.length > 0).length;
+      throw new ZferryError("findings", `verify has ${counted(this.#count, "finding")} in ${bad} of ${counted(this.#backups.length, "backup")}`, {
+        hint: "they are listed on stdout, and `zferry list` shows what each backup was last verified at; make a new full while you can",
+      });
+    }
+    const obstacle = this.#backups.find((one) => one.obstacle !== null)?.obstacle ?? null;
+    if (obstacle !== null) throw obstacle;
+  }
+
+  get #count(): number {
+    return this.#findings.length + this.#backups.reduce((sum, { findings }) => sum + findings.length, 0);
+  }
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function textOf({ kind, message }: Finding): string {
+  return `${kind}: ${message}`;
+}
+
+function linesOf({ backup, level, findings, obstacle, bytes }: VerifiedBackup): string[] {
+  const how = bytes === 0 ? level : `${level}, ${formatSize(bytes)} read`;
+  const lines = findings.map((one) => `finding: ${backup}: ${textOf(one)}`);
+  if (obstacle !== null) lines.push(`not done: ${backup}: no more than level ${level}: ${obstacle.message}`);
+  return lines.length > 0 ? lines : [`ok: ${backup} (${how})`];
+}
+
+function toDocument({ backup, level, findings, obstacle, isSealChecked, bytes }: VerifiedBackup): Record<string, unknown> {
+  return {
+    backup,
+    level,
+    ok: findings.length === 0 && obstacle === null,
+    bytes,
+    sealChecked: isSealChecked,
+    findings,
+    obstacle: obstacle === null ? null : { code: obstacle.code, message: obstacle.message },
+  };
+}

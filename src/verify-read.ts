@@ -1,0 +1,126 @@
+/**
+ * One backup, read at a level: opened as far as there is a key, and then as much of it as the level asks for.
+ */
+import { type Catalog, fetchManifest, type OpenedBackup } from "./catalog.ts";
+import { isZferryError, type ZferryError } from "./errors.ts";
+import type { BackupEntry } from "./format/entry.ts";
+import { manifestKey } from "./format/layout.ts";
+import { openTrusted, type ReadOptions } from "./get.ts";
+import { chainTo } from "./list.ts";
+import type { Store } from "./store/store.ts";
+import type { VerifyLevel } from "./verified.ts";
+import { type Finding, finding, findingOf } from "./verify-findings.ts";
+import { checkReceive, type Scratch } from "./verify-receive.ts";
+import { checkDigests, checkStream, explainReading } from "./verify-stream.ts";
+import { isStillThere } from "./verify-survey.ts";
+
+export interface ReadingRequest extends ReadOptions {
+  readonly store: Store;
+  readonly level: VerifyLevel;
+  /** For level `receive`, and only for it. */
+  readonly scratch: Scratch | null;
+  readonly stateDir: string;
+}
+
+/** What is known of the backup before a chunk is read. */
+interface Known {
+  readonly findings: readonly Finding[];
+  /** The backups its base may be looked for in. */
+  readonly usable: Pick<Catalog, "backups">;
+}
+
+export interface Reading {
+  /** What it was verified at: lower than wanted beyond the budget, without its key, and where its manifest is no use. */
+  readonly level: VerifyLevel;
+  readonly findings: readonly Finding[];
+  /** Why it was not verified at the wanted level; null when it was, and when the budget or a finding stood in the way. */
+  readonly obstacle: ZferryError | null;
+  /** Whether a key vouched for the manifest. */
+  readonly isSealChecked: boolean;
+  /** Bytes of chunks that were read. */
+  readonly bytes: number;
+}
+
+export function hasKey({ passphrases, privateKeys }: ReadOptions["keyring"]): boolean {
+  return passphrases.length + privateKeys.length > 0;
+}
+
+/**
+ * Null when the backup was removed meanwhile.
+ *
+ * @throws ZferryError the store's codes, and zfs' codes that say nothing of the backup
+ */
+export async function readBackup(request: ReadingRequest, entry: BackupEntry, known: Known): Promise<Reading | null> {
+  const { store, signal } = request;
+  let bytes = 0;
+  const onFetched = (count: number): void => {
+    bytes += count;
+    request.onFetched(count);
+  };
+  const outcome = await readAt({ ...request, onFetched }, entry, known).catch((error: unknown): Outcome => {
+    if (!isZferryError(error, "backup-not-found")) throw error;
+    return { level: "exists", findings: [finding("base-missing", error.message)], obstacle: null, isSealChecked: false };
+  });
+  if (outcome.findings.length > 0 && !(await isStillThere(store, entry, signal))) return null;
+  return { ...outcome, findings: [...known.findings, ...outcome.findings], bytes };
+}
+
+type Outcome = Omit<Reading, "bytes">;
+
+async function readAt(request: ReadingRequest, entry: BackupEntry, known: Known): Promise<Outcome> {
+  const { level, store, signal } = request;
+  const bad = new Set(known.findings.flatMap(({ chunk }) => chunk ?? []));
+  const opening = await open(request, entry);
+  if (opening.kind === "open") return readOpened(request, entry, { backup: opening.backup, bad, usable: known.usable });
+  const { manifest } = await fetchManifest(store, entry.backup, signal);
+  const unsealed = { obstacle: null, isSealChecked: false };
+  if (opening.kind === "broken") {
+    // What is sealed is not to be decrypted; whether its chunks are there is still worth knowing.
+    const digests = await checkDigests(store, manifest, bad, request);
+    return { ...unsealed, level, findings: [opening.finding, ...digests] };
+  }
+  const isWithoutKey = !hasKey(request.keyring);
+  if (isWithoutKey || level === "digest") {
+    const findings = await checkDigests(store, manifest, bad, request);
+    return { ...unsealed, level: "digest", findings, obstacle: isWithoutKey && level === "digest" ? null : opening.error };
+  }
+  return { ...unsealed, level: "exists", findings: [], obstacle: opening.error };
+}
+
+interface Opened {
+  readonly backup: OpenedBackup;
+  /** Chunks known to be bad. */
+  readonly bad: ReadonlySet<number>;
+  readonly usable: Pick<Catalog, "backups">;
+}
+
+async function readOpened(request: ReadingRequest, entry: BackupEntry, { backup, bad, usable }: Opened): Promise<Outcome> {
+  const { level, store, scratch } = request;
+  const sealed = { obstacle: null, isSealChecked: backup.isAuthentic };
+  if (level === "digest") return { ...sealed, level, findings: await checkDigests(store, backup.manifest, bad, request) };
+  const chain = chainTo(entry, usable);
+  if (level === "stream" || scratch === null || typeof chain === "string" || bad.size > 0) {
+    return { ...sealed, level: "stream", findings: await checkStream(store, backup, bad, request) };
+  }
+  const findings = await checkReceive({ ...request, scratch, chain }).catch((error: unknown) =>
+    explainReading(error, store, backup.manifest, request),
+  );
+  return { ...sealed, level, findings };
+}
+
+type Opening =
+  | { readonly kind: "open"; readonly backup: OpenedBackup }
+  | { readonly kind: "no-key"; readonly error: ZferryError }
+  /** The seal, or what it seals, is not what a holder of the key wrote. */
+  | { readonly kind: "broken"; readonly finding: Finding };
+
+async function open(request: ReadingRequest, { backup }: BackupEntry): Promise<Opening> {
+  try {
+    return { kind: "open", backup: await openTrusted(request.store, backup, request) };
+  } catch (error) {
+    if (isZferryError(error, "key-missing", "key-wrong", "secret-unusable")) return { kind: "no-key", error };
+    const found = isZferryError(error, "manifest-invalid", "message-invalid") ? findingOf(error) : null;
+    if (found === null) throw error;
+    return { kind: "broken", finding: { ...found, kind: "seal", key: manifestKey(backup) } };
+  }
+}

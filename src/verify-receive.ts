@@ -1,0 +1,108 @@
+/**
+ * Level `receive`: the whole chain into a dataset of the user's choice, the guid compared on the pool, and all of it
+ * destroyed again.
+ *
+ * Nothing is destroyed that this run has not made: the dataset was not there before, all its snapshots are the chain's
+ * by their guids, nothing lies below it that no stream can have brought, and its own guid is still the one that was
+ * looked at. Whatever else is found there is left alone, and said.
+ */
+import { ZferryError, isZferryError } from "./errors.ts";
+import type { BackupEntry } from "./format/entry.ts";
+import type { ReadOptions } from "./get.ts";
+import { restore } from "./restore.ts";
+import type { Store } from "./store/store.ts";
+import { type Finding, finding } from "./verify-findings.ts";
+import type { Zfs } from "./zfs/command.ts";
+import { destroyDataset } from "./zfs/datasets.ts";
+import { listDatasets, readDataset } from "./zfs/inventory.ts";
+import { type DatasetName, type Guid, parseDatasetName } from "./zfs/names.ts";
+import { defaultReceiveOptions } from "./zfs/receive.ts";
+
+/** How long the destruction may take after a run was interrupted. */
+const destroyTimeoutMs = 60_000;
+
+/** Where to receive. */
+export interface Scratch {
+  readonly zfs: Zfs;
+  readonly into: DatasetName;
+}
+
+/** @throws ZferryError `usage` for the top of a pool, `target-exists`, `zfs-not-found` for a missing parent */
+export async function checkScratch({ zfs, into }: Scratch, signal: AbortSignal): Promise<void> {
+  const slash = into.lastIndexOf("/");
+  if (slash < 0) {
+    throw new ZferryError("usage", `cannot receive into "${into}": it is the top of a pool`, {
+      hint: "name a dataset that does not exist yet, as in --into tank/scratch",
+    });
+  }
+  if ((await readDataset(zfs, into, { signal })) !== null) {
+    throw new ZferryError("target-exists", `the scratch dataset "${into}" exists`, {
+      hint: "name one that does not: it is destroyed in the end; if an earlier run was killed, destroy what it left yourself",
+    });
+  }
+  const parent = parseDatasetName(into.slice(0, slash));
+  if ((await readDataset(zfs, parent, { signal })) !== null) return;
+  throw new ZferryError("zfs-not-found", `the parent of the scratch dataset, "${parent}", does not exist`, {
+    hint: "create it, or name another place with --into",
+  });
+}
+
+interface Receiving extends ReadOptions {
+  readonly store: Store;
+  readonly scratch: Scratch;
+  /** The backups to receive one after the other, the wanted one last. */
+  readonly chain: readonly BackupEntry[];
+  readonly stateDir: string;
+}
+
+/**
+ * @returns what zfs has against the stream
+ * @throws ZferryError what `restore` throws when the stream itself is bad; `zfs-…` when zfs cannot be used, or when the
+ * scratch dataset could not be taken away
+ */
+export async function checkReceive(request: Receiving): Promise<Finding[]> {
+  const { store, scratch, chain, stateDir, warn } = request;
+  const { backup } = chain[chain.length - 1] ?? { backup: null };
+  if (backup === null) throw new ZferryError("bug", "an empty chain was to be received");
+  await checkScratch(scratch, request.signal);
+  let found: Finding[] = [];
+  try {
+    await restore({
+      ...request,
+      store,
+      zfs: scratch.zfs,
+      wanted: { kind: "snapshot", name: backup },
+      target: scratch.into,
+      receive: defaultReceiveOptions,
+      stateDir,
+      isDryRun: false,
+      onStep: () => undefined,
+    });
+  } catch (error) {
+    if (!isZferryError(error, "zfs-failed", "target-modified")) {
+      await takeAway(scratch, chain, AbortSignal.timeout(destroyTimeoutMs)).catch((second: unknown) => {
+        warn(`the scratch dataset "${scratch.into}" may be left: ${(second as Error).message}`);
+      });
+      throw error;
+    }
+    found = [finding("receive", error.message)];
+  }
+  await takeAway(scratch, chain, AbortSignal.timeout(destroyTimeoutMs));
+  return found;
+}
+
+/** Destroys what was received, after a look at what it is. */
+async function takeAway({ zfs, into }: Scratch, chain: readonly BackupEntry[], signal: AbortSignal): Promise<void> {
+  const there = await readDataset(zfs, into, { signal });
+  if (there === null) return;
+  const ours = new Set<Guid>(chain.map(({ guid }) => guid));
+  const isPackage = chain.some(({ streamKind }) => streamKind === "compound"); // brings children and more snapshots
+  const hasOurs = there.snapshots.some(({ guid }) => ours.has(guid));
+  const strangers = there.snapshots.filter(({ guid }) => !ours.has(guid)).map(({ name }) => name);
+  const below = (await listDatasets(zfs, into, { signal })).filter((name) => name !== into);
+  if (hasOurs && (isPackage || strangers.length + below.length === 0)) return destroyDataset(zfs, into, there.guid, { signal });
+  const what = !hasOurs ? "it holds no snapshot of this backup" : `it holds "${[...strangers, ...below].join('", "')}"`;
+  throw new ZferryError("zfs-failed", `will not destroy the scratch dataset "${into}": ${what}, which this run has not made`, {
+    hint: "look at it, and destroy it with zfs itself",
+  });
+}

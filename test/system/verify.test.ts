@@ -1,0 +1,42 @@
+/**
+ * `verify --level receive` on a real OpenZFS: received, its guid compared, destroyed again, and nothing else touched.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { documentOf, filesUnder, Scene } from "../cli/zferry.ts";
+import { need } from "../systems.ts";
+import { Guest } from "./guest.ts";
+
+const minutes = 60_000;
+
+it("level receive receives a full and its incremental into a scratch dataset of OpenZFS and leaves nothing there", { timeout: 5 * minutes }, async (context) => {
+  const guest = new Guest(need(context, "openzfs"));
+  const [scene, dataset, place] = [new Scene(), guest.newName("tsrc"), guest.newName("tdst")];
+  await guest.zfs("create", dataset);
+  await guest.zfs("create", place);
+  const flags = [...scene.place, "--zfs", guest.zfsPath];
+  const backup = async (): Promise<void> => {
+    const ended = await scene.run(["backup", "--dataset", dataset, ...flags, ...scene.small, ...scene.forBob, "--full-every", "36500d"], { now: new Date() });
+    expect(ended.exit, ended.stderr).toBe(0);
+  };
+  await guest.sh(`head -c 300000 /dev/urandom > /${dataset}/file`);
+  await backup();
+  await guest.sh(`echo more > /${dataset}/more; sleep 1`);
+  await backup();
+  await guest.zfs("create", `${place}/neighbour`);
+
+  const words = ["verify", "--level", "receive", "--into", `${place}/scratch`, ...flags, ...scene.asBob, "--json"];
+  const clean = await scene.run(words);
+  expect(clean.exit, clean.stderr).toBe(0);
+  expect(documentOf(clean)).toMatchObject({ complete: true, backups: [{ level: "receive", ok: true }, { level: "receive", ok: true }] });
+  expect((await guest.zfs("list", "-Hr", "-o", "name", place)).split("\n")).toEqual([place, `${place}/neighbour`]);
+
+  const [chunk = ""] = filesUnder(scene.store).filter((file) => file.endsWith(".000002"));
+  writeFileSync(join(scene.store, chunk), Buffer.alloc(65_536));
+  const damaged = await scene.run(words);
+  expect(damaged.exit, damaged.stderr).toBe(3);
+  const { backups } = documentOf(damaged) as { backups: { findings: { kind: string }[] }[] };
+  expect(backups.map(({ findings }) => findings.map(({ kind }) => kind))).toEqual([["digest"], ["digest"]]);
+  expect((await guest.zfs("list", "-Hr", "-o", "name", place)).split("\n")).toEqual([place, `${place}/neighbour`]);
+});
