@@ -1,7 +1,8 @@
 /**
  * zferry as a library: the verbs, what they take and give, and the stores. The command line is made of these alone.
  */
-export { backup, type BackupOutcome, type BackupProgress, type BackupRequest } from "./backup.ts";
+export { backup } from "./backup.ts";
+export type { BackupOutcome, BackupProgress, BackupRequest } from "./voyage.ts";
 export { type ByteSource, formatSize, parseSize } from "./bytes.ts";
 export type { FerryProgress, FerrySettings } from "./cargo.ts";
 export { type Catalog, type CatalogOptions, type DamagedEntry, openBackup, type OpenedBackup, readCatalog } from "./catalog.ts";
@@ -22,6 +23,9 @@ export { MemoryStore } from "./store/memory.ts";
 export { type OpenOptions, openStore } from "./store/open.ts";
 export { defaultRetryPolicy, type RetryPolicy } from "./store/retry.ts";
 export type { ByteRange, GetOptions, PutOptions, Store, StoredObject, StoreLimits } from "./store/store.ts";
+export { verify, type Verification, type VerifiedBackup, type VerifyRequest, type VerifyScope } from "./verify.ts";
+export { type VerifyLevel, verifyLevels } from "./verified.ts";
+export type { Finding, FindingKind } from "./verify-findings.ts";
 export { version } from "./version.ts";
 export { type Zfs, type ZfsCommand, zfsThrough } from "./zfs/command.ts";
 export {

@@ -12,12 +12,16 @@ export const rows: readonly (readonly [row: number, files: readonly string[]])[]
   [0, ["errors.ts", "bytes.ts", "version.ts"]],
   [1, ["zfs/names.ts"]],
   [2, ["config.ts", "config-source.ts", "starter-config.ts", "format/", "stream/", "replay/", "openpgp/"]],
-  [3, ["plan.ts", "retention.ts", "journal.ts", "state.ts", "files.ts", "store/"]],
+  [3, ["plan.ts", "retention.ts", "journal.ts", "state.ts", "verified.ts", "files.ts", "lock.ts", "lock-holder.ts", "store/"]],
   [4, ["zfs/", "secrets.ts", "hooks.ts", "notify.ts", "metrics.ts"]],
   [5, ["backup.ts", "put.ts", "get.ts", "list.ts", "restore.ts", "restore-foreign.ts", "verify.ts", "prune.ts", "copy.ts"]],
   [5, ["download.ts", "status.ts", "doctor.ts", "bench.ts", "init.ts", "state-rebuild.ts"]],
   // The steps the verbs are made of.
   [5, ["cargo.ts", "catalog.ts", "ferry.ts", "commit.ts", "advance.ts", "holding.ts", "retrieve.ts", "foreign.ts"]],
+  [5, ["alone.ts", "attempt.ts", "resume.ts", "voyage.ts"]],
+  [5, ["verify-survey.ts", "verify-manifests.ts", "verify-exists.ts", "verify-read.ts", "verify-stream.ts", "verify-receive.ts"]],
+  [5, ["verify-budget.ts", "verify-findings.ts"]],
+  [5, ["strays.ts", "doctor-probes.ts"]],
   [6, ["cli/", "index.ts"]],
   [7, ["main.ts"]],
 ];

@@ -29,7 +29,8 @@ export interface SharedFlags {
   readonly zfs?: string;
 }
 
-function size(text: string): number {
+/** `16MiB` and the like, in bytes. */
+export function size(text: string): number {
   try {
     return parseSize(text);
   } catch {

@@ -5,17 +5,20 @@ import { Command, CommanderError, Option } from "commander";
 import { exitStatus, ZferryError } from "../errors.ts";
 import { version } from "../version.ts";
 import { backupCommand } from "./backup.ts";
+import { doctorCommand } from "./doctor.ts";
 import { downloadCommand } from "./download.ts";
 import { getCommand } from "./get.ts";
 import { initCommand } from "./init.ts";
 import { listCommand } from "./list.ts";
 import { logLevels } from "./options.ts";
+import { pruneCommand } from "./prune.ts";
 import { putCommand } from "./put.ts";
 import { Report } from "./report.ts";
 import { restoreCommand } from "./restore.ts";
 import { runCommandOn } from "./run-command.ts";
 import { stateCommand } from "./state.ts";
 import type { Terminal } from "./terminal.ts";
+import { verifyCommand } from "./verify.ts";
 
 const commands = [
   initCommand,
@@ -24,7 +27,10 @@ const commands = [
   getCommand,
   listCommand,
   restoreCommand,
+  verifyCommand,
   downloadCommand,
+  doctorCommand,
+  pruneCommand,
   stateCommand,
 ];
 

@@ -20,6 +20,7 @@ const members = {
   list: ["backups", "damaged"],
   restore: ["dryRun", "fetchedBytes", "seconds", "snapshot", "steps"],
   download: ["backups", "bytes", "folder", "seconds"],
+  verify: ["backups", "bytes", "complete", "findings", "level", "seconds"],
   "state-rebuild": ["anchors", "backupCount", "damagedCount"],
 } as const;
 
@@ -50,7 +51,7 @@ function expectJsonLines(stderr: string): void {
 }
 
 describe("with --json", () => {
-  it("put, list, restore, download and state rebuild each print one document", async () => {
+  it("put, list, restore, verify, download and state rebuild each print one document", async () => {
     const [scene, pool] = [new Scene(), new Pool({ datasets: {} })];
     const run = (command: readonly string[], ...flags: readonly string[]): Promise<Ended> =>
       scene.run([...command, "--json", ...scene.place, ...flags], { stdin: streamOf("one"), env: pool.env });
@@ -65,6 +66,7 @@ describe("with --json", () => {
         backup: "tank/src@s1", kind: "full", guid: "13043067825435035368", createdAt: "2026-11-21T07:42:00.000Z", baseGuid: null,
         baseBackup: null, streamBytes: 473_200, storedBytes: put.storedBytes, chunkCount: 8, packet: "ocb",
         committedAt: expect.stringMatching(/Z$/) as string, restorable: true, obstacle: null,
+        verified: null,
       },
     ]);
 
@@ -73,6 +75,7 @@ describe("with --json", () => {
     const restored = expectDocument(await run(["restore", "tank/src"], "--to", "pool/x", ...scene.asBob), "restore");
     expect(restored).toMatchObject({ dryRun: false, fetchedBytes: put.storedBytes });
 
+    expect(expectDocument(await run(["verify"], ...scene.asBob), "verify")).toMatchObject({ level: "stream", complete: true, findings: [] });
     const copy = join(scene.folder, "copy");
     expect(expectDocument(await run(["download", "tank/src@s1", copy]), "download")).toMatchObject({ backups: ["tank/src@s1"], folder: copy });
     const rebuilt = expectDocument(await run(["state", "rebuild"]), "state-rebuild");
