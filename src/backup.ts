@@ -38,7 +38,8 @@ export function backup(request: BackupRequest): Promise<BackupOutcome> {
 
 async function run(request: BackupRequest, check: () => Promise<void>): Promise<BackupOutcome> {
   const scene = await look(request);
-  const voyage = (await takeUp(request, scene)) ?? (await setOut(request, scene));
+  const unfinished = await takeUp(request, scene);
+  const voyage = unfinished ?? (await setOut(request, scene));
   if (voyage.target === null) return { plan: voyage.plan, manifest: null };
   const { target, base } = voyage;
   const names = base?.kind === "snapshot" ? [target.name, base.name as SnapshotName] : [target.name];
@@ -47,6 +48,8 @@ async function run(request: BackupRequest, check: () => Promise<void>): Promise<
     await advanceAnchor(request, scene.dataset, stored);
     return stored;
   });
+  const isAskedFor = request.snapshot === target.name || (request.snapshot === null && request.policy.ask === "auto");
+  if (unfinished !== null && !isAskedFor) return run(request, check); // that was last night's; now what was asked for
   return { plan: voyage.plan, manifest };
 }
 

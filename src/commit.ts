@@ -4,6 +4,7 @@
 import type { Attempt } from "./attempt.ts";
 import { gather } from "./bytes.ts";
 import type { Cargo, FerrySettings, Lock } from "./cargo.ts";
+import { fetchManifest } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { attemptPrefix, manifestKey } from "./format/layout.ts";
 import { type ChunkEntry, formatVersion, type Manifest, parseManifest, sealManifest } from "./format/manifest.ts";
@@ -121,9 +122,6 @@ export async function commit(
       });
     } // else it was stored by a try whose answer got lost
   }
-  await attempt.journal?.remove().catch((error: unknown) => {
-    warn(`the backup is stored, but its journal could not be removed: ${(error as Error).message}`);
-  });
 }
 
 /** Whether the object is exactly these bytes. */
@@ -137,6 +135,9 @@ async function isStored(store: Store, key: string, bytes: Buffer, signal: AbortS
 /**
  * Removes the objects and the journal of an attempt that came to nothing. Never throws: the failure that led here is
  * what counts.
+ *
+ * Removes nothing of an attempt whose manifest is there: a run that was killed right behind its commit looks unfinished
+ * to its journal, and is a backup. When the manifest cannot be looked at, nothing is removed either.
  */
 export async function giveUp(
   store: Store,
@@ -147,12 +148,28 @@ export async function giveUp(
   const signal = AbortSignal.timeout(sweepTimeoutMs);
   const prefix = attemptPrefix(backup, attempt.id);
   try {
-    await store.removeUnfinished(prefix, { signal });
-    const keys: string[] = [];
-    for await (const { key } of store.list(prefix, { signal })) keys.push(key);
-    if (keys.length > 0) await store.delete(keys, { signal });
+    if (!(await isCommitted(store, backup, attempt.id, signal))) {
+      await store.removeUnfinished(prefix, { signal });
+      const keys: string[] = [];
+      for await (const { key } of store.list(prefix, { signal })) keys.push(key);
+      if (keys.length > 0) await store.delete(keys, { signal });
+    }
     await attempt.journal?.remove();
   } catch (error) {
     warn(`could not remove the unfinished objects under "${prefix}": ${(error as Error).message}`);
+  }
+}
+
+/**
+ * Whether a manifest names this attempt.
+ *
+ * @throws ZferryError when there is a manifest and it cannot be read
+ */
+export async function isCommitted(store: Store, backup: SnapshotName, attempt: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    return (await fetchManifest(store, backup, signal)).manifest.attempt === attempt;
+  } catch (error) {
+    if (isZferryError(error, "backup-not-found")) return false;
+    throw error;
   }
 }

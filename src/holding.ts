@@ -43,6 +43,7 @@ export async function withHolds<T>(
     for (const name of names) await hold(zfs, runTag(store), name, { signal });
     const result = await work();
     await letGo(request, names);
+    await attempt(request.progress, "remove the journal of the finished run", () => voyage.attempt.journal?.remove());
     return result;
   } catch (error) {
     const { journal } = voyage.attempt;
@@ -71,7 +72,7 @@ export async function letGo(request: Omit<Holder, "signal">, names: readonly Sna
 async function attempt(
   { warn }: Pick<FerryProgress, "warn">,
   what: string,
-  work: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal) => Promise<void> | undefined,
 ): Promise<void> {
   try {
     await work(AbortSignal.timeout(letGoTimeoutMs));

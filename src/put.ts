@@ -7,7 +7,7 @@ import { type Attempt, attemptOf, beginAttempt, fits, newKeys } from "./attempt.
 import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
 import { fetchManifest, readCatalog } from "./catalog.ts";
-import { giveUp } from "./commit.ts";
+import { giveUp, isCommitted } from "./commit.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { ferry } from "./ferry.ts";
 import { attemptPrefix } from "./format/layout.ts";
@@ -62,26 +62,35 @@ async function run(request: PutRequest, check: () => Promise<void>): Promise<Man
   };
   const attempt = await attemptFor(request);
   try {
-    return await ferry(store, { cargo, attempt }, settings, progress, signal);
+    const manifest = await ferry(store, { cargo, attempt }, settings, progress, signal);
+    await attempt.journal?.remove().catch((error: unknown) => {
+      progress.warn(`the backup is stored, but its journal could not be removed: ${(error as Error).message}`);
+    });
+    return manifest;
   } finally {
     if (attempt.journal?.isKept === true) await attempt.journal.close();
   }
 }
 
 /** The attempt an earlier `put` of this name left unfinished, if it is to be gone on with; otherwise a new one. */
-async function attemptFor({ store, backup, settings, stateDir, isResumed, progress }: PutRequest): Promise<Attempt> {
+async function attemptFor({ store, backup, settings, stateDir, isResumed, progress, signal }: PutRequest): Promise<Attempt> {
   if (stateDir === null) return { ...(await newKeys(settings)), journal: null };
   const owner = { verb: "put", name: backup } as const;
   const left = await Journal.find(stateDir, store.url, owner, (setAside) => {
     progress.warn(`the journal of an unfinished run could not be read; it was set aside as "${setAside}"`);
   });
-  if (left !== null && isResumed === true && fits(left, settings)) {
-    await store.removeUnfinished(attemptPrefix(backup, left.header.attempt), { signal: AbortSignal.timeout(60_000) });
-    return attemptOf(left);
-  }
   if (left !== null) {
-    progress.warn(`an unfinished upload of "${backup}" was dropped${isResumed === true ? ": its sizes or packet were others" : "; --resume would go on with it"}`);
-    await giveUp(store, backup, { id: left.header.attempt, journal: left }, progress.warn);
+    const { attempt } = left.header;
+    if (await isCommitted(store, backup, attempt, signal)) {
+      await left.remove(); // killed behind its commit: there is nothing to go on with, and nothing to drop
+    } else if (isResumed === true && fits(left, settings)) {
+      await store.removeUnfinished(attemptPrefix(backup, attempt), { signal });
+      return attemptOf(left);
+    } else {
+      const why = isResumed === true ? ": its sizes or packet were others" : "; --resume would go on with it";
+      progress.warn(`an unfinished upload of "${backup}" was dropped${why}`);
+      await giveUp(store, backup, { id: attempt, journal: left }, progress.warn);
+    }
   }
   return beginAttempt(stateDir, owner, settings, { storeUrl: store.url, backup, send: null });
 }

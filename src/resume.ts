@@ -6,7 +6,9 @@
  * snapshot and the same base, by guid, and the same sizes; when one of them is gone, the attempt is given up: its
  * objects are removed, its holds released, its snapshot destroyed.
  */
+import { advanceAnchor } from "./advance.ts";
 import { type Attempt, attemptOf, beginAttempt, fits } from "./attempt.ts";
+import { fetchManifest } from "./catalog.ts";
 import { giveUp } from "./commit.ts";
 import { attemptPrefix } from "./format/layout.ts";
 import { letGo } from "./holding.ts";
@@ -15,8 +17,6 @@ import type { BaseCandidate } from "./plan.ts";
 import type { BackupRequest, Scene, Voyage } from "./voyage.ts";
 import type { DatasetFacts, SnapshotFacts } from "./zfs/inventory.ts";
 import { parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
-
-const cleanUpTimeoutMs = 60_000;
 
 /** A new attempt at a voyage, and its journal. */
 export function attemptFor(request: BackupRequest, voyage: Omit<Voyage, "attempt" | "settings" | "isUnderWay">): Promise<Attempt> {
@@ -45,7 +45,9 @@ export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voya
   if (journal === null) return null;
   const { backup, attempt, send } = journal.header;
   if (scene.catalog.backups.some((entry) => entry.backup === backup && entry.attempt === attempt)) {
-    progress.warn(`"${backup}" was committed by a run that could not finish its last steps`);
+    progress.warn(`"${backup}" was committed by a run that could not finish its last steps; they are done now`);
+    const { manifest } = await fetchManifest(store, backup, request.signal);
+    await advanceAnchor(request, scene.dataset, manifest);
     await letGo(request, namesOf(journal.header));
     await journal.remove();
     return null;
@@ -57,7 +59,7 @@ export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voya
     await letGo(request, namesOf(journal.header), ownSnapshot(scene, journal.header));
     return null;
   }
-  await store.removeUnfinished(attemptPrefix(backup, attempt), { signal: AbortSignal.timeout(cleanUpTimeoutMs) });
+  await store.removeUnfinished(attemptPrefix(backup, attempt), { signal: request.signal });
   const storedCount = journal.progress.chunks.size;
   const reason = `goes on with an unfinished upload, ${storedCount} ${storedCount === 1 ? "chunk" : "chunks"} of which are stored`;
   const plan = { ...found.plan, reason };

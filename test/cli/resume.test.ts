@@ -3,7 +3,7 @@
  * encrypted to something else under the same keys.
  */
 import { createHash } from "node:crypto";
-import { readFileSync, readdirSync, statSync, truncateSync, existsSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, statSync, rmSync, truncateSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -110,6 +110,40 @@ describe("a backup that was killed", () => {
     expect(await stored(scene, backupIn(scene))).toEqual(Buffer.from(streamOf("one")));
   });
 
+  it("behind its commit gets its anchor from the next run, which goes on as usual", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    await killedBackup(scene, pool);
+    const [path, journal] = [journalOf(scene), readFileSync(journalOf(scene))];
+    expect(await scene.run(wordsFor(scene), { env: pool.env, now: later })).toMatchObject({ exit: 0 });
+    // As if it had been killed right after the manifest was written: no anchor, no bookmark, nothing remembered.
+    writeFileSync(path, journal);
+    rmSync(join(scene.stateDir, "state.json"));
+    pool.change((state) => {
+      const dataset = state.datasets["tank/src"];
+      if (dataset === undefined) throw new Error("no dataset");
+      dataset.bookmarks = {};
+      for (const snapshot of Object.values(dataset.snapshots)) snapshot.holds.length = 0;
+    });
+    const objects = scene.objects;
+    const { exit, stderr, stdout } = await scene.run(wordsFor(scene), { env: pool.env, now: new Date("2026-11-23T00:00:00Z") });
+    expect(exit, stderr).toBe(0);
+    expect(stderr).toContain("was committed by a run that could not finish its last steps");
+    expect(stdout.toString()).toContain("stored incremental backup");
+    expect(objects.every((key) => scene.objects.includes(key))).toBe(true);
+    expect(pool.holds("tank/src")).toEqual([expect.stringContaining("zferry:anchor:")]);
+    expect(Object.keys(pool.dataset("tank/src").bookmarks)).toHaveLength(1);
+    expect(journals(scene)).toEqual([]);
+  });
+
+  it("is finished first when something else is asked for, which is done then", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    await killedBackup(scene, pool);
+    pool.change((state) => (state.streams = ["one.zfs", "later.zfs"]));
+    const { exit, stderr } = await scene.run(wordsFor(scene, "--full"), { env: pool.env, now: later });
+    expect(exit, stderr).toBe(0);
+    expect(scene.manifests).toHaveLength(2);
+  });
+
   it("is given up with --abandon: objects, hold and snapshot go, and a new backup is made", async () => {
     const [scene, pool] = [new Scene(), nightly()];
     await killedBackup(scene, pool);
@@ -212,6 +246,24 @@ describe("a put that was killed", () => {
     expect(await resumed(scene, again)).toMatchObject({ exit: 0 });
     expect(scene.objects.filter((key) => key.includes(attempt))).toEqual([]);
     expect(await stored(scene, "tank/a@s")).toEqual(Buffer.from(again));
+  });
+
+  it("behind its commit is not taken for unfinished: what was committed is never removed", async () => {
+    const scene = new Scene();
+    const stream = recorded("full");
+    await killedPut(scene, stream, ".000001");
+    const [path, journal] = [journalOf(scene), readFileSync(journalOf(scene))];
+    expect(await resumed(scene, stream)).toMatchObject({ exit: 0 });
+    const objects = scene.objects;
+    for (const flags of [["--resume"], []]) {
+      writeFileSync(path, journal); // as if it had been killed before it could remove it
+      const { exit, stderr } = await scene.run(wordsOf(scene, ...flags), { stdin: stream });
+      expect(exit, stderr).toBe(13);
+      expect(stderr).toContain("is in the store already, with the same guid");
+      expect(scene.objects).toEqual(objects);
+      expect(journals(scene)).toEqual([]);
+    }
+    expect(await stored(scene, "tank/a@s")).toEqual(stream);
   });
 
   it("keeps the session key out of everything but its journal", async () => {
