@@ -1,11 +1,16 @@
 /**
  * What a command works with: its flags settled, its store open, its report bound. Closed again when the command ends.
  */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { ZferryError } from "../errors.ts";
 import type { ReadOptions } from "../get.ts";
+import { readStoreState } from "../state.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../store/retry.ts";
 import { leaseSupport } from "../store/lease.ts";
 import { openStore, storeLimits } from "../store/open.ts";
 import { checkSizes } from "../store/sizes.ts";
+import { parseStoreUrl } from "../store/url.ts";
 import type { FerrySettings } from "../cargo.ts";
 import type { StoreSettings } from "../config.ts";
 import { readKeyring, readRecipients } from "../secrets.ts";
@@ -54,6 +59,7 @@ export async function useStoreAt<T>(
   access: "read" | "write",
   work: (opened: OpenedStore) => Promise<T>,
 ): Promise<T> {
+  if (access === "write") await refuseVanishedFolder(session, settings);
   const store = await openStore(settings.url, {
     partBytes: settings.partBytes,
     concurrency: settings.concurrency,
@@ -66,6 +72,22 @@ export async function useStoreAt<T>(
   } finally {
     await store.close();
   }
+}
+
+/**
+ * A folder that has held backups and is not there is more likely not mounted than meant to be made anew: a backup would
+ * go to the disk below the mount point, and nobody would notice.
+ */
+async function refuseVanishedFolder({ terminal, settings }: Session, { url }: StoreSettings): Promise<void> {
+  const location = parseStoreUrl(url, terminal.environment);
+  if (location.kind !== "directory" || existsSync(location.path)) return;
+  const storeUrl = `file://${resolve(terminal.workingDirectory, location.path)}`;
+  const remembered = await readStoreState(settings.stateDir, storeUrl, () => undefined);
+  const count = Object.keys(remembered.manifests).length;
+  if (count === 0) return;
+  throw new ZferryError("store-not-found", `the folder "${location.path}" held ${count} ${count === 1 ? "backup" : "backups"} and is not there`, {
+    hint: "mount its disk; if it is to begin anew, create the folder",
+  });
 }
 
 function retryPolicy(report: Report, budgetMs: number): RetryPolicy {

@@ -2,7 +2,7 @@
  * `zferry backup`, night after night, against a pretended zfs that replays recorded streams and writes down what it was
  * asked.
  */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { guids, nightly, type Pool } from "./pool.ts";
@@ -281,4 +281,22 @@ it("a store that cannot be read is an error and never an empty one", async () =>
   const words = ["backup", "--dataset", "tank/src", "--state-dir", scene.stateDir, ...scene.forBob, ...store];
   expect(await scene.run(words, { env })).toMatchObject({ exit: 15 });
   expect(pool.calls("snapshot")).toEqual([]);
+});
+
+describe("a folder that has held backups and is not there", () => {
+  it("is not made anew under the mount point, until someone makes it", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    const words = ["backup", "--dataset", "tank/src", ...scene.place, ...scene.small, ...scene.forBob];
+    expect(await scene.run(words, { env: pool.env })).toMatchObject({ exit: 0 });
+    expect(await scene.run(["list", ...scene.place])).toMatchObject({ exit: 0 });
+    rmSync(scene.store, { recursive: true });
+    const { exit, stderr } = await scene.run(words, { env: pool.env, now: new Date("2026-11-22T00:00:00Z") });
+    expect(exit, stderr).toBe(15);
+    expect(stderr).toContain("held 1 backup and is not there");
+    expect(existsSync(scene.store)).toBe(false);
+    expect(pool.calls("snapshot")).toHaveLength(1);
+    mkdirSync(scene.store);
+    pool.change((state) => (state.streams = ["one.zfs", "later.zfs"]));
+    expect(await scene.run(words, { env: pool.env, now: new Date("2026-11-22T00:00:00Z") })).toMatchObject({ exit: 0 });
+  });
 });
