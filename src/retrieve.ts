@@ -21,11 +21,14 @@ import { Run } from "./stream/run.ts";
 import type { Guid } from "./zfs/names.ts";
 import { withheldBytes, withhold } from "./stream/withhold.ts";
 
+/** More ranges than this are not fetched at a time: each holds a buffer of the mark distance until its turn comes. */
+const maxRangesInFlight = 2;
+
 /** What is handed on at a time: a copy, so that the buffer it was checked in can be used again. */
 const sliceBytes = 256 * KiB;
 
 export interface RetrieveOptions {
-  /** Ranges fetched at a time; memory is (this + 1) × the manifest's mark distance, whatever the size of the backup. */
+  /** Ranges fetched at a time, two at most; memory is (that + 1) × the manifest's mark distance. */
   readonly concurrency: number;
   readonly onFetched: (bytes: number) => void;
   readonly signal: AbortSignal;
@@ -63,9 +66,10 @@ export async function* chunkPieces(
   { concurrency, onFetched, signal }: RetrieveOptions,
 ): AsyncGenerator<Buffer> {
   const run = new Run(signal);
+  const limit = Math.min(concurrency, maxRangesInFlight);
   const largestBytes = Math.min(manifest.markBytes, manifest.messageBytes);
-  const buffers = new Pool(concurrency + 1, () => Buffer.allocUnsafeSlow(largestBytes));
-  const fetched = parallel(piecesOf(manifest, indices), { limit: concurrency, run }, async (piece) => {
+  const buffers = new Pool(limit + 1, () => Buffer.allocUnsafeSlow(largestBytes));
+  const fetched = parallel(piecesOf(manifest, indices), { limit, run }, async (piece) => {
     const buffer = await buffers.take(run.signal);
     const bytes = buffer.subarray(0, piece.range.endBytes - piece.range.startBytes);
     await fetchPiece(store, manifest, piece, { into: bytes, signal: run.signal });

@@ -1,7 +1,7 @@
 /**
  * `zferry download`: a folder that is a store, made without any key, and made whole again by the same command.
  */
-import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { Pool, streamOf } from "./pool.ts";
@@ -76,6 +76,7 @@ it("a folder that holds another try of the same backup gets the present one", as
   const { scene, copy } = await storedScene();
   await download(scene, copy);
   rmSync(scene.store, { recursive: true });
+  mkdirSync(scene.store);
   await scene.put("tank/src@one", streamOf("one"));
   await scene.put("tank/src@two", streamOf("two"));
   expect(await download(scene, copy)).toMatchObject({ exit: 0 });
