@@ -78,11 +78,13 @@ export async function useStoreAt<T>(
  * A folder that has held backups and is not there is more likely not mounted than meant to be made anew: a backup would
  * go to the disk below the mount point, and nobody would notice.
  */
-async function refuseVanishedFolder({ terminal, settings }: Session, { url }: StoreSettings): Promise<void> {
+async function refuseVanishedFolder({ report, terminal, settings }: Session, { url }: StoreSettings): Promise<void> {
   const location = parseStoreUrl(url, terminal.environment);
   if (location.kind !== "directory" || existsSync(location.path)) return;
   const storeUrl = `file://${resolve(terminal.workingDirectory, location.path)}`;
-  const remembered = await readStoreState(settings.stateDir, storeUrl, () => undefined);
+  const remembered = await readStoreState(settings.stateDir, storeUrl, (setAside) => {
+    report.warn(`the state file could not be read; it was set aside as "${setAside}" and is rebuilt from the store`);
+  });
   const count = Object.keys(remembered.manifests).length;
   if (count === 0) return;
   throw new ZferryError("store-not-found", `the folder "${location.path}" held ${count} ${count === 1 ? "backup" : "backups"} and is not there`, {

@@ -299,4 +299,13 @@ describe("a folder that has held backups and is not there", () => {
     pool.change((state) => (state.streams = ["one.zfs", "later.zfs"]));
     expect(await scene.run(words, { env: pool.env, now: new Date("2026-11-22T00:00:00Z") })).toMatchObject({ exit: 0 });
   });
+
+  it("is looked for in the state file, and one that is garbage is set aside aloud", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    scene.write("state/state.json", "garbage");
+    const words = ["backup", "--dataset", "tank/src", ...scene.place, ...scene.small, ...scene.forBob];
+    const { exit, stderr } = await scene.run(words, { env: pool.env });
+    expect(exit, stderr).toBe(0);
+    expect(stderr).toContain("set aside as");
+  });
 });
