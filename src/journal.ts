@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { ZferryError } from "./errors.ts";
 import { syncFolder } from "./files.ts";
 import { packetNames } from "./format/layout.ts";
 import type { ChunkEntry } from "./format/manifest.ts";
@@ -90,12 +91,18 @@ export class Journal {
     this.progress = progress;
   }
 
-  /** Begins a journal, replacing an earlier one: the caller has dealt with that. */
+  /**
+   * Begins a journal, replacing an earlier one: the caller has dealt with that.
+   *
+   * @throws ZferryError `config-invalid` when it cannot be written; the same for every note
+   */
   static async begin(stateDir: string, owner: JournalOwner, header: JournalHeader): Promise<Journal> {
     const path = journalPath(stateDir, header.storeUrl, owner);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await rm(path, { force: true });
-    const file = await open(path, "ax", 0o600);
+    const file = await tryTo("write", path, async () => {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await rm(path, { force: true });
+      return open(path, "ax", 0o600);
+    });
     const journal = new Journal(path, file, header, { chunks: new Map(), marks: new Map() });
     await journal.#write({ header });
     await syncFolder(dirname(path));
@@ -105,7 +112,8 @@ export class Journal {
   /**
    * Opens the journal an earlier run has left, or null when there is none.
    *
-   * @param onGarbage - told where an unreadable one was put
+   * @param onGarbage - told where one was put that is garbage, or of another version
+   * @throws ZferryError `config-invalid` when it cannot be read for another reason than what stands in it
    */
   static async find(
     stateDir: string,
@@ -114,20 +122,16 @@ export class Journal {
     onGarbage: (setAside: string) => void,
   ): Promise<Journal | null> {
     const path = journalPath(stateDir, storeUrl, owner);
-    const text = await readFile(path).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-      throw error;
-    });
+    const text = await readIfAny(path);
     if (text === null) return null;
     const read = parse(text);
     if (read === null) {
       const setAside = `${path}.unreadable-${Date.now()}`;
-      await rename(path, setAside);
+      await tryTo("set aside", path, () => rename(path, setAside));
       onGarbage(setAside);
       return null;
     }
-    const file = await open(path, "a", 0o600);
-    await file.truncate(read.goodBytes);
+    const file = await tryTo("write", path, () => openBehind(path, read.goodBytes));
     return new Journal(path, file, read.header, read.progress);
   }
 
@@ -164,24 +168,67 @@ export class Journal {
   #write(fact: unknown): Promise<void> {
     const json = JSON.stringify(fact);
     const line = `${sumOf(json)} ${json}\n`;
-    this.#last = this.#last.then(async () => {
-      await this.#file.appendFile(line);
-      await this.#file.datasync();
-    });
+    this.#last = this.#last.then(() =>
+      tryTo("write", this.path, async () => {
+        await this.#file.appendFile(line);
+        await this.#file.datasync();
+      }),
+    );
     return this.#last;
   }
 }
 
-/** The attempts that have a journal here, by store: what a sweep must not touch. */
+/** Null when there is none. */
+async function readIfAny(path: string): Promise<Buffer | null> {
+  return tryTo("read", path, () =>
+    readFile(path).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw error;
+    }),
+  );
+}
+
+/** Opens a journal behind what is good of it. */
+async function openBehind(path: string, goodBytes: number): Promise<FileHandle> {
+  const file = await open(path, "a", 0o600);
+  try {
+    await file.truncate(goodBytes);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** What the kernel refuses, in the words of the state file's errors. */
+async function tryTo<T>(what: "read" | "set aside" | "write", path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new ZferryError("config-invalid", `cannot ${what} the journal "${path}": ${(error as Error).message}`, {
+      hint: "give the user zferry runs as access to its state folder, or name another with --state-dir",
+      cause: error,
+    });
+  }
+}
+
+/**
+ * The attempts that have a journal here, for any store: what a sweep must not touch.
+ *
+ * @throws ZferryError `config-invalid` when it cannot be told: "could not look" must not become "nothing there"
+ */
 export async function journaledAttempts(stateDir: string): Promise<ReadonlySet<string>> {
   const folder = join(stateDir, folderName);
-  const names = await readdir(folder).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error; // "could not look" must not become "nothing there": a sweep relies on it
-  });
+  const names = await tryTo("read", folder, () =>
+    readdir(folder).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    }),
+  );
   const attempts = new Set<string>();
   for (const name of names.filter((candidate) => candidate.endsWith(".journal"))) {
-    const read = parse(await readFile(join(folder, name)));
+    const bytes = await readIfAny(join(folder, name));
+    const read = bytes === null ? null : parse(bytes); // gone: its run has ended meanwhile
     if (read !== null) attempts.add(read.header.attempt);
   }
   return attempts;
