@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Agent, createServer, request as httpRequest } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 
 /** What happens to a request. Byte offsets count the body that is being passed on. */
 export type Fault =
@@ -21,6 +21,8 @@ export type Fault =
   /** Reads everything and never answers. */
   | { readonly kind: "hang" }
   | { readonly kind: "reset-upload"; readonly atBytes: number }
+  /** Takes no more of the body and never answers; the connection stays. */
+  | { readonly kind: "stall-upload"; readonly atBytes: number }
   | { readonly kind: "flip-upload"; readonly atBytes: number }
   /** The server acts, the client never hears of it. */
   | { readonly kind: "drop-reply" }
@@ -29,58 +31,117 @@ export type Fault =
 export interface FaultRule {
   /** Tested against `METHOD /path?query`. */
   readonly match: RegExp;
-  /** How many requests it hits. */
+  /** How many requests it hits; `Infinity` is one that never heals, and must happen once at least. */
   readonly times: number;
   readonly fault: Fault;
   /** Called when it hits, before anything else happens. */
   readonly onHit?: () => void;
 }
 
+/** A request as it came in. */
+export interface SeenRequest {
+  /** `METHOD /path?query`. */
+  readonly line: string;
+  /** Its Range header; null without one. */
+  readonly range: string | null;
+  /** What was done to it; null when it was passed on as it is. */
+  readonly fault: Fault | null;
+}
+
 export interface FaultProxy {
   readonly port: number;
   /** `METHOD /path?query` of every request, in order. */
   readonly lines: string[];
+  readonly requests: readonly SeenRequest[];
   /** Adds a fault; earlier ones go first. */
   add(rule: FaultRule): void;
+  /** How often a rule that was added has hit. */
+  hitCount(rule: FaultRule): number;
   /** Throws when a declared fault has not happened as often as declared. */
   assertAllFired(): void;
+  /** Resets every connection, and refuses new ones until {@link admit}. */
+  refuse(): Promise<void>;
+  /** Listens again, on the same port. */
+  admit(): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
-  const rules: { rule: FaultRule; left: number }[] = [];
+/** Told of every piece of a request's body that arrives, whatever becomes of the request. `atBytes` counts from its start. */
+export type BodyWitness = (line: string, atBytes: number, piece: Uint8Array) => void;
+
+interface ActiveRule {
+  readonly rule: FaultRule;
+  hitCount: number;
+}
+
+export async function startFaultProxy(targetPort: number, witness?: BodyWitness): Promise<FaultProxy> {
+  const rules: ActiveRule[] = [];
+  const requests: SeenRequest[] = [];
   const lines: string[] = [];
+  const sockets = new Set<Socket>();
   const agent = new Agent({ keepAlive: true });
   const server = createServer((incoming, outgoing) => {
     const line = `${incoming.method ?? ""} ${incoming.url ?? ""}`;
+    const hit = rules.find(({ rule, hitCount }) => hitCount < rule.times && rule.match.test(line));
+    if (hit !== undefined) hit.hitCount += 1;
+    const fault = hit?.rule.fault ?? null;
     lines.push(line);
-    const hit = rules.find(({ rule, left }) => left > 0 && rule.match.test(line));
-    if (hit !== undefined) hit.left -= 1;
+    requests.push({ line, range: incoming.headers.range ?? null, fault });
     hit?.rule.onHit?.();
     incoming.on("error", () => undefined);
     outgoing.on("error", () => undefined);
-    const fault = hit?.rule.fault ?? null;
+    if (witness !== undefined) watch(incoming, line, witness);
     if (fault === null || !answerAlone(fault, incoming, outgoing))
       passOn(fault, { incoming, outgoing, targetPort, agent });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  const listen = async (port: number): Promise<void> => {
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+  };
+  const refuse = async (): Promise<void> => {
+    const closed = once(server, "close");
+    server.close();
+    for (const socket of sockets) socket.resetAndDestroy();
+    await closed;
+  };
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     lines,
-    add: (rule) => rules.push({ rule, left: rule.times }),
+    requests,
+    add: (rule) => rules.push({ rule, hitCount: 0 }),
+    hitCount: (wanted) => rules.find(({ rule }) => rule === wanted)?.hitCount ?? 0,
     assertAllFired: () => {
-      const waiting = rules.filter(({ left }) => left > 0);
-      const names = waiting.map(({ rule, left }) => `${rule.fault.kind} ${left}× at ${rule.match.source}`);
-      if (names.length > 0) throw new Error(`these faults were never hit: ${names.join("; ")}`);
+      assertFired(rules);
     },
+    refuse,
+    admit: () => listen(port),
     close: async () => {
-      server.closeAllConnections();
-      server.close();
+      if (server.listening) await refuse();
       agent.destroy();
-      await once(server, "close");
     },
   };
+}
+
+function assertFired(rules: readonly ActiveRule[]): void {
+  const names = rules
+    .map(({ rule, hitCount }) => ({ rule, left: (rule.times === Infinity ? 1 : rule.times) - hitCount }))
+    .filter(({ left }) => left > 0)
+    .map(({ rule, left }) => `${rule.fault.kind} ${left}× at ${rule.match.source}`);
+  if (names.length > 0) throw new Error(`these faults were never hit: ${names.join("; ")}`);
+}
+
+function watch(incoming: IncomingMessage, line: string, witness: BodyWitness): void {
+  let seenBytes = 0;
+  incoming.on("data", (piece: Buffer) => {
+    witness(line, seenBytes, piece);
+    seenBytes += piece.length;
+  });
 }
 
 /** True when the fault needs no server behind it. */
@@ -105,6 +166,7 @@ function answerAlone(fault: Fault, incoming: IncomingMessage, outgoing: ServerRe
       incoming.resume();
       return true;
     case "reset-upload":
+    case "stall-upload":
     case "flip-upload":
     case "drop-reply":
     case "truncate-reply":
@@ -152,6 +214,10 @@ function passOn(fault: Fault | null, { incoming, outgoing, targetPort, agent }: 
     if (fault?.kind === "reset-upload" && isHere) {
       upstream.destroy();
       incoming.socket.resetAndDestroy();
+      return;
+    }
+    if (fault?.kind === "stall-upload" && isHere) {
+      incoming.pause();
       return;
     }
     if (fault?.kind === "flip-upload" && isHere && before <= fault.atBytes) {
