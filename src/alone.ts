@@ -15,10 +15,10 @@ export interface AloneRequest {
   readonly store: Store;
   readonly stateDir: string;
   /**
-   * How long the store may be out of reach without the lease being lost, in milliseconds; null where the store has no
-   * conditional writes: then the local lock alone keeps runs apart.
+   * How long the lease may go without a renewal before it is lost, in milliseconds (`ttlFor`); null where the store has
+   * no conditional writes: then the local lock alone keeps runs apart.
    */
-  readonly outageMs: number | null;
+  readonly leaseMs: number | null;
   readonly progress: Pick<FerryProgress, "warn">;
   readonly signal: AbortSignal;
 }
@@ -37,12 +37,12 @@ export interface Guard {
  * @throws ZferryError `locked` when one is
  */
 export function alone<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
-  const { store, stateDir, outageMs, progress, signal } = request;
+  const { store, stateDir, leaseMs, progress, signal } = request;
   return withLocalLock(stateDir, dataset, { signal }, async () => {
-    if (outageMs === null) return work({ signal, check: () => Promise.resolve() });
+    if (leaseMs === null) return work({ signal, check: () => Promise.resolve() });
     const holder = { id: await holderIdOf(stateDir), host: hostname() };
     const lease = await takeLease(store, dataset, {
-      ...leaseTiming(outageMs),
+      ...leaseTiming(leaseMs),
       holder,
       attempt: null,
       signal,

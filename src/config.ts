@@ -51,6 +51,11 @@ const dataset = z.string().transform((text, context): DatasetName => {
   }
 });
 
+/** No shorter than a live holder can keep, no longer than a night (`store/lease-object.ts`). */
+const [minLeaseMs, maxLeaseMs] = [10_000, dayMs];
+
+const leaseTtl = duration.refine((ms) => ms >= minLeaseMs && ms <= maxLeaseMs, "must be from 10s to 1d");
+
 const fullEvery = z.string('must be a duration, as in 30d, or "never"').transform((text, context) => {
   const ms = parseDuration(text);
   if (text === "never") return null;
@@ -79,6 +84,7 @@ const storeSchema = z.strictObject({
   part_size: size.default(defaultSettings.partBytes),
   concurrency: concurrency.default(defaultSettings.concurrency),
   retry_for: duration.default(defaultSettings.retryMs),
+  lease_ttl: leaseTtl.optional(),
 });
 
 const encryptionSchema = z.strictObject({
@@ -125,6 +131,8 @@ export interface StoreSettings {
   readonly concurrency: number;
   /** How long one request is retried before the run fails. */
   readonly retryMs: number;
+  /** How long a lease in the store may go without a renewal; null for what outlives `retryMs` (`ttlFor`). */
+  readonly leaseMs: number | null;
 }
 
 /** How messages are locked and opened; files and commands, never the secrets themselves. */
@@ -198,8 +206,8 @@ function describe({ path, message }: z.core.$ZodIssue): string {
 function toConfig(file: z.output<typeof configSchema>): Config {
   const stores = new Map<string, StoreSettings>();
   for (const [name, store] of Object.entries(file.stores)) {
-    const { url, part_size, concurrency, retry_for } = store;
-    stores.set(name, { url, partBytes: part_size, concurrency, retryMs: retry_for });
+    const { url, part_size, concurrency, retry_for, lease_ttl } = store;
+    stores.set(name, { url, partBytes: part_size, concurrency, retryMs: retry_for, leaseMs: lease_ttl ?? null });
   }
   const { encryption: e, defaults: d } = file;
   const defaults = {

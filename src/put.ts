@@ -24,8 +24,8 @@ export interface PutRequest {
   readonly open: (signal: AbortSignal) => ByteSource;
   readonly settings: FerrySettings;
   readonly stateDir: string | null;
-  /** How long the store may be out of reach without losing its lease; null for no lease (`alone.ts`). */
-  readonly outageMs?: number | null;
+  /** How long the lease may go without a renewal; null for no lease (`alone.ts`). */
+  readonly leaseMs?: number | null;
   /** Whether the stream is the one an unfinished `put` of this name began with, to be gone on with. */
   readonly isResumed?: boolean;
   readonly progress: FerryProgress;
@@ -39,9 +39,9 @@ export interface PutRequest {
  * `backup-conflict` when the name is taken; the codes of `ferry`
  */
 export async function put(request: PutRequest): Promise<Manifest> {
-  const { stateDir, outageMs = null } = request;
+  const { stateDir, leaseMs = null } = request;
   if (stateDir === null) return run(request, () => Promise.resolve());
-  return alone({ ...request, stateDir, outageMs }, datasetOf(request.backup), ({ signal, check }) => run({ ...request, signal }, check));
+  return alone({ ...request, stateDir, leaseMs }, datasetOf(request.backup), ({ signal, check }) => run({ ...request, signal }, check));
 }
 
 async function run(request: PutRequest, check: () => Promise<void>): Promise<Manifest> {

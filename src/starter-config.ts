@@ -26,6 +26,8 @@ stores:
     # concurrency: 4
     # How long a failing request is tried again before the run fails.
     # retry_for: 1h
+    # How long a host that has died keeps others from its datasets: retry_for and a minute, unless said otherwise.
+    # lease_ttl: 61m
 
 encryption:
   # ocb (fast, gpg 2.2.21 reads it), cfb (every OpenPGP program reads it), rfc9580 (Sequoia reads it),

@@ -21,8 +21,8 @@ export interface BackupRequest {
   readonly policy: PlanPolicy;
   readonly settings: FerrySettings;
   readonly stateDir: string;
-  /** How long the store may be out of reach without losing its lease; null for no lease (`alone.ts`). */
-  readonly outageMs: number | null;
+  /** How long the lease may go without a renewal; null for no lease (`alone.ts`). */
+  readonly leaseMs: number | null;
   /** Give up an unfinished run instead of going on with it. */
   readonly isAbandoning: boolean;
   /** Only decide. */

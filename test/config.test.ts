@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type Config, defaultSettings, emptyConfig, parseConfig, parseDuration } from "../src/config.ts";
 import { ZferryError } from "../src/errors.ts";
 import { starterConfig } from "../src/starter-config.ts";
+import { maxTtlMs, minTtlMs, ttlFor } from "../src/store/lease.ts";
 
 const folder = new URL("../fixtures/config/", import.meta.url);
 
@@ -20,8 +21,9 @@ describe("a configuration", () => {
         partBytes: 64 * 2 ** 20,
         concurrency: 12,
         retryMs: 6 * 3_600_000,
+        leaseMs: 600_000,
       },
-      usb: { url: "/mnt/usb", partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000 },
+      usb: { url: "/mnt/usb", partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000, leaseMs: null },
     });
     expect(config.encryption).toEqual({
       packet: "cfb",
@@ -75,7 +77,15 @@ describe("a configuration", () => {
   it("with one store needs no one to name it", () => {
     const config = valid("minimal");
     expect(config.jobs.get("home")).toMatchObject({ store: "main", chunkBytes: defaultSettings.chunkBytes });
-    expect(config.stores.get("main")).toEqual({ url: "file:///backups", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000 });
+    expect(config.stores.get("main")).toEqual({ url: "file:///backups", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000, leaseMs: null });
+  });
+
+  it.for([
+    ["10s", minTtlMs],
+    ["1d", maxTtlMs],
+  ] as const)("may let leases live for %s", ([text, ms]) => {
+    const config = parseConfig(`stores: { a: { url: /a, lease_ttl: ${text} } }`, "x.yaml");
+    expect(config.stores.get("a")?.leaseMs).toBe(ms);
   });
 
   it("may use YAML's anchors, and numbers as names", () => {
@@ -104,7 +114,8 @@ describe("a configuration", () => {
   it("as `init` writes it shows the defaults, and stays valid when they are uncommented", () => {
     const starter = starterConfig({ store: "/b", dataset: "tank/home", passphraseFile: "/p" });
     const config = parseConfig(starter.replaceAll(/^( *)# (\w+: )/gm, "$1$2"), "zferry.yaml");
-    expect(config.stores.get("main")).toEqual({ url: "/b", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000 });
+    const leaseMs = ttlFor(defaultSettings.retryMs); // what it shows is what follows from the other defaults
+    expect(config.stores.get("main")).toEqual({ url: "/b", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000, leaseMs });
     expect(config.encryption).toMatchObject({ packet: "ocb", recipients: ["/etc/zferry/offsite.asc"] });
     expect(config.defaults).toEqual({ ...emptyConfig.defaults, store: "main" });
   });

@@ -12,7 +12,7 @@ import { datasetOf, parseDatasetName, parseSnapshotName, type SnapshotName } fro
 import { durationFlag, type SharedFlags, withPacking, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
-import { ferrySettings, leaseOutageMs, type Session, useStore, zfsFor } from "./session.ts";
+import { ferrySettings, leaseMsFor, type Session, useStore, zfsFor } from "./session.ts";
 import { storeSettings } from "./settings.ts";
 
 interface BackupFlags extends SharedFlags {
@@ -106,7 +106,7 @@ async function backupJob(session: Session, job: JobSettings, snapshot: SnapshotN
       },
       settings,
       stateDir: session.settings.stateDir,
-      outageMs: flags.dryRun === true ? null : leaseOutageMs(session, place),
+      leaseMs: flags.dryRun === true ? null : leaseMsFor(session, place),
       isAbandoning: flags.abandon === true,
       isDryRun: flags.dryRun === true,
       now: terminal.now,

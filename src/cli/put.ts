@@ -6,7 +6,7 @@ import { parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withPacking, withStore } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
-import { ferrySettings, leaseOutageMs, type Session, useStore } from "./session.ts";
+import { ferrySettings, leaseMsFor, type Session, useStore } from "./session.ts";
 import { storeSettings } from "./settings.ts";
 
 export function putCommand(parent: Command, run: RunCommand): void {
@@ -35,7 +35,7 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
       open: (signal) => readAll(terminal.stdin, signal),
       settings,
       stateDir: session.settings.stateDir,
-      outageMs: leaseOutageMs(session, opened),
+      leaseMs: leaseMsFor(session, opened),
       isResumed: flags.resume === true,
       progress: { onRead: progress.count, onStored: () => undefined, warn: report.warn },
       signal: terminal.signal,

@@ -7,7 +7,7 @@ import { ZferryError } from "../errors.ts";
 import type { ReadOptions } from "../get.ts";
 import { readStoreState } from "../state.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../store/retry.ts";
-import { leaseSupport } from "../store/lease.ts";
+import { leaseSupport, ttlFor } from "../store/lease.ts";
 import { openStore, storeLimits } from "../store/open.ts";
 import { checkSizes } from "../store/sizes.ts";
 import { parseStoreUrl } from "../store/url.ts";
@@ -133,11 +133,11 @@ export async function readOptions(
   };
 }
 
-/** How long a lease in this store must outlive an outage; null, and a word about it, where there can be none. */
-export function leaseOutageMs({ report, terminal }: Session, { url, retryMs }: StoreSettings): number | null {
+/** How long a lease in this store may go without a renewal; null, and a word about it, where there can be none. */
+export function leaseMsFor({ report, terminal }: Session, { url, retryMs, leaseMs }: StoreSettings): number | null {
   const support = leaseSupport(url, terminal.environment);
   if (support === "none") report.warn(`"${url}" has no conditional writes: runs of one dataset on several hosts are not kept apart`);
-  return support === "none" ? null : retryMs;
+  return support === "none" ? null : (leaseMs ?? ttlFor(retryMs));
 }
 
 export function zfsFor(session: Session, job: Pick<JobSettings, "zfs">): Zfs {

@@ -81,12 +81,13 @@ export function storeSettings(flags: SharedFlags, config: Config, named: string 
     });
   }
   const { partBytes, concurrency, retryMs } = defaultSettings;
-  const known = config.stores.get(wanted) ?? { url: wanted, partBytes, concurrency, retryMs };
+  const known = config.stores.get(wanted) ?? { url: wanted, partBytes, concurrency, retryMs, leaseMs: null };
   return {
     url: known.url,
     partBytes: flags.partSize ?? known.partBytes,
     concurrency: flags.concurrency ?? known.concurrency,
     retryMs: flags.retryFor ?? known.retryMs,
+    leaseMs: known.leaseMs,
   };
 }
 

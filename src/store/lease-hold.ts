@@ -209,7 +209,7 @@ class HeldLease implements Lease {
   /** Aborts the signal, and returns its reason. */
   #lose(how: string, cause?: unknown): Error {
     const message = `the lease on "${this.#grasp.dataset}" ${how}`;
-    const hint = "this run must not commit, another may be at work; the next one goes on from here";
+    const hint = "nothing was committed, because another run may be at work; run it again when that one has ended";
     this.#life.abort(new ZferryError("locked", message, cause === undefined ? { hint } : { hint, cause }));
     return reasonOf(this.signal);
   }

@@ -11,6 +11,8 @@ import { statusOf } from "./transient.ts";
 
 /** A lease that would hold longer than a day is garbage: a crash must not block the next night. */
 export const maxTtlMs = 24 * 3_600_000;
+/** Three renewals, each waiting for another three seconds: what a live holder can keep up on a busy machine. */
+export const minTtlMs = 10_000;
 
 /** Watching an object before it is taken over never takes longer, whatever stands in it. */
 export const maxWatchMs = 10 * 60_000;
@@ -98,9 +100,15 @@ export interface LeaseTiming {
   readonly skewMs: number;
 }
 
-/** For one whose store may be out of reach for `outageMs`: the lease outlives every outage the retries outlive. */
-export function leaseTiming(outageMs: number): LeaseTiming {
-  return { ttlMs: Math.min(Math.max(outageMs, 60_000) + 60_000, maxTtlMs), heartbeatMs: 30_000, skewMs: 60_000 };
+/** For a run whose store may be out of reach for `outageMs`: the lease outlives every outage the retries outlive. */
+export function ttlFor(outageMs: number): number {
+  return Math.min(Math.max(outageMs, 60_000) + 60_000, maxTtlMs);
+}
+
+/** How a lease is kept that is lost after `ttlMs` without a renewal; `ttlMs` is brought into its range. */
+export function leaseTiming(ttlMs: number): LeaseTiming {
+  const inRangeMs = Math.min(Math.max(ttlMs, minTtlMs), maxTtlMs);
+  return { ttlMs: inRangeMs, heartbeatMs: Math.min(30_000, Math.floor(inRangeMs / 3)), skewMs: Math.min(60_000, inRangeMs) };
 }
 
 /**

@@ -28,12 +28,14 @@ import {
   type LeaseTiming,
   maxTtlMs,
   maxWatchMs,
+  minTtlMs,
+  ttlFor,
   watchMsOf,
 } from "./lease-object.ts";
 import type { PutOptions, Store } from "./store.ts";
 import { parseStoreUrl } from "./url.ts";
 
-export { leaseKey, leaseTiming };
+export { leaseKey, leaseTiming, maxTtlMs, minTtlMs, ttlFor };
 export type { Lease, LeaseClock, LeaseTiming };
 
 /** Others may be faster this often before it is said that they are. */

@@ -139,11 +139,11 @@ describe("encryption", () => {
 });
 
 const stores = `stores:
-  r2: { url: "s3://bucket/r2", part_size: 64MiB, concurrency: 8, retry_for: 2h }
+  r2: { url: "s3://bucket/r2", part_size: 64MiB, concurrency: 8, retry_for: 2h, lease_ttl: 90s }
   usb: { url: /mnt/usb }
 `;
-const r2 = { url: "s3://bucket/r2", partBytes: 64 * 2 ** 20, concurrency: 8, retryMs: 7_200_000 };
-const usual = { partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000 };
+const r2 = { url: "s3://bucket/r2", partBytes: 64 * 2 ** 20, concurrency: 8, retryMs: 7_200_000, leaseMs: 90_000 };
+const usual = { partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000, leaseMs: null };
 
 describe("the store", () => {
   const flags = (some: Partial<SharedFlags> = {}): SharedFlags => ({ logLevel: "info", ...some });
@@ -154,7 +154,7 @@ describe("the store", () => {
     ["the job's before the default", {}, "r2", "usb", r2],
     ["the job's URL", {}, "/mnt/job", "usb", { ...usual, url: "/mnt/job" }],
     ["the default", {}, null, "r2", r2],
-    ["any of these with the flags' values", { partSize: 5, concurrency: 6, retryFor: 7 }, "r2", null, { url: r2.url, partBytes: 5, concurrency: 6, retryMs: 7 }],
+    ["any of these with the flags' values", { partSize: 5, concurrency: 6, retryFor: 7 }, "r2", null, { url: r2.url, partBytes: 5, concurrency: 6, retryMs: 7, leaseMs: 90_000 }],
     ["any of these, and never retried", { retryFor: 0 }, "r2", null, { ...r2, retryMs: 0 }],
   ] as const)("is %s", ([, given, named, common, expected]) => {
     const config = parseConfig(`${stores}${common === null ? "" : `defaults: { store: ${common} }\n`}`, "zferry.yaml");

@@ -110,7 +110,7 @@ describe("a lease that is held", () => {
     expect(await failureOf(lease.check())).toMatchObject({
       code: "locked",
       message: 'the lease on "tank/home" was taken over by "b"',
-      hint: expect.stringContaining("must not commit") as string,
+      hint: expect.stringContaining("nothing was committed") as string,
     });
   });
 

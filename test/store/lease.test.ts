@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type Lease, type LeaseOptions, leaseSupport, leaseTiming, takeLease } from "../../src/store/lease.ts";
+import { type Lease, type LeaseOptions, leaseSupport, leaseTiming, maxTtlMs, minTtlMs, takeLease, ttlFor } from "../../src/store/lease.ts";
 import { MemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { replace } from "../store.bodies.ts";
@@ -244,9 +244,20 @@ describe("what a store can do for leases", () => {
   });
 
   it.for([0, 60_000, far, 100 * far])("outlives an outage of %i ms, but never a day", (outageMs) => {
-    const { ttlMs, heartbeatMs } = leaseTiming(outageMs);
+    const { ttlMs, heartbeatMs } = leaseTiming(ttlFor(outageMs));
     expect(ttlMs > outageMs || ttlMs === 24 * far).toBe(true);
     expect(heartbeatMs * 3).toBeLessThanOrEqual(ttlMs);
+  });
+
+  it.for([
+    [0, { ttlMs: minTtlMs, heartbeatMs: 3333, skewMs: minTtlMs }],
+    [minTtlMs, { ttlMs: minTtlMs, heartbeatMs: 3333, skewMs: minTtlMs }],
+    [90_000, { ttlMs: 90_000, heartbeatMs: 30_000, skewMs: 60_000 }],
+    [Infinity, { ttlMs: maxTtlMs, heartbeatMs: 30_000, skewMs: 60_000 }],
+  ] as const)("that is to live for %d ms can be kept", async ([ttlMs, timing]) => {
+    expect(leaseTiming(ttlMs)).toEqual(timing);
+    const lease = await takeLease(new MemoryStore(), dataset, host("a", new TestClock(), leaseTiming(ttlMs)));
+    await lease.release();
   });
 });
 
