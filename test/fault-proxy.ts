@@ -26,7 +26,9 @@ export type Fault =
   | { readonly kind: "flip-upload"; readonly atBytes: number }
   /** The server acts, the client never hears of it. */
   | { readonly kind: "drop-reply" }
-  | { readonly kind: "truncate-reply"; readonly atBytes: number };
+  | { readonly kind: "truncate-reply"; readonly atBytes: number }
+  /** The same by an end of the connection instead of a reset: every byte before it arrives. */
+  | { readonly kind: "end-reply"; readonly atBytes: number };
 
 export interface FaultRule {
   /** Tested against `METHOD /path?query`. */
@@ -170,8 +172,13 @@ function answerAlone(fault: Fault, incoming: IncomingMessage, outgoing: ServerRe
     case "flip-upload":
     case "drop-reply":
     case "truncate-reply":
+    case "end-reply":
       return false;
   }
+}
+
+function isCut(fault: Fault | null): fault is Fault & { readonly kind: "truncate-reply" | "end-reply" } {
+  return fault?.kind === "truncate-reply" || fault?.kind === "end-reply";
 }
 
 interface Passage {
@@ -197,13 +204,18 @@ function passOn(fault: Fault | null, { incoming, outgoing, targetPort, agent }: 
     outgoing.writeHead(reply.statusCode ?? 500, reply.headers);
     let sentBytes = 0;
     reply.on("data", (piece: Buffer) => {
-      const cut = fault?.kind === "truncate-reply" ? fault.atBytes - sentBytes : Infinity;
+      const cut = isCut(fault) ? fault.atBytes - sentBytes : Infinity;
       sentBytes += piece.length;
       if (piece.length <= cut) outgoing.write(piece);
-      else outgoing.write(piece.subarray(0, Math.max(0, cut)), () => incoming.socket.resetAndDestroy());
+      else if (cut >= 0) {
+        outgoing.write(piece.subarray(0, cut), () => {
+          if (fault?.kind === "end-reply") incoming.socket.end();
+          else incoming.socket.resetAndDestroy();
+        });
+      }
     });
     reply.on("end", () => {
-      if (fault?.kind !== "truncate-reply") outgoing.end();
+      if (!isCut(fault)) outgoing.end();
     });
   });
   let receivedBytes = 0;

@@ -97,7 +97,7 @@ function retryPolicy(report: Report, budgetMs: number): RetryPolicy {
     ...defaultRetryPolicy,
     budgetMs,
     onRetry: ({ what, attempt, delayMs, error }) => {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = (error instanceof Error ? error.message : String(error)).replace(`cannot ${what}: `, "");
       report.warn(`${what} failed (try ${attempt}): ${why}; trying again in ${clock(delayMs / 1000)}`);
     },
   };

@@ -38,8 +38,9 @@ function describe(error: unknown): string {
   const code = s3CodeOf(error) ?? "Error";
   // A HEAD's refusal has no body, so the SDK has only placeholders to say.
   const isNamed = !["Unknown", "UnknownError", "Error", String(status)].includes(code);
-  // With a reply that was no XML the message is a parser's, and may quote a page of HTML.
-  const isSaid = !["", "UnknownError", code].includes(error.message) && error.message.length <= 200;
+  // With a reply that was no XML the message is a parser's, over several lines, and may quote a page of HTML.
+  const isParsers = error.message.includes("\n") || error.message.length > 200;
+  const isSaid = !["", "UnknownError", code].includes(error.message) && !isParsers;
   return [
     status === null ? code : isNamed ? `${code} (${status})` : `HTTP status ${status}`,
     isSaid ? `: ${error.message}` : "",
