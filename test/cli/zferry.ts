@@ -2,12 +2,13 @@
  * Runs zferry's command line: in this process, which is quick, or as the built program, which is the real thing.
  *
  * Both go the same way from `runToExit` on. Every scene has a folder of its own with a store, a state folder and keys;
- * it goes away with the test.
+ * it goes away with the test. Every run passes the net for secrets (`net.mjs`): one that shows a secret, or leaves one
+ * in a state folder, fails the test.
  */
 import { spawn } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
@@ -17,7 +18,10 @@ import { runToExit } from "../../src/cli/program.ts";
 import type { Keyring } from "../../src/index.ts";
 import { built } from "../build.ts";
 import { fixtureKey } from "../openpgp/sample.ts";
+import { caught, isText, learn, learnKeys, refuseSecrets, refuseSecretsUnder } from "./net.mjs";
 
+/** For `node --import`: what started programs are watched by. */
+export const net = new URL("net.mjs", import.meta.url).href;
 export const fixtures = fileURLToPath(new URL("../../fixtures", import.meta.url));
 export const passphrase = "correct horse battery staple";
 /** When the recorded streams were made, but for the later ones. Tests that look at an age count from here. */
@@ -69,12 +73,25 @@ export class Scene {
   readonly store = join(this.folder, "store");
   readonly stateDir = join(this.folder, "state");
   readonly passphraseFile: string;
+  /** Where started programs write down the keys they make. */
+  readonly #keys = `${this.folder}.net-keys`;
+  readonly #stateDirs = new Set([this.stateDir]);
 
   constructor() {
     this.passphraseFile = this.write("passphrase", `${passphrase}\n`);
     onTestFinished(() => {
-      rmSync(this.folder, { recursive: true, force: true });
+      try {
+        this.refuseSecretsInState();
+      } finally {
+        for (const path of [this.folder, this.#keys]) rmSync(path, { recursive: true, force: true });
+      }
     });
+  }
+
+  /** @throws Error when a secret stands in a state folder of this scene; done after each run and at the test's end */
+  refuseSecretsInState(): void {
+    learnKeys(this.#keys);
+    for (const folder of this.#stateDirs) refuseSecretsUnder(folder);
   }
 
   /** Writes a file into the scene's folder, mode 0600. */
@@ -135,6 +152,7 @@ export class Scene {
   /** Runs in this process. */
   async run(words: readonly string[], { stdin = new Uint8Array(), env = {}, now = recordedAt }: RunOptions = {}): Promise<Ended> {
     const [stdout, stderr] = [new Sink(), new Sink()];
+    this.#prepareNet(words, env);
     const exit = await runToExit(words, {
       environment: this.#environment(env),
       workingDirectory: this.folder,
@@ -146,12 +164,17 @@ export class Scene {
       now: () => now,
       signal: new AbortController().signal,
     });
+    if (isText(stdout.bytes)) refuseSecrets("stdout", stdout.bytes);
+    refuseSecrets("stderr", stderr.bytes);
+    this.refuseSecretsInState();
     return { stdout: stdout.bytes, stderr: stderr.bytes.toString(), exit, killedBy: null };
   }
 
   /** Starts the built program. */
   async start(words: readonly string[], { stdin, env = {} }: RunOptions = {}): Promise<Started> {
-    const child = spawn(process.execPath, [await built(), ...words], { cwd: this.folder, env: this.#environment(env) });
+    this.#prepareNet(words, env);
+    const environment = { ...this.#environment(env), ZFERRY_NET_KEYS: this.#keys };
+    const child = spawn(process.execPath, ["--import", net, await built(), ...words], { cwd: this.folder, env: environment });
     onTestFinished(() => {
       child.kill("SIGKILL");
     });
@@ -164,6 +187,8 @@ export class Scene {
     });
     const ended = Promise.all([buffer(child.stdout), buffer(child.stderr), exited]).then(([stdout, stderr, [exit, killedBy]]) => {
       child.stdin.destroy();
+      if (exit === caught) throw new Error(stderr.toString());
+      this.refuseSecretsInState();
       return { stdout, stderr: stderr.toString(), exit, killedBy };
     });
     return { ended, kill: (signal) => child.kill(signal), feed: (bytes) => void child.stdin.write(bytes) };
@@ -179,6 +204,14 @@ export class Scene {
     const locked = flags.includes("--passphrase-file") ? [] : this.forBob;
     const { exit, stderr } = await this.run(["put", backup, ...this.place, ...this.small, ...locked, ...flags], { stdin: stream });
     if (exit !== 0) throw new Error(`put ${backup} ended with ${exit ?? "a signal"}: ${stderr}`);
+  }
+
+  /** Tells the net what to look for, and looks at the words. */
+  #prepareNet(words: readonly string[], env: Readonly<Record<string, string>>): void {
+    learn(words, env, this.folder);
+    refuseSecrets("argv", words.join("\n"));
+    const at = words.indexOf("--state-dir");
+    if (at >= 0) this.#stateDirs.add(resolve(this.folder, words[at + 1] ?? ""));
   }
 
   #environment(extra: Readonly<Record<string, string>>): Record<string, string> {
