@@ -5,6 +5,8 @@
 import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { openDirectory } from "../../src/store/directory.ts";
+import { expectAllFound } from "./harms.ts";
 import { Pool, streamOf } from "./pool.ts";
 import { documentOf, type Ended, filesUnder, Scene } from "./zferry.ts";
 
@@ -115,6 +117,16 @@ describe("a clean store", () => {
     expect(await names("tank/other")).toEqual(["tank/other@one"]);
     expect(await names("tank/src@two")).toEqual(["tank/src@two"]);
     expect(await verify(scene, ["tank/none", "--level", "exists"])).toMatchObject({ exit: 10 });
+  });
+});
+
+describe("verify on a folder finds", () => {
+  it("each of eight kinds of harm at its level and names the place, and nothing in a clean store", async () => {
+    const scene = await stored();
+    rmSync(manifest(scene, "three"));
+    rmSync(join(scene.store, "streams/tank/src@three"), { recursive: true });
+    const store = await openDirectory(scene.store, "write");
+    await expectAllFound({ scene, store, place: scene.place, env: {}, put: (name: "one" | "two") => scene.put(`tank/src@${name}`, streamOf(name)) });
   });
 });
 
