@@ -57,6 +57,8 @@ export interface FaultProxy {
   readonly requests: readonly SeenRequest[];
   /** Adds a fault; earlier ones go first. */
   add(rule: FaultRule): void;
+  /** Forgets all rules. */
+  heal(): void;
   /** How often a rule that was added has hit. */
   hitCount(rule: FaultRule): number;
   /** Throws when a declared fault has not happened as often as declared. */
@@ -117,6 +119,7 @@ export async function startFaultProxy(targetPort: number, witness?: BodyWitness)
     lines,
     requests,
     add: (rule) => rules.push({ rule, hitCount: 0 }),
+    heal: () => (rules.length = 0),
     hitCount: (wanted) => rules.find(({ rule }) => rule === wanted)?.hitCount ?? 0,
     assertAllFired: () => {
       assertFired(rules);

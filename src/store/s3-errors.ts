@@ -25,6 +25,14 @@ function isNoBucket(error: unknown): boolean {
   return s3CodeOf(error) === "NoSuchBucket";
 }
 
+/** AWS says 400 to temporary credentials that have run out (docs.aws API/ErrorResponses). */
+const spentCredentials = new Set(["ExpiredToken", "InvalidToken", "TokenRefreshRequired"]);
+
+/** A clock that is wrong is not a right that is missing, and the SDK learns the server's time from this reply. */
+function isDenied(status: number | null, code: string): boolean {
+  return ((status === 401 || status === 403) && code !== "RequestTimeTooSkewed") || spentCredentials.has(code);
+}
+
 /** True when `If-None-Match` or `If-Match` said no. */
 export function isRefusedByCondition(error: unknown): boolean {
   return statusOf(error) === 412 || s3CodeOf(error) === "PreconditionFailed";
@@ -68,8 +76,7 @@ export function asS3Error(error: unknown, what: string): ZferryError {
     const hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with ?profile=";
     return new ZferryError("store-denied", message, { hint, cause: error });
   }
-  // A clock that is wrong is not a right that is missing, and the SDK learns the server's time from this reply.
-  if ((status === 401 || status === 403) && code !== "RequestTimeTooSkewed") {
+  if (isDenied(status, code)) {
     const hint = "check the access key, its permissions on this bucket and prefix, and the clock";
     return new ZferryError("store-denied", message, { hint, cause: error });
   }

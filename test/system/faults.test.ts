@@ -2,13 +2,10 @@
  * Everything a network and a service can do to a run (issue 3 §2), done once each to a whole `backup` and to a whole
  * `restore` before a real S3 server: what passes is got over, what does not is said at once and not tried again and again.
  */
-import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { MiB } from "../../src/bytes.ts";
 import { built } from "../build.ts";
-import { documentOf, Scene } from "../cli/zferry.ts";
+import type { Ended } from "../cli/zferry.ts";
 import type { Fault, FaultRule } from "../fault-proxy.ts";
 import { need } from "../systems.ts";
 import { Crossing } from "./crossing.ts";
@@ -115,3 +112,71 @@ function bytesOf(range: string | null): { readonly start: number; readonly end: 
 function expectLines(stderr: string): void {
   expect(stderr.split("\n").filter((line) => line !== "" && !line.startsWith("zferry: "))).toEqual([]);
 }
+
+/** A refusal that time does not heal, the code and the hint it is told with, and the requests it strikes from then on. */
+type Refusal = readonly [name: string, answer: Fault, code: string, hint: RegExp, struck: RegExp];
+
+const credentials = /access key/;
+const writes = /^PUT|^POST [^?]*\?(uploads|uploadId)/;
+
+const refusals: readonly Refusal[] = [
+  ["a key that is not known any more", answer(403, "InvalidAccessKeyId"), "store-denied", credentials, /./],
+  ["a key that was revoked", answer(403, "AccessDenied"), "store-denied", credentials, /./],
+  ["a secret that was changed", answer(403, "SignatureDoesNotMatch"), "store-denied", credentials, /./],
+  ["a token that has expired", answer(400, "ExpiredToken"), "store-denied", credentials, /./],
+  ["a token that is not valid any more", answer(400, "InvalidToken"), "store-denied", credentials, /./],
+  ["a bucket that is gone", answer(404, "NoSuchBucket"), "store-not-found", /bucket's name/, /./],
+  ["a quota that is used up", answer(403, "QuotaExceeded"), "store-full", /quota/, writes],
+  ["a disk that is full", answer(507, "InsufficientStorage"), "store-full", /quota/, writes],
+];
+
+/** Strikes the first request that matches and every later one that is struck, while a run goes on; and heals. */
+async function refused({ place: { proxy } }: Crossing, match: RegExp, refusal: Refusal, run: () => Promise<Ended>): Promise<void> {
+  const [name, fault, code, hint, struck] = refusal;
+  let seenCount = Infinity;
+  const onHit = (): void => {
+    seenCount = proxy.requests.length;
+    proxy.add({ match: struck, times: Infinity, fault });
+  };
+  proxy.add({ match, times: 1, fault, onHit });
+  const { exit, stderr } = await run();
+  expect(exit, `${name}: ${stderr}`).toBe(15);
+  const { error } = errorOf(stderr);
+  expect(error, name).toMatchObject({ code, exit: 15, hint: expect.stringMatching(hint) as string });
+  expect(stderr).not.toContain("trying again");
+  expect(proxy.requests.length - seenCount, name).toBeGreaterThanOrEqual(0);
+  expect(proxy.requests.length - seenCount, name).toBeLessThanOrEqual(12);
+  proxy.heal();
+}
+
+/** The last line of a run with `--json` that failed. */
+function errorOf(stderr: string): { readonly error: unknown } {
+  return { error: JSON.parse(stderr.trimEnd().split("\n").at(-1) ?? "") as unknown };
+}
+
+describe("what time does not heal is said at once, on a few requests", () => {
+  const short = streamOf(payloadOf(12 * MiB));
+
+  it("to a backup, which is kept, and goes on when all is mended", { timeout: 2 * minutes }, async (context) => {
+    const crossing = await Crossing.over(need(context, "s3"), short);
+    for (const refusal of refusals) {
+      await refused(crossing, part(0, 2), refusal, () => crossing.backupHere("--json"));
+      expect(crossing.journalPath).not.toBeNull();
+      expect(crossing.pool.alive).toEqual([]);
+    }
+    expect(await crossing.backupHere()).toMatchObject({ exit: 0, stderr: expect.stringContaining("goes on with an unfinished upload") as string });
+    await crossing.expectRestored();
+    expect(await crossing.place.bucket.openUploadCount()).toBe(0);
+  });
+
+  it("to a restore, which leaves nothing half received; only quotas do not concern it", { timeout: 2 * minutes }, async (context) => {
+    const crossing = await Crossing.over(need(context, "s3"), short);
+    expect(await crossing.backupHere()).toMatchObject({ exit: 0 });
+    const reading = refusals.filter(([, , code]) => code !== "store-full");
+    for (const [index, refusal] of reading.entries()) {
+      await refused(crossing, read(1), refusal, () => crossing.restoreHere("--json"));
+      expect(crossing.pool.received(index)).toMatchObject({ ended: false });
+      expect(crossing.pool.alive).toEqual([]);
+    }
+  });
+});
