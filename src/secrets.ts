@@ -5,8 +5,10 @@
  */
 import { isUtf8 } from "node:buffer";
 import { execFile } from "node:child_process";
-import { readFile, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
+import { gather, MiB } from "./bytes.ts";
 import type { EncryptionSettings } from "./config.ts";
 import { ZferryError } from "./errors.ts";
 import type { Keyring, Recipients } from "./openpgp/session.ts";
@@ -16,6 +18,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Group and others may not read a secret. */
 const openToOthers = 0o077;
 const commandTimeoutMs = 60_000;
+/** A ring of a thousand certificates; not `/dev/zero`. */
+const maxFileBytes = 4 * MiB;
 
 /** The keys to lock new backups for. */
 export async function readRecipients(settings: EncryptionSettings, environment: Environment): Promise<Recipients> {
@@ -87,8 +91,10 @@ async function readPrivate(file: string, what: string): Promise<string> {
 async function readText(file: string, what: string): Promise<string> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(file);
+    const tooLong = (): Error => unusable(`the ${what} file "${file}" is larger than ${maxFileBytes} bytes`, "name the right file");
+    bytes = await gather(createReadStream(file) as AsyncIterable<Buffer>, maxFileBytes, tooLong);
   } catch (error) {
+    if (error instanceof ZferryError) throw error;
     const reason = (error as NodeJS.ErrnoException).code ?? "unknown";
     throw unusable(`cannot read the ${what} file "${file}": ${reason}`, "check its path and owner");
   }

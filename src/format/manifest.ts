@@ -17,12 +17,16 @@ export const formatVersion = 1;
 export const maxManifestBytes = 512 * 1024 * 1024;
 
 const hex = (digits: number) => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`));
-const u64 = z
-  .string()
-  .regex(/^(0|[1-9]\d{0,19})$/)
-  .refine((text) => BigInt(text) < 1n << 64n);
+/** One check, because a second one would be run on what failed the first. */
+const u64 = z.string().refine((text) => /^(0|[1-9]\d{0,19})$/.test(text) && BigInt(text) < 1n << 64n, "not an unsigned 64-bit number");
 const guid = u64.refine((text) => text !== "0").transform((text) => BigInt(text) as Guid);
 const positive = z.number().int().min(1);
+
+/**
+ * Largest distance of marks, in bytes: readers hold that much at a time, and Node 20 has no larger buffer
+ * (`buffer.constants.MAX_LENGTH`), so that none was ever written.
+ */
+const maxMarkBytes = 2 ** 32;
 const time = z.iso.datetime().transform((text) => new Date(text));
 const snapshotName = z.string().transform((text, context): SnapshotName => {
   try {
@@ -56,7 +60,7 @@ const schema = z.object({
   }),
   messageBytes: positive,
   chunkBytes: positive,
-  markBytes: positive,
+  markBytes: positive.max(maxMarkBytes),
   chunks: z.array(chunkSchema).min(1).max(maxChunkCount),
   startedAt: time,
   committedAt: time,
