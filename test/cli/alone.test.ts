@@ -1,12 +1,16 @@
 /**
  * Two runs of one dataset never work at the same time, on one host or on two, and a run that was killed blocks no one.
  */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { lockPath, withLocalLock } from "../../src/lock.ts";
+import { parseDatasetName } from "../../src/zfs/names.ts";
 import { built } from "../build.ts";
-import { nightly } from "./pool.ts";
-import { Scene } from "./zferry.ts";
+import { startResponder } from "../s3-responder.ts";
+import { nightly, streamOf } from "./pool.ts";
+import { type Ended, filesUnder, Scene } from "./zferry.ts";
 
 function wordsFor(scene: Scene, stateDir = scene.stateDir): string[] {
   return ["backup", "--dataset", "tank/src", "--store", scene.store, "--state-dir", stateDir, ...scene.small, ...scene.forBob];
@@ -35,4 +39,53 @@ describe("a second backup of a dataset", () => {
     expect(next.exit, next.stderr).toBe(0);
     expect(scene.objects.filter((key) => key.startsWith("locks/"))).toEqual([]);
   });
+});
+
+describe("a store without conditional writes", () => {
+  /** A bucket in memory that is said to be of a provider. */
+  async function placeAt(provider: string): Promise<{ keys: () => string[]; put: (scene: Scene, backup: string) => Promise<Ended> }> {
+    const server = await startResponder({ bucket: "bucket", knowsCrc32: true });
+    onTestFinished(() => server.close());
+    const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
+    const url = `s3://bucket/host?endpoint=http://127.0.0.1:${server.port}&provider=${provider}`;
+    const put = (scene: Scene, backup: string): Promise<Ended> =>
+      scene.run(["put", backup, "--store", url, "--state-dir", scene.stateDir, ...scene.forBob], { stdin: streamOf("one"), env });
+    return { keys: () => [...server.objects.keys()], put };
+  }
+
+  it.for(["b2", "gcs"])("(%s) is said to keep no hosts apart, holds no lease, and the lock of the host is kept", async (provider) => {
+    const [scene, place] = [new Scene(), await placeAt(provider)];
+    const first = await place.put(scene, "tank/src@one");
+    expect(first.exit, first.stderr).toBe(0);
+    expect(first.stderr).toMatch(/warning: ".*" has no conditional writes: runs of one dataset on several hosts are not kept apart/);
+    const before = place.keys();
+    const signal = new AbortController().signal;
+    const second = await withLocalLock(scene.stateDir, parseDatasetName("tank/src"), { signal }, () => place.put(scene, "tank/src@two"));
+    expect(second.exit, second.stderr).toBe(11);
+    expect(place.keys()).toEqual(before);
+    expect(before.filter((key) => key.includes("locks/"))).toEqual([]);
+  });
+
+  it("is not what is said of one that has them", async () => {
+    const [scene, place] = [new Scene(), await placeAt("minio")];
+    const { exit, stderr } = await place.put(scene, "tank/src@one");
+    expect(exit, stderr).toBe(0);
+    expect(stderr).not.toContain("conditional writes");
+  });
+});
+
+it.for([
+  ["of a process that is gone", { pid: 4_194_305 }],
+  ["whose number another process has by now", { startTime: "1" }],
+  ["of before the last boot", { bootId: "00000000-0000-0000-0000-000000000000" }],
+] as const)("a lock %s does not keep the next night from its work", async ([, changes]) => {
+  const [scene, pool] = [new Scene(), nightly()];
+  const dataset = parseDatasetName("tank/src");
+  const path = lockPath(scene.stateDir, dataset);
+  const { signal } = new AbortController();
+  const text = await withLocalLock(scene.stateDir, dataset, { signal }, () => Promise.resolve(readFileSync(path, "utf8")));
+  writeFileSync(path, JSON.stringify({ ...(JSON.parse(text) as object), ...changes }));
+  const { exit, stderr } = await scene.run(wordsFor(scene), { env: pool.env });
+  expect(exit, stderr).toBe(0);
+  expect(filesUnder(join(scene.stateDir, "locks"))).toEqual([]);
 });
