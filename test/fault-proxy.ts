@@ -28,7 +28,9 @@ export type Fault =
   | { readonly kind: "drop-reply" }
   | { readonly kind: "truncate-reply"; readonly atBytes: number }
   /** The same by an end of the connection instead of a reset: every byte before it arrives. */
-  | { readonly kind: "end-reply"; readonly atBytes: number };
+  | { readonly kind: "end-reply"; readonly atBytes: number }
+  /** The reply stops there; the connection stays. */
+  | { readonly kind: "stall-reply"; readonly atBytes: number };
 
 export interface FaultRule {
   /** Tested against `METHOD /path?query`. */
@@ -176,12 +178,13 @@ function answerAlone(fault: Fault, incoming: IncomingMessage, outgoing: ServerRe
     case "drop-reply":
     case "truncate-reply":
     case "end-reply":
+    case "stall-reply":
       return false;
   }
 }
 
-function isCut(fault: Fault | null): fault is Fault & { readonly kind: "truncate-reply" | "end-reply" } {
-  return fault?.kind === "truncate-reply" || fault?.kind === "end-reply";
+function isCut(fault: Fault | null): fault is Fault & { readonly kind: "truncate-reply" | "end-reply" | "stall-reply" } {
+  return fault !== null && ["truncate-reply", "end-reply", "stall-reply"].includes(fault.kind);
 }
 
 interface Passage {
@@ -213,7 +216,7 @@ function passOn(fault: Fault | null, { incoming, outgoing, targetPort, agent }: 
       else if (cut >= 0) {
         outgoing.write(piece.subarray(0, cut), () => {
           if (fault?.kind === "end-reply") incoming.socket.end();
-          else incoming.socket.resetAndDestroy();
+          if (fault?.kind === "truncate-reply") incoming.socket.resetAndDestroy();
         });
       }
     });
