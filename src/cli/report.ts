@@ -49,7 +49,7 @@ export class Report {
 
   /** The result for people; nothing with `--json`. */
   text(lines: readonly string[]): void {
-    if (!this.isJson) this.#terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
+    if (!this.isJson) this.#terminal.stdout.write(lines.map((line) => `${visible(line)}\n`).join(""));
   }
 
   /** The result for programs; nothing without `--json`. */
@@ -63,8 +63,8 @@ export class Report {
     if (this.isLive) this.live("");
     if (this.isJson) this.#terminal.stderr.write(`${toJson({ type: "error", ...told })}\n`);
     else {
-      this.#terminal.stderr.write(`zferry: error: ${told.message}\n`);
-      if (told.hint !== null) this.#terminal.stderr.write(`zferry: hint: ${told.hint}\n`);
+      this.#terminal.stderr.write(`zferry: error: ${visible(told.message)}\n`);
+      if (told.hint !== null) this.#terminal.stderr.write(`zferry: hint: ${visible(told.hint)}\n`);
     }
     if (this.#options.level === "debug") {
       for (const cause of causesOf(error)) this.#say("debug", cause.stack ?? cause.message);
@@ -74,9 +74,21 @@ export class Report {
   #say(level: LogLevel, text: string): void {
     if (rank[level] > rank[this.#options.level]) return;
     if (this.isLive) this.live("");
-    const line = level === "info" ? text : `${level === "warn" ? "warning" : level}: ${text}`;
+    const shown = level === "debug" ? text.split("\n").map(visible).join("\n") : visible(text);
+    const line = level === "info" ? shown : `${level === "warn" ? "warning" : level}: ${shown}`;
     this.#terminal.stderr.write(this.isJson ? `${toJson({ type: "message", level, text })}\n` : `zferry: ${line}\n`);
   }
+}
+
+/** Characters that a terminal obeys, or that begin a line or turn its direction. */
+const unprintable = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
+
+/**
+ * One line as it may be shown: names come from stores and pools, and whoever chose them is not to move the cursor, nor to
+ * add a line that looks like ours.
+ */
+function visible(line: string): string {
+  return line.replace(unprintable, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** The error, what caused it, what caused that; each once, because someone else's error can be its own cause. */

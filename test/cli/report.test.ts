@@ -62,6 +62,15 @@ describe("results", () => {
     });
   });
 
+  it("and messages show what a terminal would obey, or take for a line of its own, as escapes", () => {
+    const { report, written } = voice({ level: "debug" });
+    report.text(["a\nb\u001b[2J"]);
+    report.warn("c\rd\u202e");
+    report.failure(new ZferryError("usage", "e\u009b", { hint: "f\u0000" }));
+    expect(written.stdout).toBe("a\\u000ab\\u001b[2J\n");
+    expect(written.stderr).toContain("zferry: warning: c\\u000dd\\u202e\nzferry: error: e\\u009b\nzferry: hint: f\\u0000\n");
+  });
+
   it("of nothing are nothing", () => {
     const { report, written } = voice();
     report.text([]);
