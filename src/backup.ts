@@ -12,14 +12,15 @@ import { alone } from "./alone.ts";
 import { AttemptDiffers } from "./attempt.ts";
 import type { Cargo } from "./cargo.ts";
 import { readCatalog } from "./catalog.ts";
-import { ZferryError } from "./errors.ts";
+import { isZferryError, ZferryError } from "./errors.ts";
 import { ferry } from "./ferry.ts";
 import type { BackupEntry } from "./format/entry.ts";
 import type { Manifest } from "./format/manifest.ts";
 import { letGo, withHolds } from "./holding.ts";
+import { dropIntent, noteIntent } from "./intent.ts";
 import { type BaseCandidate, type Plan, planBackup } from "./plan.ts";
 import { refuseTakenName } from "./put.ts";
-import { attemptFor, takeUp } from "./resume.ts";
+import { attemptFor, intentOf, takeUp } from "./resume.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
 import type { BackupOutcome, BackupRequest, Scene, Voyage } from "./voyage.ts";
 import type { Zfs } from "./zfs/command.ts";
@@ -37,9 +38,11 @@ export function backup(request: BackupRequest): Promise<BackupOutcome> {
 }
 
 async function run(request: BackupRequest, check: () => Promise<void>): Promise<BackupOutcome> {
-  const scene = await look(request);
+  let scene = await look(request);
   const unfinished = await takeUp(request, scene);
-  const voyage = unfinished ?? (await setOut(request, scene));
+  if (unfinished === "settled") scene = await look(request);
+  const isNew = unfinished === "settled" || unfinished === "none";
+  const voyage = isNew ? await setOut(request, scene) : unfinished;
   if (voyage.target === null) return { plan: voyage.plan, manifest: null };
   const { target, base } = voyage;
   const names = base?.kind === "snapshot" ? [target.name, base.name as SnapshotName] : [target.name];
@@ -49,7 +52,7 @@ async function run(request: BackupRequest, check: () => Promise<void>): Promise<
     return stored;
   });
   const isAskedFor = request.snapshot === target.name || (request.snapshot === null && request.policy.ask === "auto");
-  if (unfinished !== null && !isAskedFor) return run(request, check); // that was last night's; now what was asked for
+  if (!isNew && !isAskedFor) return run(request, check); // that was last night's; now what was asked for
   return { plan: voyage.plan, manifest };
 }
 
@@ -102,12 +105,19 @@ function existing({ snapshots }: DatasetFacts, wanted: SnapshotName): SnapshotFa
   });
 }
 
-/** The snapshot to store: the one asked for, or one taken now. */
+/** The snapshot to store: the one asked for, or one taken now, which the next run would know of if this one ended here. */
 async function targetOf(request: BackupRequest, { dataset }: Scene): Promise<SnapshotFacts> {
   if (request.snapshot !== null) return existing(dataset, request.snapshot);
   const { zfs, signal } = request;
   const name = snapshotName(request.dataset, newSnapshotName(request.snapshotPrefix, request.now()));
-  await createSnapshots(zfs, [name], { signal });
+  const isTaken = dataset.snapshots.some((one) => one.name === name);
+  if (!isTaken) await noteIntent(intentOf(request), name);
+  try {
+    await createSnapshots(zfs, [name], { signal });
+  } catch (error) {
+    if (!isTaken && isZferryError(error, "target-exists")) await dropIntent(intentOf(request));
+    throw error;
+  }
   return existing(await factsOf(zfs, request.dataset, signal), name);
 }
 
@@ -122,7 +132,9 @@ async function setOut(request: BackupRequest, scene: Scene): Promise<Voyage | { 
   const isOwnSnapshot = request.snapshot === null;
   const voyage = { plan, target, base, baseBackup, flags: scene.flags, isOwnSnapshot };
   try {
-    return { ...voyage, settings: request.settings, isUnderWay: false, attempt: await attemptFor(request, voyage) };
+    const attempt = await attemptFor(request, voyage);
+    await dropIntent(intentOf(request));
+    return { ...voyage, settings: request.settings, isUnderWay: false, attempt };
   } catch (error) {
     if (isOwnSnapshot) await letGo(request, [], target);
     throw error;
@@ -153,10 +165,12 @@ async function carry(request: BackupRequest, voyage: Voyage, check: () => Promis
     return await ferry(store, { cargo, attempt: voyage.attempt }, settings, progress, signal);
   } catch (error) {
     if (error instanceof FeaturesDiffer) {
+      if (base?.kind === "snapshot") await letGo(request, [base.name as SnapshotName]); // the new journal will not name it
       Object.assign(voyage, { plan: { kind: "full", reason: error.message }, base: null, baseBackup: null });
       progress.onPlan(voyage.plan);
     } else if (error instanceof AttemptDiffers) progress.warn(`${error.message}; a new upload begins with fresh keys`);
     else throw error;
+    await voyage.attempt.journal?.close(); // the new one takes its place
     voyage.attempt = await attemptFor(request, voyage);
     return await carry(request, voyage, check);
   }

@@ -133,8 +133,9 @@ async function isStored(store: Store, key: string, bytes: Buffer, signal: AbortS
 }
 
 /**
- * Removes the objects and the journal of an attempt that came to nothing. Never throws: the failure that led here is
- * what counts.
+ * Removes the objects of an attempt that came to nothing, and marks its journal as given up. Whoever owns the journal
+ * removes it after all that it stands for, holds and a snapshot included, so that a run killed in between is found by the
+ * next one. Never throws: the failure that led here is what counts.
  *
  * Removes nothing of an attempt whose manifest is there: a run that was killed right behind its commit looks unfinished
  * to its journal, and is a backup. When the manifest cannot be looked at, nothing is removed either.
@@ -154,7 +155,7 @@ export async function giveUp(
       for await (const { key } of store.list(prefix, { signal })) keys.push(key);
       if (keys.length > 0) await store.delete(keys, { signal });
     }
-    await attempt.journal?.remove();
+    attempt.journal?.giveUp();
   } catch (error) {
     warn(`could not remove the unfinished objects under "${prefix}": ${(error as Error).message}`);
   }

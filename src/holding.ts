@@ -49,8 +49,9 @@ export async function withHolds<T>(
     const { journal } = voyage.attempt;
     if (voyage.isUnderWay && journal?.isKept === true) await journal.close();
     else {
-      await journal?.remove();
       await letGo(request, names, voyage.isOwnSnapshot ? voyage.target : null);
+      // Last: until then the next run would find what is still to be let go.
+      await attempt(request.progress, "remove the journal of the failed run", () => journal?.remove());
     }
     throw error;
   }

@@ -6,11 +6,11 @@
  * line before that makes the file garbage, which is set aside. Deleted at the commit.
  */
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { ZferryError } from "./errors.ts";
-import { syncFolder } from "./files.ts";
+import { syncFolder, writeWhole } from "./files.ts";
 import { packetNames } from "./format/layout.ts";
 import type { ChunkEntry } from "./format/manifest.ts";
 import { storeIdOf } from "./state.ts";
@@ -66,7 +66,8 @@ export type JournalOwner =
   | { readonly verb: "backup"; readonly name: DatasetName }
   | { readonly verb: "put"; readonly name: SnapshotName };
 
-function journalPath(stateDir: string, storeUrl: string, { verb, name }: JournalOwner): string {
+/** Of nothing but the owner and the store, so that the next run finds it. */
+export function journalPath(stateDir: string, storeUrl: string, { verb, name }: JournalOwner): string {
   const readable = name.replaceAll("/", "-").slice(0, 100);
   return join(stateDir, folderName, `${verb}-${storeIdOf(storeUrl)}-${readable}-${sumOf(name)}.journal`);
 }
@@ -83,6 +84,7 @@ export class Journal {
   readonly #file: FileHandle;
   #last: Promise<void> = Promise.resolve();
   #isOpen = true;
+  #isGivenUp = false;
 
   private constructor(path: string, file: FileHandle, header: JournalHeader, progress: JournaledProgress) {
     this.path = path;
@@ -92,21 +94,17 @@ export class Journal {
   }
 
   /**
-   * Begins a journal, replacing an earlier one: the caller has dealt with that.
+   * Begins a journal, replacing an earlier one in one step: the caller has dealt with that.
    *
    * @throws ZferryError `config-invalid` when it cannot be written; the same for every note
    */
   static async begin(stateDir: string, owner: JournalOwner, header: JournalHeader): Promise<Journal> {
     const path = journalPath(stateDir, header.storeUrl, owner);
     const file = await tryTo("write", path, async () => {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      await rm(path, { force: true });
-      return open(path, "ax", 0o600);
+      await writeWhole(path, lineOf({ header }));
+      return open(path, "a", 0o600);
     });
-    const journal = new Journal(path, file, header, { chunks: new Map(), marks: new Map() });
-    await journal.#write({ header });
-    await syncFolder(dirname(path));
-    return journal;
+    return new Journal(path, file, header, { chunks: new Map(), marks: new Map() });
   }
 
   /**
@@ -147,7 +145,12 @@ export class Journal {
 
   /** Whether a later run could go on from here. */
   get isKept(): boolean {
-    return this.#isOpen;
+    return this.#isOpen && !this.#isGivenUp;
+  }
+
+  /** What it speaks of was removed from the store. The file stays until its owner has let go of all else, and removes it. */
+  giveUp(): void {
+    this.#isGivenUp = true;
   }
 
   /** Closes the file and leaves it for the next run. */
@@ -166,8 +169,7 @@ export class Journal {
   }
 
   #write(fact: unknown): Promise<void> {
-    const json = JSON.stringify(fact);
-    const line = `${sumOf(json)} ${json}\n`;
+    const line = lineOf(fact);
     this.#last = this.#last.then(() =>
       tryTo("write", this.path, async () => {
         await this.#file.appendFile(line);
@@ -176,6 +178,11 @@ export class Journal {
     );
     return this.#last;
   }
+}
+
+function lineOf(fact: unknown): string {
+  const json = JSON.stringify(fact);
+  return `${sumOf(json)} ${json}\n`;
 }
 
 /** Null when there is none. */

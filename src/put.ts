@@ -67,8 +67,15 @@ async function run(request: PutRequest, check: () => Promise<void>): Promise<Man
       progress.warn(`the backup is stored, but its journal could not be removed: ${(error as Error).message}`);
     });
     return manifest;
-  } finally {
-    if (attempt.journal?.isKept === true) await attempt.journal.close();
+  } catch (error) {
+    const { journal } = attempt;
+    if (journal?.isKept === true) await journal.close();
+    else {
+      await journal?.remove().catch((failure: unknown) => {
+        progress.warn(`the journal of the failed upload could not be removed: ${(failure as Error).message}`);
+      });
+    }
+    throw error;
   }
 }
 
@@ -90,6 +97,7 @@ async function attemptFor({ store, backup, settings, stateDir, isResumed, progre
       const why = isResumed === true ? ": its sizes or packet were others" : "; --resume would go on with it";
       progress.warn(`an unfinished upload of "${backup}" was dropped${why}`);
       await giveUp(store, backup, { id: attempt, journal: left }, progress.warn);
+      await left.close(); // the new one takes its place
     }
   }
   return beginAttempt(stateDir, owner, settings, { storeUrl: store.url, backup, send: null });

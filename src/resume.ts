@@ -12,6 +12,7 @@ import { fetchManifest } from "./catalog.ts";
 import { giveUp } from "./commit.ts";
 import { attemptPrefix } from "./format/layout.ts";
 import { letGo } from "./holding.ts";
+import { dropIntent, readIntent } from "./intent.ts";
 import { Journal, type JournalHeader } from "./journal.ts";
 import type { BaseCandidate } from "./plan.ts";
 import type { BackupRequest, Scene, Voyage } from "./voyage.ts";
@@ -35,14 +36,18 @@ export function attemptFor(request: BackupRequest, voyage: Omit<Voyage, "attempt
   });
 }
 
-/** The voyage an earlier run left unfinished, when it can be gone on with; null when there is none, or no more. */
-export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voyage | null> {
+/**
+ * The voyage an earlier run left unfinished, when it can be gone on with. `none`: there is no such thing. `settled`: it
+ * was brought to its end just now, one way or the other, and the scene is not what it was.
+ */
+export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voyage | "none" | "settled"> {
   const { store, stateDir, dataset, progress } = request;
-  if (request.isDryRun) return null;
+  if (request.isDryRun) return "none";
   const journal = await Journal.find(stateDir, store.url, { verb: "backup", name: dataset }, (setAside) => {
     progress.warn(`the journal of an unfinished run could not be read; it was set aside as "${setAside}"`);
   });
-  if (journal === null) return null;
+  if (journal === null) return takeBack(request, scene);
+  await dropIntent(intentOf(request));
   const { backup, attempt, send } = journal.header;
   if (scene.catalog.backups.some((entry) => entry.backup === backup && entry.attempt === attempt)) {
     progress.warn(`"${backup}" was committed by a run that could not finish its last steps; they are done now`);
@@ -50,14 +55,15 @@ export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voya
     await advanceAnchor(request, scene.dataset, manifest);
     await letGo(request, namesOf(journal.header));
     await journal.remove();
-    return null;
+    return "settled";
   }
   const found = request.isAbandoning ? "it was asked to" : matching(journal, scene, request);
   if (typeof found === "string") {
     progress.warn(`the unfinished upload of "${backup}" is given up: ${found}`);
     await giveUp(store, backup, { id: attempt, journal }, progress.warn);
     await letGo(request, namesOf(journal.header), ownSnapshot(scene, journal.header));
-    return null;
+    await (journal.isKept ? journal.close() : journal.remove()); // kept: its objects could not be removed
+    return "settled";
   }
   await store.removeUnfinished(attemptPrefix(backup, attempt), { signal: request.signal });
   const storedCount = journal.progress.chunks.size;
@@ -66,6 +72,24 @@ export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voya
   progress.onPlan(plan);
   const isOwnSnapshot = send?.isOwnSnapshot ?? false;
   return { ...found, plan, flags: send?.flags ?? [], isOwnSnapshot, settings: request.settings, isUnderWay: true, attempt: attemptOf(journal) };
+}
+
+/** Where the intent of a run stands. */
+export function intentOf({ stateDir, store, dataset }: BackupRequest): Parameters<typeof dropIntent>[0] {
+  return { stateDir, storeUrl: store.url, dataset };
+}
+
+/** Destroys the snapshot of a run that ended right after taking it: nothing was sent, and nothing names it. */
+async function takeBack(request: BackupRequest, { dataset, catalog }: Scene): Promise<"none" | "settled"> {
+  const intended = await readIntent(intentOf(request));
+  if (intended === null) return "none";
+  const snapshot = dataset.snapshots.find(({ name, ours }) => name === intended && ours);
+  if (snapshot !== undefined && !catalog.backups.some(({ backup }) => backup === intended)) {
+    request.progress.warn(`a run ended right after it had taken the snapshot "${intended}", which is destroyed now`);
+    await letGo(request, [], snapshot);
+  }
+  await dropIntent(intentOf(request));
+  return "settled";
 }
 
 /** What the journal speaks of, found again on the pool and in the store; or what is missing. */

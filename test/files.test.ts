@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { syncFolder, writeWhole } from "../src/files.ts";
@@ -31,6 +31,19 @@ describe("a small file", () => {
     expect(readFileSync(path, "utf8")).toBe("new");
     expect(modeOf(path)).toBe(0o600);
     expect(statSync(path).ino).not.toBe(ino);
+  });
+
+  it("comes with the removal of what processes that died left beside it ten minutes ago, and of nothing else", async () => {
+    const folder = ownFolder();
+    const path = join(folder, "file.json");
+    const eleven = new Date(Date.now() - 11 * 60_000);
+    for (const name of ["file.json.0000aaaa.new", "file.json.unreadable-1", "other.json.0000aaaa.new"]) {
+      writeFileSync(join(folder, name), "");
+      utimesSync(join(folder, name), eleven, eleven);
+    }
+    writeFileSync(join(folder, "file.json.0000bbbb.new"), "of a process that may be at it");
+    await writeWhole(path, "new");
+    expect(readdirSync(folder)).toEqual(["file.json", "file.json.0000bbbb.new", "file.json.unreadable-1", "other.json.0000aaaa.new"]);
   });
 
   it("written by many at once is one of theirs, and nothing is left beside it", async () => {
