@@ -29,6 +29,12 @@ export interface Guard {
   readonly signal: AbortSignal;
   /** @throws ZferryError `locked` when another host took over meanwhile */
   readonly check: () => Promise<void>;
+  /**
+   * A check by the clocks alone, at once: no other host can have taken over yet.
+   *
+   * @throws ZferryError `locked` when one may have
+   */
+  readonly throwIfOver: () => void;
 }
 
 /**
@@ -39,7 +45,7 @@ export interface Guard {
 export function alone<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
   const { store, stateDir, leaseMs, progress, signal } = request;
   return withLocalLock(stateDir, dataset, { signal }, async () => {
-    if (leaseMs === null) return work({ signal, check: () => Promise.resolve() });
+    if (leaseMs === null) return work({ signal, check: () => Promise.resolve(), throwIfOver: () => undefined });
     const holder = { id: await holderIdOf(stateDir), host: hostname() };
     const lease = await takeLease(store, dataset, {
       ...leaseTiming(leaseMs),
@@ -49,7 +55,13 @@ export function alone<T>(request: AloneRequest, dataset: DatasetName, work: (gua
       warn: progress.warn,
     });
     try {
-      return await work({ signal: lease.signal, check: () => lease.check() });
+      return await work({
+        signal: lease.signal,
+        check: () => lease.check(),
+        throwIfOver: () => {
+          lease.throwIfOver();
+        },
+      });
     } finally {
       await lease.release();
     }

@@ -1,14 +1,15 @@
 /**
- * `zferry prune --strays`: objects of attempts that came to nothing, found and removed.
+ * `zferry prune --strays`: objects and unfinished uploads of attempts that came to nothing, found and removed.
  *
  * An attempt goes only when everything says that nobody needs it: no manifest names it, it is older than the grace
- * period, and neither a journal of this host nor a lease in the store names it. Whatever cannot be read protects all
- * that it might name; a store that cannot be listed ends the sweep before anything is removed. Every stray is judged
- * again right before it goes. What is interrupted is taken up by the next sweep.
+ * period, and neither a journal of this host nor a lease in the store speaks for it. Whatever cannot be read protects
+ * all that it might name; a store that cannot be listed ends the sweep before anything is removed. Every stray is judged
+ * again right before it goes, while the sweep itself has the lock and the lease of its dataset: nothing that is removed
+ * can be of a live run. What is interrupted is taken up by the next sweep.
  */
-import { gather } from "./bytes.ts";
+import type { Guard } from "./alone.ts";
 import { fetchManifest, readCatalog } from "./catalog.ts";
-import { isZferryError, ZferryError } from "./errors.ts";
+import { isZferryError } from "./errors.ts";
 import {
   attemptPrefix,
   type Attempt,
@@ -20,23 +21,24 @@ import {
   restoreNoteKey,
   streamsPrefix,
 } from "./format/layout.ts";
-import type { ObjectKey, Store, StoredObject } from "./store/store.ts";
+import { expiryOf, findLease, type FoundLease, leaseKey, leaseTiming, maxTtlMs } from "./store/lease.ts";
+import type { ObjectKey, Store, StoredObject, UnfinishedPut } from "./store/store.ts";
 import { type DatasetName, datasetOf, parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
 
 /** Keys removed by one call; S3 takes a thousand at once. */
 const deleteBatch = 1000;
-/** Larger is no lease. */
-const maxLeaseBytes = 64 * 1024;
-/** A lease that was not renewed for a day has run out; twice that, for clocks that differ. */
-const longestLeaseMs = 2 * 24 * 3_600_000;
+/** For what a lease does not say itself. */
+const timing = leaseTiming(maxTtlMs);
 
 export interface SweepRequest {
   readonly store: Store;
-  /** An attempt whose newest object is younger stays. */
+  /** An attempt stays whose newest object was written, or whose newest unfinished upload was begun, within this time. */
   readonly graceMs: number;
   readonly now: () => Date;
   /** The attempts that have a journal on this host (`journaledAttempts`). Asked again before each removal; must throw when it cannot tell. */
   readonly journaled: () => Promise<ReadonlySet<Attempt>>;
+  /** Runs `work` while no run is at work on the dataset (`alone.ts`). @throws ZferryError `locked` when one is */
+  readonly alone: <T>(dataset: DatasetName, work: (guard: Guard) => Promise<T>) => Promise<T>;
   readonly warn: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -47,6 +49,9 @@ export interface SeenAttempt {
   readonly attempt: Attempt;
   readonly objectCount: number;
   readonly sizeBytes: number;
+  /** Uploads that were begun and not ended. */
+  readonly unfinishedCount: number;
+  /** Of objects and of the begin of unfinished uploads. */
   readonly newestAt: Date;
   /** Its RESTORE.md is there, which is written when all chunks are. */
   readonly isWhole: boolean;
@@ -82,7 +87,8 @@ export type Removal =
  */
 export async function surveyStrays(request: SweepRequest): Promise<Survey> {
   const { store, warn, signal } = request;
-  const { attempts, foreignCount } = await listAttempts(store, streamsPrefix, signal);
+  const uploads = await unfinishedIn(streamsPrefix, request);
+  const { attempts, foreignCount } = await listAttempts(store, streamsPrefix, uploads, signal);
   const catalog = await readCatalog(store, { dataset: null, stateDir: null, warn, signal });
   const committed = new Set(catalog.backups.map(({ backup, attempt }) => attemptPrefix(backup, attempt)));
   const unreadable = new Set(catalog.damaged.map(({ key }) => key));
@@ -95,7 +101,11 @@ export async function surveyStrays(request: SweepRequest): Promise<Survey> {
       committedCount += 1;
       continue;
     }
-    const reason = (isBare && seen.isWhole ? manifestsLost : null) ?? manifestInTheWay(seen, unreadable) ?? (await reasonToStay(seen, request));
+    const reason =
+      (isBare && seen.isWhole ? manifestsLost : null) ??
+      manifestInTheWay(seen, unreadable) ??
+      (await reasonToStay(seen, request)) ??
+      (await leaseInTheWay(seen, request));
     if (reason === null) strays.push(seen);
     else staying.push({ ...seen, reason });
   }
@@ -103,21 +113,48 @@ export async function surveyStrays(request: SweepRequest): Promise<Survey> {
 }
 
 /**
- * Removes one stray of a survey, unless something speaks for it by now: first its unfinished uploads, so that it is still
- * found when this is interrupted, then its objects.
+ * Uploads of streams that were begun and not ended. Who may not look for them is told, and goes on: an attempt of which
+ * objects are stored is found by those.
+ */
+async function unfinishedIn(prefix: string, { store, warn, signal }: SweepRequest): Promise<readonly UnfinishedPut[]> {
+  try {
+    return await store.listUnfinished(prefix, { signal });
+  } catch (error) {
+    if (!isZferryError(error, "store-denied")) throw error;
+    warn(`${error.message}; those of which nothing else is stored are not found`);
+    return [];
+  }
+}
+
+/**
+ * Removes one stray of a survey, unless something speaks for it by now or a run is at work on its dataset.
  *
  * @throws ZferryError the store's codes; some of its objects may be gone then
  */
 export async function removeStray(stray: SeenAttempt, request: SweepRequest): Promise<Removal> {
+  // A lease that speaks for the attempt is left alone; any other that has run out is taken over.
+  const reason = await leaseInTheWay(stray, request);
+  if (reason !== null) return { kind: "stays", reason };
+  try {
+    return await request.alone(datasetOf(stray.backup), ({ signal, throwIfOver }) => removeAlone(stray, { ...request, signal }, throwIfOver));
+  } catch (error) {
+    if (isZferryError(error, "locked")) return { kind: "stays", reason: error.message };
+    throw error;
+  }
+}
+
+/** First its unfinished uploads, so that it is still found when this is interrupted, then its objects. */
+async function removeAlone({ backup, attempt }: SeenAttempt, request: SweepRequest, throwIfOver: () => void): Promise<Removal> {
   const { store, signal } = request;
-  const { backup, attempt } = stray;
   const prefix = attemptPrefix(backup, attempt);
-  const seen = (await listAttempts(store, prefix, signal)).attempts.get(prefix);
+  const uploads = await unfinishedIn(prefix, { ...request, warn: () => undefined });
+  const seen = (await listAttempts(store, prefix, uploads, signal)).attempts.get(prefix);
   if (seen === undefined) return { kind: "removed", objectCount: 0, unfinishedCount: 0 };
   const reason = (await reasonToStay(seen, request)) ?? (await committedMeanwhile(seen, request));
   if (reason !== null) return { kind: "stays", reason };
+  throwIfOver();
   const unfinishedCount = await store.removeUnfinished(prefix, { signal });
-  return { kind: "removed", objectCount: await deleteOurs(store, prefix, signal), unfinishedCount };
+  return { kind: "removed", objectCount: await deleteOurs(store, prefix, signal, throwIfOver), unfinishedCount };
 }
 
 /**
@@ -126,10 +163,11 @@ export async function removeStray(stray: SeenAttempt, request: SweepRequest): Pr
  */
 const manifestsLost = "all of it is there, and the store has no manifest at all: they may have been lost";
 
-/** Every attempt under `prefix`, by its own prefix. */
+/** Every attempt under `prefix`, by its own prefix; those of which only uploads are there as well. */
 async function listAttempts(
   store: Store,
   prefix: string,
+  uploads: readonly UnfinishedPut[],
   signal: AbortSignal,
 ): Promise<{ attempts: ReadonlyMap<string, SeenAttempt>; foreignCount: number }> {
   const attempts = new Map<string, SeenAttempt>();
@@ -141,19 +179,32 @@ async function listAttempts(
       continue;
     }
     const own = attemptPrefix(owner.backup, owner.attempt);
-    attempts.set(own, joined(attempts.get(own) ?? { ...owner, objectCount: 0, sizeBytes: 0, newestAt: object.modifiedAt, isWhole: false }, object));
+    attempts.set(own, joined(attempts.get(own) ?? { ...owner, ...nothing }, object));
+  }
+  for (const { key, startedAt } of uploads) {
+    const owner = attemptOfKey(key);
+    if (owner === null || !key.startsWith(prefix)) continue;
+    const own = attemptPrefix(owner.backup, owner.attempt);
+    const seen = attempts.get(own) ?? { ...owner, ...nothing };
+    attempts.set(own, { ...seen, unfinishedCount: seen.unfinishedCount + 1, newestAt: later(seen.newestAt, startedAt) });
   }
   return { attempts, foreignCount };
 }
+
+const nothing = { objectCount: 0, sizeBytes: 0, unfinishedCount: 0, newestAt: new Date(0), isWhole: false };
 
 function joined(seen: SeenAttempt, { key, sizeBytes, modifiedAt }: StoredObject): SeenAttempt {
   return {
     ...seen,
     objectCount: seen.objectCount + 1,
     sizeBytes: seen.sizeBytes + sizeBytes,
-    newestAt: modifiedAt > seen.newestAt ? modifiedAt : seen.newestAt,
+    newestAt: later(seen.newestAt, modifiedAt),
     isWhole: seen.isWhole || key === restoreNoteKey(seen.backup, seen.attempt),
   };
+}
+
+function later(one: Date, other: Date): Date {
+  return one > other ? one : other;
 }
 
 /** Whose object a key is; null unless it is exactly a key that zferry makes. */
@@ -185,70 +236,33 @@ function manifestInTheWay({ backup }: SeenAttempt, unreadable: ReadonlySet<Objec
   return nameless === undefined ? null : `"${nameless}" is not a manifest's name, and what it protects is not known`;
 }
 
-/** Why an attempt without a manifest stays; null when nothing speaks for it. */
-async function reasonToStay(seen: SeenAttempt, request: SweepRequest): Promise<string | null> {
-  const { graceMs, now, journaled } = request;
+/** Why an attempt without a manifest stays, whatever leases say; null when nothing speaks for it. */
+async function reasonToStay(seen: SeenAttempt, { graceMs, now, journaled }: SweepRequest): Promise<string | null> {
   if (now().getTime() - seen.newestAt.getTime() <= graceMs) {
-    return `its newest object is from ${seen.newestAt.toISOString()}, within the grace period`;
+    return `the newest of it is from ${seen.newestAt.toISOString()}, within the grace period`;
   }
-  if ((await journaled()).has(seen.attempt)) return "the journal of an unfinished run on this host names it";
-  return leaseInTheWay(seen, request);
-}
-
-/** The key of a dataset's lease (`docs/format.md` § Objects). */
-function leaseKey(dataset: DatasetName): ObjectKey {
-  return `locks/${dataset}.json`;
+  return (await journaled()).has(seen.attempt) ? "the journal of an unfinished run on this host names it" : null;
 }
 
 /**
- * A lease names the attempt of the run that holds it, if that knew it yet. One that names it counts even when it has run
- * out: the next run of that dataset takes it over, and with it the attempt. One without a name may mean any attempt, as
- * long as it can be alive.
+ * A lease that is held speaks for all attempts of its dataset. One that names an attempt speaks for that even when it has
+ * run out, and one that cannot be read for any.
  */
 async function leaseInTheWay(seen: SeenAttempt, { store, now, signal }: SweepRequest): Promise<string | null> {
   const key = leaseKey(datasetOf(seen.backup));
-  const lease = await readLease(store, key, signal);
+  const lease = await findLease(store, key, signal);
   if (lease === null) return null;
-  const named = attemptInLease(lease.bytes);
+  const named = attemptIn(lease);
   if (named === undefined) return `the lease "${key}" cannot be read, and may name it`;
-  if (named !== null) return named === seen.attempt ? `the lease "${key}" names it` : null;
-  const isAlive = now().getTime() - lease.renewedAt.getTime() <= longestLeaseMs;
-  return isAlive ? `the lease "${key}" is held, and does not say for which attempt` : null;
-}
-
-interface ReadLease {
-  readonly bytes: Buffer;
-  readonly renewedAt: Date;
-}
-
-/** Null when there is none; no bytes for one that is too long to be a lease. */
-async function readLease(store: Store, key: ObjectKey, signal: AbortSignal): Promise<ReadLease | null> {
-  const tooLong = new ZferryError("store-failed", `"${key}" is too long for a lease`);
-  let renewedAt = new Date(0);
-  const onFound = (found: StoredObject): void => {
-    renewedAt = found.modifiedAt;
-  };
-  try {
-    return { bytes: await gather(store.get(key, { signal, onFound }), maxLeaseBytes, () => tooLong), renewedAt };
-  } catch (error) {
-    if (error === tooLong) return { bytes: Buffer.alloc(0), renewedAt };
-    if (isZferryError(error, "object-missing")) return null;
-    throw error;
-  }
+  if (named === seen.attempt) return `the lease "${key}" names it`;
+  const expiryMs = expiryOf(lease, timing, { wallMs: () => now().getTime() });
+  return expiryMs === null || expiryMs > now().getTime() ? `the lease "${key}" is held: a run is at work` : null;
 }
 
 /** The attempt a lease names; null for none, undefined when it cannot be read. */
-function attemptInLease(lease: Buffer): Attempt | null | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(lease.toString("utf8"));
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const attempt = (value as { readonly attempt?: unknown }).attempt ?? null;
-  if (attempt === null) return null;
-  return typeof attempt === "string" && /^[0-9a-f]{8}$/.test(attempt) ? attempt : undefined;
+function attemptIn({ record }: FoundLease): Attempt | null | undefined {
+  if (record === null) return undefined;
+  return record.attempt === null || /^[0-9a-f]{8}$/.test(record.attempt) ? record.attempt : undefined;
 }
 
 /** The last look before the first object goes. */
@@ -263,10 +277,11 @@ async function committedMeanwhile({ backup, attempt }: SeenAttempt, { store, sig
   }
 }
 
-async function deleteOurs(store: Store, prefix: string, signal: AbortSignal): Promise<number> {
+async function deleteOurs(store: Store, prefix: string, signal: AbortSignal, throwIfOver: () => void): Promise<number> {
   let keys: ObjectKey[] = [];
   let count = 0;
   const flush = async (): Promise<void> => {
+    throwIfOver();
     if (keys.length > 0) await store.delete(keys, { signal });
     count += keys.length;
     keys = [];

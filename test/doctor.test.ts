@@ -34,6 +34,7 @@ function flawed(flaw: (sound: MemoryStore) => Partial<Store>): { store: Store; s
     head: (key, options) => sound.head(key, options),
     list: (prefix, options) => sound.list(prefix, options),
     delete: (keys, options) => sound.delete(keys, options),
+    listUnfinished: () => sound.listUnfinished(),
     removeUnfinished: () => sound.removeUnfinished(),
     close: () => sound.close(),
     ...flaw(sound),

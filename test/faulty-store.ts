@@ -55,6 +55,7 @@ export function faultyStore(inner: Store): FaultyStore {
     put: (key, body, options) => around("put", () => inner.put(key, body, options)),
     head: (key, options) => around("head", () => inner.head(key, options)),
     delete: (keys, options) => around("delete", () => inner.delete(keys, options)),
+    listUnfinished: (prefix, options) => inner.listUnfinished(prefix, options),
     removeUnfinished: (prefix, options) => inner.removeUnfinished(prefix, options),
     get: (key, options) => brokenBytes(inner.get(key, options), next("get")),
     list: (prefix, options) => brokenList(inner.list(prefix, options), next("list")),

@@ -33,6 +33,7 @@ function withPut(store: Store, put: (key: string, body: Parameters<Store["put"]>
     head: (key, options) => store.head(key, options),
     list: (prefix, options) => store.list(prefix, options),
     delete: (keys, options) => store.delete(keys, options),
+    listUnfinished: (prefix, options) => store.listUnfinished(prefix, options),
     removeUnfinished: (prefix, options) => store.removeUnfinished(prefix, options),
     close: () => store.close(),
   };

@@ -135,6 +135,7 @@ const handlers: Readonly<Record<string, (call: Call) => Answer>> = {
   },
   GET: (call) => {
     if (call.query.has("list-type")) return listObjects(call);
+    if (call.query.has("uploads")) return listUploads(call);
     return call.query.has("uploadId") ? listParts(call) : getObject(call);
   },
   HEAD: (call) => ({ headers: headersOf(found(call)) }),
@@ -184,6 +185,14 @@ function createUpload(call: Call): Answer {
   const uploadId = randomBytes(8).toString("hex");
   call.state.uploads.set(uploadId, { key: call.key, metadata: metadataOf(call), parts: new Map() });
   return { body: `<InitiateMultipartUploadResult><UploadId>${uploadId}</UploadId></InitiateMultipartUploadResult>` };
+}
+
+/** All of them on one page, begun when they are asked for. */
+function listUploads({ state, query }: Call): Answer {
+  const own = [...state.uploads].filter(([, { key }]) => key.startsWith(query.get("prefix") ?? ""));
+  const begun = new Date().toISOString();
+  const entries = own.map(([id, { key }]) => `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${begun}</Initiated></Upload>`);
+  return { body: `<ListMultipartUploadsResult>${entries.join("")}<IsTruncated>false</IsTruncated></ListMultipartUploadsResult>` };
 }
 
 function uploadOf({ state, query, key }: Call): HeldUpload {

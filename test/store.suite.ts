@@ -96,6 +96,20 @@ export function storeSuite(name: string, options: SuiteOptions): void {
       });
     });
 
+    describe("unfinished puts", () => {
+      it("are listed by their own keys while they are under way, if at all, and no more when they have ended", async () => {
+        const seen: string[] = [];
+        async function* watched(): ByteSource {
+          yield* bodyOf(patternOf(2 * partBytes + 1), 65_536).source;
+          for (const { key } of await store.listUnfinished("a/", { signal })) seen.push(key);
+        }
+        await store.put("a/b", watched(), replace);
+        expect(seen.filter((key) => key !== "a/b")).toEqual([]);
+        expect(await store.listUnfinished("", { signal })).toEqual([]);
+        expect(await store.removeUnfinished("", { signal })).toBe(0);
+      });
+    });
+
     describe("a put that fails", () => {
       it.for([0, 1, partBytes + 1, 2 * partBytes + 1])(
         "leaves nothing when its body throws after %i bytes",

@@ -2,20 +2,31 @@
  * What the sweep takes and what it leaves: a committed backup beside a stray, one reason to stay after the other, and
  * every failure on the way. Nothing of a backup may ever go.
  */
-import { expect, it } from "vitest";
+import { hostname } from "node:os";
+import { describe, expect, it } from "vitest";
+import { alone } from "../src/alone.ts";
 import { ZferryError } from "../src/errors.ts";
 import { attemptPrefix, chunkKey, manifestKey, restoreNoteKey } from "../src/format/layout.ts";
 import type { Manifest } from "../src/format/manifest.ts";
+import { findLease } from "../src/store/lease.ts";
 import { MemoryStore } from "../src/store/memory.ts";
 import type { Store } from "../src/store/store.ts";
 import { attemptOfKey, removeStray, type Removal, type SeenAttempt, type Survey, surveyStrays, type SweepRequest } from "../src/strays.ts";
 import { parseSnapshotName, type SnapshotName } from "../src/zfs/names.ts";
 import { faultyStore, networkError, serviceError } from "./faulty-store.ts";
+import { ownFolder } from "./folder.ts";
 import { ferrying, keysIn, never, someBackup } from "./ferrying.ts";
 
 const hourMs = 3_600_000;
 const stray = "0000aaaa";
 const leaseKey = "locks/tank/src.json";
+
+/** A lease as it may lie there, renewed just now and for a minute. */
+function lease(attempt: string | null, changes: object = {}): string {
+  const now = new Date().toISOString();
+  const holder = { format: 1, holder: "0123456789abcdef", host: "nas", epoch: 1, token: "0123456789abcdef" };
+  return JSON.stringify({ ...holder, attempt, takenAt: now, renewedAt: now, ttlSeconds: 60, heartbeatSeconds: 20, ...changes });
+}
 
 interface House {
   readonly store: MemoryStore;
@@ -50,6 +61,7 @@ function asking(store: Store, options: Partial<SweepRequest> = {}): SweepRequest
     graceMs: hourMs,
     now: () => new Date(Date.now() + 24 * hourMs),
     journaled: () => Promise.resolve(new Set()),
+    alone: (_dataset, work) => work({ signal: options.signal ?? never, check: () => Promise.resolve(), throwIfOver: () => undefined }),
     warn: () => undefined,
     signal: never,
     ...options,
@@ -118,11 +130,12 @@ const guards: readonly (readonly [string, Guard])[] = [
   ["is younger than the grace period", { arrange: () => undefined, ask: { now: () => new Date() }, reason: "within the grace period" }],
   ["is from the future", { arrange: () => undefined, ask: { now: () => new Date(0), graceMs: 0 }, reason: "within the grace period" }],
   ["is named by a journal", { arrange: () => undefined, ask: { journaled: () => Promise.resolve(new Set([stray])) }, reason: "journal of an unfinished run" }],
-  ["is named by a lease", { arrange: ({ store }) => put(store, leaseKey, JSON.stringify({ attempt: stray })), reason: `the lease "${leaseKey}" names it` }],
+  ["is named by a lease, held or run out", { arrange: ({ store }) => put(store, leaseKey, lease(stray)), reason: `the lease "${leaseKey}" names it` }],
   ["may be named by a lease that is no JSON", { arrange: ({ store }) => put(store, leaseKey, "{"), reason: `the lease "${leaseKey}" cannot be read` }],
   ["may be named by a lease that is a list", { arrange: ({ store }) => put(store, leaseKey, "[]"), reason: "cannot be read" }],
-  ["may be named by a lease whose attempt is a number", { arrange: ({ store }) => put(store, leaseKey, '{"attempt":7}'), reason: "cannot be read" }],
-  ["may be named by a lease whose attempt is no attempt", { arrange: ({ store }) => put(store, leaseKey, '{"attempt":"0000AAAA"}'), reason: "cannot be read" }],
+  ["may be named by a lease whose attempt is a number", { arrange: ({ store }) => put(store, leaseKey, lease("0000bbbb", { attempt: 7 })), reason: "cannot be read" }],
+  ["may be named by a lease whose attempt is no attempt", { arrange: ({ store }) => put(store, leaseKey, lease("0000AAAA")), reason: "cannot be read" }],
+  ["may be named by a lease of a newer format", { arrange: ({ store }) => put(store, leaseKey, lease(null, { format: 2 })), reason: "cannot be read" }],
   ["may be named by a lease that is endless", { arrange: ({ store }) => put(store, leaseKey, `{}${" ".repeat(65_535)}`), reason: "cannot be read" }],
   ["may be named by a damaged manifest", { arrange: ({ store }) => put(store, manifestKey(someBackup), "{}"), reason: "cannot be read, and may name it" }],
   ["may be named by a newer manifest", {
@@ -142,19 +155,139 @@ it.for(guards)("an attempt that %s stays, and it is said why", async ([, { arran
   expect(await keysIn(at.store)).toEqual(before);
 });
 
-it("a lease that names another attempt protects nothing", async () => {
+it.for([
+  ["names none", null],
+  ["names another attempt", "0000bbbb"],
+] as const)("a lease that %s protects all of its dataset until it has run out, with a minute for clocks", async ([, named]) => {
   const { store } = await house();
-  await put(store, leaseKey, '{"attempt":"0000bbbb"}');
-  expect(attempts((await surveyStrays(asking(store))).strays)).toEqual([stray]);
+  const renewedAt = new Date();
+  await put(store, leaseKey, lease(named, { renewedAt: renewedAt.toISOString() }));
+  const after = (ms: number) => surveyStrays(asking(store, { now: () => new Date(renewedAt.getTime() + ms), graceMs: 0 }));
+  expect((await after(119_999)).staying).toMatchObject([{ attempt: stray, reason: `the lease "${leaseKey}" is held: a run is at work` }]);
+  expect(attempts((await after(120_000)).strays)).toEqual([stray]);
 });
 
-it.for(["{}", '{"attempt":null}'])("a lease %s that names none protects all of its dataset, as long as it can be alive", async (lease) => {
+it("a lease whose times all lie in the future is held", async () => {
   const { store } = await house();
-  await put(store, leaseKey, lease);
-  const { modifiedAt } = (await store.head(leaseKey, { signal: never })) ?? { modifiedAt: new Date(0) };
-  const after = (ms: number) => surveyStrays(asking(store, { now: () => new Date(modifiedAt.getTime() + ms) }));
-  expect((await after(48 * hourMs)).staying).toMatchObject([{ attempt: stray, reason: expect.stringContaining("does not say") as string }]);
-  expect(attempts((await after(48 * hourMs + 1)).strays)).toEqual([stray]);
+  await put(store, leaseKey, lease(null, { renewedAt: "2999-01-01T00:00:00Z" }));
+  const early = new Date(Date.now() - 24 * hourMs);
+  expect(await removeStray({ ...bare, newestAt: new Date(0) }, asking(store, { now: () => early }))).toMatchObject({ kind: "stays", reason: expect.stringContaining("is held") as string });
+});
+
+const bare = { backup: someBackup, attempt: stray, objectCount: 1, sizeBytes: 1, unfinishedCount: 0, newestAt: new Date(0), isWhole: false };
+
+describe("what goes is removed while the sweep is alone with the dataset", () => {
+  it("under its lock and lease, which is not in the sweep's own way and is gone afterwards", async () => {
+    const { store, backupKeys } = await house();
+    const held: unknown[] = [];
+    const watching = faultyStore(store);
+    watching.removeUnfinished = async () => {
+      held.push((await findLease(store, leaseKey, never))?.record?.host);
+      return 0;
+    };
+    const request = { store: watching, stateDir: ownFolder(), leaseMs: 60_000, progress: { warn: () => undefined }, signal: never };
+    const { removals } = await sweep(asking(watching, { alone: (dataset, work) => alone(request, dataset, work) }));
+    expect(removals).toMatchObject([{ kind: "removed", objectCount: 3 }]);
+    expect(held).toEqual([hostname()]);
+    expect(await keysIn(store)).toEqual(backupKeys);
+  });
+
+  it("and stays when a run is at work there by now, which is said", async () => {
+    const { store } = await house();
+    const before = await keysIn(store);
+    const busy = new ZferryError("locked", 'another run is at work on "tank/src"');
+    const { survey, removals } = await sweep(asking(store, { alone: () => Promise.reject(busy) }));
+    expect(attempts(survey.strays)).toEqual([stray]);
+    expect(removals).toEqual([{ kind: "stays", reason: busy.message }]);
+    expect(await keysIn(store)).toEqual(before);
+  });
+
+  it.for([1, 2, 3])("and ends before call %i of a removal when its own time there is over", async (call) => {
+    const { store, backupKeys } = await house();
+    for (let index = 3; index < 1001; index += 1) await put(store, chunkKey(someBackup, stray, "ocb", index));
+    let callCount = 0;
+    const throwIfOver = (): void => {
+      callCount += 1;
+      if (callCount >= call) throw new ZferryError("locked", "the lease was lost");
+    };
+    const guard = { signal: never, check: () => Promise.resolve(), throwIfOver };
+    const { removals } = await sweep(asking(store, { alone: (_dataset, work) => work(guard) }));
+    expect(removals).toEqual([{ kind: "stays", reason: "the lease was lost" }]);
+    expect(await keysIn(store)).toHaveLength(backupKeys.length + (call < 3 ? 1001 : 1));
+    expect(await keysIn(store)).toEqual(expect.arrayContaining([...backupKeys]));
+  });
+});
+
+describe("an attempt of which only an unfinished upload is there", () => {
+  const upload = chunkKey(someBackup, "0000cccc", "ocb", 0);
+
+  /** A store with this upload, and how many were removed under which prefix. */
+  async function uploading(key: string, startedAt: Date): Promise<{ store: Store; removed: string[] }> {
+    const { store } = await house();
+    const removed: string[] = [];
+    const watching = faultyStore(store);
+    watching.listUnfinished = (prefix) => Promise.resolve([{ key, startedAt }].filter((one) => one.key.startsWith(prefix)));
+    watching.removeUnfinished = (prefix) => {
+      removed.push(prefix);
+      return Promise.resolve(key.startsWith(prefix) ? 1 : 0);
+    };
+    return { store: watching, removed };
+  }
+
+  it("goes like any other", async () => {
+    const { store, removed } = await uploading(upload, new Date());
+    const { survey, removals } = await sweep(asking(store));
+    expect(survey.strays[1]).toMatchObject({ attempt: "0000cccc", objectCount: 0, sizeBytes: 0, unfinishedCount: 1 });
+    expect(removals[1]).toEqual({ kind: "removed", objectCount: 0, unfinishedCount: 1 });
+    expect(removed[1]).toBe(attemptPrefix(someBackup, "0000cccc"));
+  });
+
+  it("has its age from the begin of the upload, to the millisecond", async () => {
+    const startedAt = new Date(Date.now() - 10 * hourMs);
+    const { store } = await uploading(upload, startedAt);
+    const after = async (ms: number) => attempts((await surveyStrays(asking(store, { now: () => new Date(startedAt.getTime() + hourMs + ms) }))).strays);
+    expect(await after(0)).toEqual([]);
+    expect(await after(1)).toEqual(["0000cccc"]);
+  });
+
+  it("stays while a journal of this host names it, or a run is at work on its dataset", async () => {
+    const { store, removed } = await uploading(upload, new Date());
+    const journaled = () => Promise.resolve(new Set(["0000cccc", stray]));
+    expect((await surveyStrays(asking(store, { journaled }))).strays).toEqual([]);
+    await put(store, leaseKey, lease(null, { renewedAt: new Date(Date.now() + 24 * hourMs).toISOString() }));
+    expect((await surveyStrays(asking(store))).strays).toEqual([]);
+    expect(removed).toEqual([]);
+  });
+
+  it("is none of ours under another program's key, and is left alone", async () => {
+    const { store, removed } = await uploading("streams/tank/src@s1/0000cccc/film.mkv", new Date(0));
+    const { survey } = await sweep(asking(store));
+    expect(attempts(survey.strays)).toEqual([stray]);
+    expect(removed).toEqual([attemptPrefix(someBackup, stray)]);
+  });
+
+  it("makes an attempt with older objects as young as itself", async () => {
+    const { store } = await uploading(chunkKey(someBackup, stray, "ocb", 3), new Date(Date.now() + 24 * hourMs));
+    expect((await surveyStrays(asking(store))).staying).toMatchObject([{ attempt: stray, objectCount: 3, unfinishedCount: 1 }]);
+  });
+
+  it("is not found, which is said, where uploads may not be listed", async () => {
+    const { store } = await house();
+    const denying = faultyStore(store);
+    denying.listUnfinished = () => Promise.reject(new ZferryError("store-denied", "cannot look"));
+    const warnings: string[] = [];
+    const { survey } = await sweep(asking(denying, { warn: (text) => warnings.push(text) }));
+    expect(attempts(survey.strays)).toEqual([stray]);
+    expect(warnings).toEqual([expect.stringContaining("cannot look")]);
+  });
+
+  it("ends the sweep before anything is removed when they cannot be listed for another reason", async () => {
+    const { store, removed } = await uploading(upload, new Date());
+    const before = await keysIn(store);
+    store.listUnfinished = () => Promise.reject(new ZferryError("store-failed", "no answer"));
+    await expect(sweep(asking(store))).rejects.toMatchObject({ code: "store-failed" });
+    expect([removed, await keysIn(store)]).toEqual([[], before]);
+  });
 });
 
 it("a lease or damaged manifest of another dataset or backup protects nothing", async () => {
@@ -193,7 +326,7 @@ it("the grace period counts from the newest object, to the millisecond", async (
 const changes: readonly (readonly [string, (house: House) => Promise<void>, Partial<SweepRequest>, string])[] = [
   ["a run goes on with it", ({ store }) => put(store, chunkKey(someBackup, stray, "ocb", 3)), { graceMs: 0, now: () => new Date(0) }, "grace period"],
   ["a journal names it", () => Promise.resolve(), { journaled: () => Promise.resolve(new Set([stray])) }, "journal"],
-  ["a lease names it", ({ store }) => put(store, leaseKey, JSON.stringify({ attempt: stray })), {}, "lease"],
+  ["a lease names it", ({ store }) => put(store, leaseKey, lease(stray)), {}, "lease"],
   ["its manifest becomes unreadable", ({ store }) => put(store, manifestKey(someBackup), "{}"), {}, "cannot be read"],
 ];
 
@@ -212,13 +345,13 @@ it("an attempt that is committed after it was found stays", async () => {
   const store = new MemoryStore();
   const { attempt } = await ferrying(store);
   const before = await keysIn(store);
-  const seen = { backup: someBackup, attempt, objectCount: 1, sizeBytes: 1, newestAt: new Date(0), isWhole: false };
+  const seen = { backup: someBackup, attempt, objectCount: 1, sizeBytes: 1, unfinishedCount: 0, newestAt: new Date(0), isWhole: false };
   expect(await removeStray(seen, asking(store))).toEqual({ kind: "stays", reason: "it was committed meanwhile" });
   expect(await keysIn(store)).toEqual(before);
 });
 
 it("an attempt that is gone by itself meanwhile counts as removed", async () => {
-  const seen = { backup: someBackup, attempt: stray, objectCount: 1, sizeBytes: 1, newestAt: new Date(0), isWhole: false };
+  const seen = { backup: someBackup, attempt: stray, objectCount: 1, sizeBytes: 1, unfinishedCount: 0, newestAt: new Date(0), isWhole: false };
   expect(await removeStray(seen, asking(new MemoryStore()))).toMatchObject({ kind: "removed", objectCount: 0 });
 });
 
@@ -261,7 +394,7 @@ it.for([
   ["the lease", 1],
 ] as const)("when %s cannot be fetched, nothing is removed", async ([, skipped]) => {
   const { store } = await house();
-  await put(store, leaseKey, '{"attempt":"0000bbbb"}');
+  await put(store, leaseKey, lease("0000bbbb"));
   const before = await keysIn(store);
   const faulty = faultyStore(store);
   const get = faulty.get.bind(faulty);

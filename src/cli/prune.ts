@@ -1,19 +1,22 @@
 /** `zferry prune --strays`: shows what attempts came to nothing, why the others stay, and removes them with `--yes`. */
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
+import { alone } from "../alone.ts";
 import { formatSize } from "../bytes.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import { journaledAttempts } from "../journal.ts";
 import { removeStray, type SeenAttempt, type StayingAttempt, type Survey, surveyStrays, type SweepRequest } from "../strays.ts";
 import { durationFlag, withStore } from "./options.ts";
 import type { RunCommand } from "./run-command.ts";
-import { type Session, useStore } from "./session.ts";
+import { leaseMsFor, type Session, useStore } from "./session.ts";
 
 const defaultGrace = "7d";
+const maxGrace = "3650d";
 
 const explanation = `
-A stray is an attempt at a backup that no manifest names. It goes when its newest object is older than --older-than, and
-neither an unfinished run of this host nor a lease in the store names it. Backups are never touched: removing those that
-a retention policy no longer keeps, \`prune [JOB]\`, is not in this version.`;
+A stray is an attempt at a backup that no manifest names. It goes when its newest object was written, and its newest
+unfinished upload begun, longer ago than --older-than (0s to ${maxGrace}), and neither an unfinished run of this host nor a lease
+in the store speaks for it. It is removed under the lock and the lease of its dataset, so never while a run is at work.
+Backups are never touched: removing those that a retention policy no longer keeps, \`prune [JOB]\`, is not in this version.`;
 
 interface PruneFlags {
   readonly strays?: boolean;
@@ -32,10 +35,17 @@ export function pruneCommand(parent: Command, run: RunCommand): void {
     .command("prune")
     .description("remove what attempts that came to nothing left in the store; shows it first, acts with --yes")
     .option("--strays", "objects of attempts that no manifest names")
-    .option("--older-than <time>", "leave attempts that wrote anything within this time", durationFlag, durationFlag(defaultGrace))
+    .option("--older-than <time>", "leave attempts that wrote anything within this time", graceFlag, durationFlag(defaultGrace))
     .option("--yes", "remove what would go")
     .addHelpText("after", explanation);
   withStore(command).action(run(prune));
+}
+
+/** `--older-than`: longer than a store lasts is a slip of the hand. */
+function graceFlag(text: string): number {
+  const ms = durationFlag(text);
+  if (ms > durationFlag(maxGrace)) throw new InvalidArgumentError(`it must be from 0s to ${maxGrace}.`);
+  return ms;
 }
 
 async function prune(session: Session, _words: readonly string[], flags: PruneFlags): Promise<void> {
@@ -46,13 +56,17 @@ async function prune(session: Session, _words: readonly string[], flags: PruneFl
   }
   const isActing = flags.yes === true;
   // Never "write", which would make the folder of a disk that is not mounted.
-  await useStore(session, { access: "read", named: null }, async ({ store }) => {
+  await useStore(session, { access: "read", named: null }, async ({ store, settings }) => {
+    const { stateDir } = session.settings;
+    const { warn } = session.report;
+    const leaseMs = isActing ? leaseMsFor(session, settings) : null;
     const request: SweepRequest = {
       store,
       graceMs: flags.olderThan,
       now: session.terminal.now,
-      journaled: () => journaledAttempts(session.settings.stateDir),
-      warn: session.report.warn,
+      journaled: () => journaledAttempts(stateDir),
+      alone: (dataset, work) => alone({ store, stateDir, leaseMs, progress: { warn }, signal: session.terminal.signal }, dataset, work),
+      warn,
       signal: session.terminal.signal,
     };
     const survey = await surveyStrays(request);
@@ -83,7 +97,7 @@ async function removeAll({ strays }: Survey, request: SweepRequest, { report }: 
     try {
       const removal = await removeStray(stray, request);
       judged.push({ ...stray, outcome: removal.kind, reason: removal.kind === "stays" ? removal.reason : null });
-      if (removal.kind === "removed") report.info(`removed ${name}: ${counted(removal.objectCount, "object")}`);
+      if (removal.kind === "removed") report.info(`removed ${name}: ${sizeOf(removal)}`);
     } catch (error) {
       if (!isZferryError(error, "store-denied")) throw error;
       report.warn(`cannot remove ${name}: ${error.message}`);
@@ -111,8 +125,8 @@ function tell({ report }: Session, { judged, survey, isActing }: Told): void {
   ]);
 }
 
-function toDocument({ backup, attempt, objectCount, sizeBytes, newestAt, outcome, reason }: Judged): Record<string, unknown> {
-  return { backup, attempt, objectCount, bytes: sizeBytes, newestAt, outcome, reason };
+function toDocument({ backup, attempt, objectCount, sizeBytes, unfinishedCount, newestAt, outcome, reason }: Judged): Record<string, unknown> {
+  return { backup, attempt, objectCount, bytes: sizeBytes, unfinishedCount, newestAt, outcome, reason };
 }
 
 const verbs: Readonly<Record<Judged["outcome"], string>> = {
@@ -122,9 +136,14 @@ const verbs: Readonly<Record<Judged["outcome"], string>> = {
   failed: "not removed",
 };
 
-function toLine({ backup, attempt, objectCount, sizeBytes, outcome, reason }: Judged): string {
+function toLine({ outcome, reason, ...seen }: Judged): string {
   const why = reason === null ? "" : `: ${reason}`;
-  return `${verbs[outcome]}: attempt ${attempt} of ${backup}, ${counted(objectCount, "object")}, ${formatSize(sizeBytes)}${why}`;
+  return `${verbs[outcome]}: attempt ${seen.attempt} of ${seen.backup}, ${sizeOf(seen)}, ${formatSize(seen.sizeBytes)}${why}`;
+}
+
+function sizeOf({ objectCount, unfinishedCount }: { readonly objectCount: number; readonly unfinishedCount: number }): string {
+  const objects = counted(objectCount, "object");
+  return unfinishedCount === 0 ? objects : `${objects}, ${counted(unfinishedCount, "unfinished upload")}`;
 }
 
 function counted(count: number, what: string): string {

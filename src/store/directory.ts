@@ -17,7 +17,7 @@ import * as files from "./directory-files.ts";
 import { compareKeys } from "./keys.ts";
 import { embeddedLimits } from "./memory.ts";
 import { checkedRange, objectExists, objectMissing, objectReplaced } from "./outcomes.ts";
-import type { GetOptions, ListOptions, ObjectKey, PutOptions, Store, StoredObject } from "./store.ts";
+import type { GetOptions, ListOptions, ObjectKey, PutOptions, Store, StoredObject, UnfinishedPut } from "./store.ts";
 import { truncatedReply } from "./transient.ts";
 
 /** One read; larger ones are slower because every buffer is a fresh page fault. */
@@ -135,6 +135,11 @@ class DirectoryStore implements Store {
         await this.#remove(path);
       }
     });
+  }
+
+  /** Temporary files do not say what they were to become. */
+  listUnfinished(): Promise<readonly UnfinishedPut[]> {
+    return Promise.resolve([]);
   }
 
   /** Of the folder that `prefix` names, not of those below; all others go after a day, at an opening for writing. */

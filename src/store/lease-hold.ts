@@ -36,6 +36,12 @@ export interface Lease {
    */
   check(): Promise<void>;
   /**
+   * Asks the clocks alone, and neither store nor network: nobody else may have taken the lease over yet.
+   *
+   * @throws ZferryError `locked` when its time is over, and as `signal` was aborted
+   */
+  throwIfOver(): void;
+  /**
    * Ends the renewals and removes the lease if it is this holder's and valid, within 3 s. Never throws; twice is safe.
    * Before the local lock is let go of, if `holder.id` relies on that.
    */
@@ -100,7 +106,7 @@ class HeldLease implements Lease {
 
   async check(): Promise<void> {
     if (this.#released !== null) throw new ZferryError("bug", "a lease was checked after its release");
-    this.#throwIfOver();
+    this.throwIfOver();
     await this.#renewInTurn();
   }
 
@@ -133,7 +139,7 @@ class HeldLease implements Lease {
     }
   }
 
-  #throwIfOver(): void {
+  throwIfOver(): void {
     this.#expire();
     this.#upkeep.signal.throwIfAborted();
   }
@@ -158,11 +164,11 @@ class HeldLease implements Lease {
       signal.throwIfAborted();
       const spacingMs = writeSpacingMs - msSince(this.#triedAt, clock);
       if (spacingMs > 0) await clock.sleep(spacingMs, { signal, isBackground: false });
-      this.#throwIfOver();
+      this.throwIfOver();
       const begun = momentOf(clock);
       this.#triedAt = begun;
       if (await this.#write(refusals)) this.#renewedAt = begun;
-      this.#throwIfOver(); // an answer that came too late is none
+      this.throwIfOver(); // an answer that came too late is none
       if (this.#renewedAt === begun) return;
     }
   }

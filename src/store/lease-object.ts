@@ -116,7 +116,7 @@ export function leaseTiming(ttlMs: number): LeaseTiming {
  * The holder's stamp counts, or the store's where the holder's is unreadable or lies in the future. Null when both do:
  * then clocks tell nothing, and only watching the object does.
  */
-export function expiryOf({ object, record }: FoundLease, timing: LeaseTiming, clock: LeaseClock): number | null {
+export function expiryOf({ object, record }: FoundLease, timing: LeaseTiming, clock: Pick<LeaseClock, "wallMs">): number | null {
   const ttlMs = record === null ? timing.ttlMs : record.ttlSeconds * 1000;
   const stamps = [...(record === null ? [] : [Date.parse(record.renewedAt)]), object.modifiedAt.getTime()];
   const renewedAtMs = stamps.find((stamp) => stamp <= clock.wallMs() + timing.skewMs);

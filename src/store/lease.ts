@@ -35,8 +35,8 @@ import {
 import type { PutOptions, Store } from "./store.ts";
 import { parseStoreUrl } from "./url.ts";
 
-export { leaseKey, leaseTiming, maxTtlMs, minTtlMs, ttlFor };
-export type { Lease, LeaseClock, LeaseTiming };
+export { expiryOf, findLease, leaseKey, leaseTiming, maxTtlMs, minTtlMs, ttlFor };
+export type { FoundLease, Lease, LeaseClock, LeaseTiming };
 
 /** Others may be faster this often before it is said that they are. */
 const maxRounds = 10;

@@ -8,7 +8,7 @@ import { ZferryError } from "../errors.ts";
 import { pull } from "./abort.ts";
 import { checkKey, compareKeys } from "./keys.ts";
 import { checkedRange, objectExists, objectMissing, objectReplaced } from "./outcomes.ts";
-import type { GetOptions, ListOptions, ObjectKey, PutOptions, Store, StoredObject, StoreLimits } from "./store.ts";
+import type { GetOptions, ListOptions, ObjectKey, PutOptions, Store, StoredObject, StoreLimits, UnfinishedPut } from "./store.ts";
 
 /** Nothing outside limits these stores; 4 KiB keeps tests of every boundary small. */
 export const embeddedLimits: StoreLimits = {
@@ -85,6 +85,10 @@ export class MemoryStore implements Store {
   }
 
   /** A put that was cut off left nothing. */
+  listUnfinished(): Promise<readonly UnfinishedPut[]> {
+    return Promise.resolve([]);
+  }
+
   removeUnfinished(): Promise<number> {
     return Promise.resolve(0);
   }

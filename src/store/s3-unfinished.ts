@@ -2,11 +2,12 @@
  * Multipart uploads nobody will complete: what a run that was killed leaves on S3, invisible to `list` and paid for.
  */
 import { AbortMultipartUploadCommand, ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
-import type { MultipartUpload } from "@aws-sdk/client-s3";
+import type { ListMultipartUploadsCommandOutput, MultipartUpload } from "@aws-sdk/client-s3";
 import { reasonOf } from "./abort.ts";
 import { asS3Error, isNoUpload } from "./s3-errors.ts";
 import type { S3Session } from "./s3-session.ts";
-import { statusOf } from "./transient.ts";
+import type { UnfinishedPut } from "./store.ts";
+import { statusOf, truncatedReply } from "./transient.ts";
 
 /**
  * Aborts every upload of a key under `prefix`. A server that cannot list them (miniflare: 501; MinIO answers only for
@@ -37,9 +38,48 @@ export async function removeUnfinishedUploads(session: S3Session, prefix: string
   }
 }
 
+/**
+ * Every upload of a key under `prefix`; none from a server that cannot list them.
+ *
+ * @throws ZferryError `store-failed` for an answer that does not end, and the store's codes
+ */
+export async function listUnfinishedUploads(session: S3Session, prefix: string, signal: AbortSignal): Promise<readonly UnfinishedPut[]> {
+  const what = `look for unfinished uploads under "${prefix}"`;
+  const found: UnfinishedPut[] = [];
+  let marker: PageMarker = {};
+  try {
+    for (;;) {
+      const page = await onePage(session, prefix, marker, signal);
+      for (const { Key, Initiated } of page.Uploads ?? []) {
+        if (Key === undefined || Initiated === undefined) throw truncatedReply("an upload lacks its key or its time");
+        found.push({ key: session.keyOf(Key), startedAt: Initiated });
+      }
+      if (page.IsTruncated !== true) return found;
+      const next = { KeyMarker: page.NextKeyMarker ?? "", UploadIdMarker: page.NextUploadIdMarker ?? "" };
+      if (next.KeyMarker === (marker.KeyMarker ?? "") && next.UploadIdMarker === (marker.UploadIdMarker ?? "")) {
+        throw truncatedReply("a page does not say where the next one begins");
+      }
+      marker = next;
+    }
+  } catch (error) {
+    if (signal.aborted) throw reasonOf(signal);
+    if (statusOf(error) === 501) return found;
+    throw asS3Error(error, what);
+  }
+}
+
+interface PageMarker {
+  readonly KeyMarker?: string;
+  readonly UploadIdMarker?: string;
+}
+
+function onePage(session: S3Session, prefix: string, marker: PageMarker, signal: AbortSignal): Promise<ListMultipartUploadsCommandOutput> {
+  const command = new ListMultipartUploadsCommand({ Bucket: session.bucket, Prefix: session.fullPrefix(prefix), ...marker });
+  return session.once((http) => session.client.send(command, http), { signal });
+}
+
 /** Up to a thousand of them; after they were aborted the next thousand are the first. */
 async function firstPage(session: S3Session, prefix: string, signal: AbortSignal): Promise<readonly MultipartUpload[]> {
-  const command = new ListMultipartUploadsCommand({ Bucket: session.bucket, Prefix: session.fullPrefix(prefix) });
-  const { Uploads = [] } = await session.once((http) => session.client.send(command, http), { signal });
+  const { Uploads = [] } = await onePage(session, prefix, {}, signal);
   return Uploads;
 }

@@ -11,14 +11,14 @@ import { isZferryError, ZferryError } from "../errors.ts";
 import { linkedController, reasonOf } from "./abort.ts";
 import { compareKeys } from "./keys.ts";
 import { uploadInParts } from "./multipart.ts";
-import { removeUnfinishedUploads } from "./s3-unfinished.ts";
+import { listUnfinishedUploads, removeUnfinishedUploads } from "./s3-unfinished.ts";
 import { checkedRange, objectMissing, objectReplaced } from "./outcomes.ts";
 import { checksumOf, cutParts } from "./parts.ts";
 import { asS3Error, isMissing, isRefusedByCondition } from "./s3-errors.ts";
 import { putWhole } from "./s3-put.ts";
 import type { S3SessionOptions } from "./s3-session.ts";
 import { etagOf, S3Session, storedObject } from "./s3-session.ts";
-import type { GetOptions, ListOptions, ObjectKey, PutOptions, Store, StoredObject, StoreLimits } from "./store.ts";
+import type { GetOptions, ListOptions, ObjectKey, PutOptions, Store, StoredObject, StoreLimits, UnfinishedPut } from "./store.ts";
 import { truncatedReply } from "./transient.ts";
 import { putBytes } from "./with-retry.ts";
 
@@ -118,6 +118,10 @@ export class S3Store implements Store {
       signal.throwIfAborted();
       await remove(keys.slice(start, start + size));
     }
+  }
+
+  listUnfinished(prefix: string, { signal }: Cancellable): Promise<readonly UnfinishedPut[]> {
+    return listUnfinishedUploads(this.#session, prefix, signal);
   }
 
   removeUnfinished(prefix: string, { signal }: Cancellable): Promise<number> {

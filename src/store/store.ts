@@ -38,6 +38,13 @@ export interface StoreLimits {
   readonly maxObjectBytes: number;
 }
 
+/** A put that was begun and neither ended nor failed, as the provider remembers it. */
+export interface UnfinishedPut {
+  readonly key: ObjectKey;
+  /** By the provider's clock. */
+  readonly startedAt: Date;
+}
+
 interface Cancellable {
   /** Aborting makes the verb throw `signal.reason` after it has let go of everything it held. */
   readonly signal: AbortSignal;
@@ -100,6 +107,13 @@ export interface Store {
 
   /** Removes the objects; a key that is not there is not an error. On failure any of them may be gone. */
   delete(keys: readonly ObjectKey[], options: Cancellable): Promise<void>;
+
+  /**
+   * What puts that were cut off, or are under way, have left of objects under `prefix`: multipart uploads on S3; one
+   * entry each, in no order. Empty where nothing is left, where the provider cannot list it, and for a folder, whose
+   * temporary files do not say their object and go by themselves after a day.
+   */
+  listUnfinished(prefix: string, options: Cancellable): Promise<readonly UnfinishedPut[]>;
 
   /**
    * Removes what puts that were cut off have left of objects under `prefix` and no other verb can see: multipart

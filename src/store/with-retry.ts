@@ -26,6 +26,12 @@ export function withRetry(store: Store, policy: RetryPolicy): Store {
         policy,
         signal: options.signal,
       }),
+    listUnfinished: (prefix, options) =>
+      retry(() => store.listUnfinished(prefix, options), {
+        what: `looking for unfinished uploads under "${prefix}"`,
+        policy,
+        signal: options.signal,
+      }),
     removeUnfinished: (prefix, options) =>
       retry(() => store.removeUnfinished(prefix, options), {
         what: `removing unfinished uploads under "${prefix}"`,

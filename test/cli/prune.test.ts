@@ -1,12 +1,17 @@
 /** `zferry prune --strays`: shows first, acts with --yes, and leaves backups alone. What goes is in `test/strays.test.ts`. */
 import { existsSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { MiB } from "../../src/bytes.ts";
 import { defaultRetryPolicy, openStore } from "../../src/index.ts";
+import { withLocalLock } from "../../src/lock.ts";
+import { leaseTiming, takeLease } from "../../src/store/lease.ts";
+import { parseDatasetName } from "../../src/zfs/names.ts";
 import { startFaultProxy } from "../fault-proxy.ts";
 import { startResponder } from "../s3-responder.ts";
-import { newBucket } from "../system/bucket.ts";
+import { type Bucket, newBucket } from "../system/bucket.ts";
+import { payloadOf, streamOf as streamOfData } from "../system/synthetic.ts";
 import { need } from "../systems.ts";
 import { streamOf } from "./pool.ts";
 import { documentOf, type Ended, Scene } from "./zferry.ts";
@@ -69,6 +74,38 @@ it.for([
 ] as const)("--older-than %s: after %i ms an attempt %s", async ([time, afterMs, outcome]) => {
   const { scene: made } = await scene();
   expect(documentOf(await prune(made, ["--json", "--older-than", time], afterMs)).attempts).toMatchObject([{ outcome }]);
+});
+
+it.for([
+  ["0s", 0],
+  ["3650d", 0],
+  ["3651d", 2],
+  ["-1d", 2],
+] as const)("--older-than %s ends with %i", async ([time, exit]) => {
+  const made = new Scene();
+  made.write("store/film.mkv", "");
+  expect((await prune(made, ["--older-than", time])).exit).toBe(exit);
+});
+
+it("what goes stays while a run of the same host or another is at work on the dataset, and the others go", async () => {
+  const { scene: made, backup } = await scene();
+  const other = stray.replaceAll("src@one", "other@one");
+  made.write(`store/${other}`, "x");
+  const { signal } = new AbortController();
+  const locked = await withLocalLock(made.stateDir, parseDatasetName("tank/src"), { signal }, () => prune(made, ["--yes"]));
+  expect(locked.stdout.toString()).toMatch(/^stays: attempt 0000aaaa of tank\/src@one, .*: another run is at work on "tank\/src": process \d+/m);
+  expect(locked.stdout.toString()).toContain("removed: attempt 0000aaaa of tank/other@one");
+  expect(made.objects).toEqual([...backup, stray].sort());
+
+  const store = await openStore(made.store, { partBytes: 5 * MiB, concurrency: 1, retry: defaultRetryPolicy, access: "write", environment: {} });
+  const options = { ...leaseTiming(60_000), holder: { id: "other", host: "nas" }, attempt: null, signal, warn: () => undefined };
+  const lease = await takeLease(store, parseDatasetName("tank/src"), options);
+  const leased = await prune(made, ["--yes"], 8 * 24 * 3_600_000);
+  expect(leased.exit).toBe(0);
+  expect(leased.stdout.toString()).toMatch(/^stays: attempt 0000aaaa .*"nas" holds the lease/m);
+  await lease.release();
+  expect((await prune(made, ["--yes"])).stdout.toString()).toContain("removed: attempt 0000aaaa");
+  expect(made.objects).toEqual(backup);
 });
 
 it("an attempt that a damaged manifest may name stays, and so does one whose lease cannot be read", async () => {
@@ -153,7 +190,7 @@ async function bucketScene(uploadListCount: number) {
 }
 
 it("a stray that may not be deleted is a finding, with 3, and the others go", async () => {
-  const { proxy, server, backup, sweep } = await bucketScene(2);
+  const { proxy, server, backup, sweep } = await bucketScene(5);
   proxy.add({ match: /^DELETE .*0000aaaa/, times: 1, fault: { kind: "status", status: 403, code: "AccessDenied" } });
   const ended = await sweep();
   proxy.assertAllFired();
@@ -166,7 +203,7 @@ it("a stray that may not be deleted is a finding, with 3, and the others go", as
 });
 
 it("a store that fails during the sweep ends it with 15, and what was a backup is still one", async () => {
-  const { proxy, server, backup, sweep } = await bucketScene(3);
+  const { proxy, server, backup, sweep } = await bucketScene(8);
   proxy.add({ match: /^DELETE .*0000bbbb/, times: 1, fault: { kind: "status", status: 500, code: "InternalError" } });
   const ended = await sweep();
   expect(ended.exit).toBe(15);
@@ -183,7 +220,7 @@ it.for([
   ["a manifest's content", /^GET .*manifests\/tank/],
   ["a lease", /^GET .*locks\/tank/],
 ] as const)("when %s cannot be had it ends with 15 and nothing is removed", async ([, match]) => {
-  const { proxy, server, sweep } = await bucketScene(0);
+  const { proxy, server, sweep } = await bucketScene(1);
   const before = [...server.objects.keys()];
   proxy.add({ match, times: 1, fault: { kind: "status", status: 403, code: "AccessDenied" } });
   expect((await sweep()).exit).toBe(15);
@@ -207,4 +244,39 @@ it("on a real S3 server strays go and backups stay", async (context) => {
   const ended = await made.run(["prune", "--strays", "--yes", "--json", ...place], { env: bucket.env, now: new Date(Date.now() + 2 * weekMs) });
   expect(documentOf(ended).attempts).toMatchObject([{ backup: "tank/src@two", outcome: "removed" }]);
   expect(await bucket.keys()).toEqual(backup);
+});
+
+/** As if the lease of a dead run had run out. */
+async function forgetLease(bucket: Bucket): Promise<void> {
+  const store = await openStore(bucket.url, { partBytes: 5 * MiB, concurrency: 1, retry: defaultRetryPolicy, access: "write", environment: bucket.env });
+  await store.delete(["locks/tank/src.json"], { signal: new AbortController().signal });
+  await store.close();
+}
+
+it("an unfinished upload of which nothing else is stored goes when it is old enough and no run is at work, and an open one stays", async (context) => {
+  const bucket = await newBucket(need(context, "s3"));
+  const made = new Scene();
+  const place = ["--store", bucket.url, "--state-dir", made.stateDir];
+  const words = ["put", "tank/src@dead", ...place, ...made.forBob, "--part-size", "5MiB", "--chunk-size", "20MiB"];
+  const run = await made.start(words, { env: bucket.env });
+  run.feed(streamOfData(payloadOf(12 * MiB)));
+  while ((await bucket.openUploadCount()) === 0) await sleep(100);
+  const prune = (stateDir: string, ...flags: string[]) =>
+    made.run(["prune", "--strays", "--json", ...place.slice(0, 2), "--state-dir", stateDir, ...flags], { env: bucket.env, now: new Date(Date.now() + 2 * weekMs) });
+  const elsewhere = join(made.folder, "elsewhere");
+  const live = documentOf(await prune(elsewhere, "--yes", "--older-than", "0s"));
+  expect(live.attempts).toMatchObject([{ backup: "tank/src@dead", objectCount: 0, unfinishedCount: 1, outcome: "stays" }]);
+  expect(await bucket.openUploadCount()).toBe(1);
+
+  run.kill("SIGKILL");
+  await run.ended;
+  await forgetLease(bucket);
+  // Its own host may go on with it: the journal says so.
+  expect(documentOf(await prune(made.stateDir, "--yes")).attempts).toMatchObject([{ outcome: "stays", reason: expect.stringContaining("journal") as string }]);
+  expect(documentOf(await prune(elsewhere, "--older-than", "30d")).attempts).toMatchObject([{ outcome: "stays", reason: expect.stringContaining("grace period") as string }]);
+  expect(documentOf(await prune(elsewhere)).attempts).toMatchObject([{ outcome: "would-go" }]);
+  expect(await bucket.openUploadCount()).toBe(1);
+  expect(documentOf(await prune(elsewhere, "--yes")).attempts).toMatchObject([{ outcome: "removed", objectCount: 0, unfinishedCount: 1 }]);
+  expect(await bucket.openUploadCount()).toBe(0);
+  expect(await bucket.keys()).toEqual([]);
 });
