@@ -1,48 +1,26 @@
 /**
  * SIGKILL at random moments of a `put`, to a real S3 server and to a folder: the next run goes on, the backup comes back
- * equal, and nothing is in the store but what its manifest names.
+ * equal, and nothing is in the store but what its manifest names. Of a `backup`: `crash-points.test.ts` and
+ * `crash-moments.test.ts`.
  *
  * The seed is printed; CRASH_SEED repeats a run, CRASH_POINTS makes it longer.
  */
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { built } from "../build.ts";
-import { filesUnder, Scene } from "../cli/zferry.ts";
+import { Scene } from "../cli/zferry.ts";
 import { need } from "../systems.ts";
-import { type Bucket, newBucket } from "./bucket.ts";
+import { newBucket } from "./bucket.ts";
+import { bucketPlace, folderPlace, type Place, sha256 } from "./crash-world.ts";
+import { pointsOr, randomFrom, seed } from "./moments.ts";
 
 const minutes = 60_000;
-const seed = Number(process.env.CRASH_SEED ?? Math.floor(Math.random() * 1e9));
-const points = Number(process.env.CRASH_POINTS ?? 10);
+const points = pointsOr(3);
 const sizes = ["--part-size", "5MiB", "--chunk-size", "10MiB"];
-
-/** Mulberry32: small, seeded, good enough for moments. */
-function randomFrom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
-/** Where the backups go, and how to see what lies there. */
-interface Place {
-  readonly url: string;
-  readonly env: Readonly<Record<string, string>>;
-  readonly keys: () => Promise<string[]>;
-  readonly openUploadCount: () => Promise<number>;
-}
 
 async function crashAndGoOn(scene: Scene, place: Place, stream: Buffer, delayMs: number): Promise<"killed" | "done"> {
   const flags = ["--store", place.url, "--state-dir", scene.stateDir, ...sizes];
@@ -72,14 +50,6 @@ async function expectNoStrays(place: Place, streamBytes: number): Promise<void> 
   expect(await place.openUploadCount()).toBe(0);
 }
 
-function folderPlace(scene: Scene): Place {
-  return { url: scene.store, env: {}, keys: () => Promise.resolve(filesUnder(scene.store)), openUploadCount: () => Promise.resolve(0) };
-}
-
-function bucketPlace(bucket: Bucket): Place {
-  return { url: bucket.url, env: bucket.env, keys: () => bucket.keys(), openUploadCount: () => bucket.openUploadCount() };
-}
-
 describe("a run killed at a random moment", () => {
   let stream = Buffer.alloc(0);
   beforeAll(async () => {
@@ -95,7 +65,7 @@ describe("a run killed at a random moment", () => {
     let killed = 0;
     for (let point = 0; point < points; point++) {
       const scene = new Scene();
-      const place = s3 === null ? folderPlace(scene) : bucketPlace(await newBucket(s3));
+      const place = s3 === null ? folderPlace(scene.store) : bucketPlace(await newBucket(s3));
       if ((await crashAndGoOn(scene, place, stream, 200 + random() * 1600)) === "killed") killed += 1;
       await expectNoStrays(place, stream.length);
       const journal = join(scene.stateDir, "journal");

@@ -1,0 +1,184 @@
+/**
+ * SIGKILL at random moments of one `backup` of a gigabyte, again and again until it is through: to a real S3 server and
+ * to a folder. Each run goes on where the last one was killed, and sends again at most the chunks in flight; in the end
+ * the backup comes back equal and nothing is left but what its manifest names.
+ *
+ * Most moments are counted in new bytes, seen by a proxy before the server or in the folder; some, among the early ones,
+ * in milliseconds from the start, which hits the steps before the first byte and the replay of what is stored. The seed is
+ * printed; CRASH_SEED repeats a run, CRASH_POINTS makes it longer.
+ */
+import { chmodSync, lstatSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { MiB } from "../../src/bytes.ts";
+import { built } from "../build.ts";
+import { filesUnder, type Scene } from "../cli/zferry.ts";
+import { need } from "../systems.ts";
+import { newBucket } from "./bucket.ts";
+import { bucketPlace, CrashWorld, folderPlace, type Place } from "./crash-world.ts";
+import { type Counted, startCountingProxy } from "./counting-proxy.ts";
+import { type Gigabyte, gigabyte, layOut } from "./gigabyte.ts";
+import { pointsOr, randomFrom, seed } from "./moments.ts";
+
+const minutes = 60_000;
+const points = pointsOr(8);
+const streamBytes = 1024 * MiB;
+const chunkBytes = 32 * MiB;
+/** `ferry.ts` has two at a time, and a run is killed once. */
+const inFlightBytes = 2 * chunkBytes;
+const sizes = { chunk: "32MiB", part: "8MiB", chunkCount: 33 };
+const zfs = fileURLToPath(new URL("gigabyte-zfs.mjs", import.meta.url));
+
+/** What a store has seen of a run. */
+interface Meter {
+  /** Before each run. */
+  begin(): void;
+  /** Bytes it has sent so far. */
+  newBytes(): number;
+  /** After each run. @returns how many bytes it sent that an earlier one had sent already */
+  repeatedBytes(): Promise<number>;
+}
+
+type Moment = { readonly kind: "bytes"; readonly bytes: number } | { readonly kind: "time"; readonly ms: number };
+
+/** `left` counts the one that is asked for. */
+function momentOf(random: () => number, { left, remainingBytes }: { left: number; remainingBytes: number }): Moment {
+  const isEarly = left > points / 2;
+  if (isEarly && random() < 0.4) return { kind: "time", ms: 300 + random() * 2200 };
+  return { kind: "bytes", bytes: random() * Math.min(0.9, 2 / (left + 1)) * remainingBytes };
+}
+
+async function killedRun(world: CrashWorld, meter: Meter, moment: Moment): Promise<boolean> {
+  meter.begin();
+  const startedAt = performance.now();
+  const isOver = (): boolean =>
+    moment.kind === "time" ? performance.now() - startedAt >= moment.ms : meter.newBytes() >= moment.bytes;
+  const { ended, kill } = await world.scene.start(world.words, { stdin: new Uint8Array(), env: world.env });
+  const stop = new AbortController();
+  void ended.then(() => {
+    stop.abort();
+  });
+  while (!stop.signal.aborted && !isOver()) await sleep(3);
+  kill("SIGKILL");
+  const { killedBy, exit, stderr } = await ended;
+  expect(killedBy !== null || exit === 0, stderr).toBe(true);
+  return killedBy === "SIGKILL";
+}
+
+/** Kills run after run, then lets one end. */
+async function chain(world: CrashWorld, meter: Meter, random: () => number): Promise<void> {
+  const repeats: number[] = [];
+  for (let left = points; left > 0; left--) {
+    const stored = (await world.place.keys()).filter((key) => /\.\d{6}$/.test(key)).length * chunkBytes;
+    const moment = momentOf(random, { left, remainingBytes: streamBytes - stored });
+    expect(await killedRun(world, meter, moment), `${JSON.stringify(moment)} came after the end`).toBe(true);
+    world.letLeftoversAge();
+    repeats.push(await meter.repeatedBytes());
+  }
+  meter.begin();
+  const last = await world.scene.spawn(world.words, { env: world.env });
+  expect(last.exit, last.stderr).toBe(0);
+  repeats.push(await meter.repeatedBytes());
+  console.log(`MiB sent twice: ${repeats.map((bytes) => (bytes / MiB).toFixed(1)).join(" ")}`);
+  expect(Math.max(...repeats)).toBeLessThanOrEqual(inFlightBytes);
+}
+
+/** A pool whose one snapshot sends the gigabyte. */
+function worldOf(place: (scene: Scene) => Place, stream: Gigabyte): CrashWorld {
+  const night = { file: "gigabyte.begin", guid: 1n, sha256: stream.sha256, recorded: stream.records.subarray(0, 312) };
+  const world = new CrashWorld(place, [night], sizes);
+  layOut(stream, world.pool.folder);
+  mkdirSync(join(world.scene.folder, "bin"));
+  chmodSync(world.scene.write("bin/zfs", `#!/usr/bin/env node\nimport(${JSON.stringify(zfs)});\n`), 0o700);
+  return world;
+}
+
+/** Counts files of a folder store: a chunk with another inode was written again, and so will be all that is unfinished. */
+function folderMeter(folder: string): Meter {
+  const chunks = (): Map<string, File> => filesIn(folder, (name) => /\.\d{6}$/.test(name));
+  const unfinished = (): Map<string, File> => filesIn(join(folder, ".zferry-tmp"), () => true);
+  let [chunksBefore, unfinishedBefore] = [chunks(), unfinished()];
+  return {
+    begin() {
+      [chunksBefore, unfinishedBefore] = [chunks(), unfinished()];
+    },
+    newBytes() {
+      const drafts = [...unfinished()].filter(([name]) => !unfinishedBefore.has(name)).map(([, file]) => file);
+      return sum(chunks().values()) + sum(drafts) - sum(chunksBefore.values());
+    },
+    repeatedBytes() {
+      const now = chunks();
+      const again = [...chunksBefore].filter(([name, { ino }]) => now.get(name)?.ino !== ino).map(([, file]) => file);
+      const isThrough = [...unfinishedBefore.keys()].some((name) => !unfinished().has(name));
+      return Promise.resolve(sum(again) + (isThrough ? sum(unfinishedBefore.values()) : 0));
+    },
+  };
+}
+
+interface File {
+  readonly ino: bigint;
+  readonly bytes: number;
+}
+
+function filesIn(folder: string, isMeant: (name: string) => boolean): Map<string, File> {
+  return new Map(filesUnder(folder).filter(isMeant).map((name) => [name, factsOf(join(folder, name))]));
+}
+
+function sum(files: Iterable<File>): number {
+  return [...files].reduce((total, { bytes }) => total + bytes, 0);
+}
+
+/** Zeros for a file that has just been renamed. */
+function factsOf(path: string): File {
+  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return { ino: stats?.ino ?? 0n, bytes: Number(stats?.size ?? 0) };
+}
+
+function proxyMeter(proxy: { readonly uploadedBytes: number; take(): Counted }): Meter {
+  const earlier = new Map<string, number>();
+  let before = 0;
+  return {
+    begin() {
+      before = proxy.uploadedBytes;
+    },
+    newBytes: () => proxy.uploadedBytes - before,
+    async repeatedBytes() {
+      await sleep(50); // what the killed process left in the sockets arrives
+      let repeated = 0;
+      for (const [place, bytes] of proxy.take()) {
+        const sent = earlier.get(place) ?? 0;
+        repeated += Math.min(sent, bytes);
+        earlier.set(place, sent + bytes);
+      }
+      return repeated;
+    },
+  };
+}
+
+describe("a backup of a gigabyte, killed at random moments", () => {
+  let stream: Gigabyte;
+  beforeAll(async () => {
+    await built();
+    stream = gigabyte(1n, streamBytes);
+    console.log(`CRASH_SEED=${seed}, ${points} points each`);
+  });
+
+  it("is gone on with in a folder", { timeout: 20 * minutes }, async () => {
+    const world = worldOf(({ store }) => folderPlace(store), stream);
+    await chain(world, folderMeter(world.scene.store), randomFrom(seed));
+    await world.expectWhole();
+  });
+
+  it("is gone on with on a real S3 server", { timeout: 20 * minutes }, async (context) => {
+    const s3 = need(context, "s3");
+    const proxy = await startCountingProxy(new URL(s3.endpoint));
+    onTestFinished(() => proxy.close());
+    const bucket = await newBucket({ ...s3, endpoint: proxy.endpoint });
+    const world = worldOf(() => bucketPlace(bucket), stream);
+    await chain(world, proxyMeter(proxy), randomFrom(seed + 1));
+    expect(proxy.uploadedBytes).toBeGreaterThanOrEqual(streamBytes);
+    await world.expectWhole();
+  });
+});
