@@ -13,6 +13,7 @@ export type FindingKind =
   | "seal"
   | "stream"
   | "receive"
+  | "sample"
   | "base-missing"
   | "manifest-damaged"
   | "foreign-manifest"

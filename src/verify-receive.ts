@@ -1,6 +1,6 @@
 /**
- * Level `receive`: the whole chain into a dataset of the user's choice, the guid compared on the pool, and all of it
- * destroyed again.
+ * Level `receive`: the whole chain into a dataset of the user's choice, the guid compared on the pool, a sample of files
+ * compared with the source if that is wanted, and all of it destroyed again.
  *
  * Nothing is destroyed that this run has not made: the dataset was not there before, all its snapshots are the chain's
  * by their guids, nothing lies below it that no stream can have brought, and its own guid is still the one that was
@@ -12,6 +12,7 @@ import type { ReadOptions } from "./get.ts";
 import { restore } from "./restore.ts";
 import type { Store } from "./store/store.ts";
 import { type Finding, finding } from "./verify-findings.ts";
+import { compareSample, type Sample, type SampleRequest } from "./verify-sample.ts";
 import type { Zfs } from "./zfs/command.ts";
 import { destroyDataset } from "./zfs/datasets.ts";
 import { listDatasets, readDataset } from "./zfs/inventory.ts";
@@ -25,6 +26,9 @@ const destroyTimeoutMs = 60_000;
 export interface Scratch {
   readonly zfs: Zfs;
   readonly into: DatasetName;
+  /** Files to compare with the source, or null. */
+  readonly sample: SampleRequest | null;
+  readonly onSample: (sample: Sample) => void;
 }
 
 /** @throws ZferryError `usage` for the top of a pool, `target-exists`, `zfs-not-found` for a missing parent */
@@ -62,8 +66,8 @@ interface Receiving extends ReadOptions {
  */
 export async function checkReceive(request: Receiving): Promise<Finding[]> {
   const { store, scratch, chain, stateDir, warn } = request;
-  const { backup } = chain[chain.length - 1] ?? { backup: null };
-  if (backup === null) throw new ZferryError("bug", "an empty chain was to be received");
+  const entry = chain[chain.length - 1];
+  if (entry === undefined) throw new ZferryError("bug", "an empty chain was to be received");
   await checkScratch(scratch, request.signal);
   let found: Finding[] = [];
   try {
@@ -71,13 +75,18 @@ export async function checkReceive(request: Receiving): Promise<Finding[]> {
       ...request,
       store,
       zfs: scratch.zfs,
-      wanted: { kind: "snapshot", name: backup },
+      wanted: { kind: "snapshot", name: entry.backup },
       target: scratch.into,
       receive: defaultReceiveOptions,
       stateDir,
       isDryRun: false,
       onStep: () => undefined,
     });
+    if (scratch.sample !== null) {
+      const { sample, findings } = await compareSample(scratch, entry, scratch.sample, request.signal);
+      scratch.onSample(sample);
+      found = findings;
+    }
   } catch (error) {
     if (!isZferryError(error, "zfs-failed", "target-modified")) {
       await takeAway(scratch, chain, AbortSignal.timeout(destroyTimeoutMs)).catch((second: unknown) => {

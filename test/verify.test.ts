@@ -212,7 +212,7 @@ describe("an interrupted receive", () => {
     const { request } = runOn(store, {
       level: "receive",
       scope: { kind: "snapshot", name: second },
-      scratch: { zfs: fake.zfs, into: parseDatasetName("tank/place/scratch") },
+      scratch: { zfs: fake.zfs, into: parseDatasetName("tank/place/scratch"), sample: null, onSample: () => undefined },
       signal: stop.signal,
       onFetched: (count) => {
         bytes += count;

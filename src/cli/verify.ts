@@ -1,10 +1,13 @@
 /** `zferry verify [DATASET[@SNAPSHOT]]`: is everything still there, and would it restore? */
+import { randomBytes } from "node:crypto";
 import { type Command, Option } from "commander";
 import { formatSize, parseSize } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
 import { defaultLevel, type VerifiedBackup, verify, type VerifyScope } from "../verify.ts";
 import { type VerifyLevel, verifyLevels } from "../verified.ts";
 import type { Finding } from "../verify-findings.ts";
+import type { Scratch } from "../verify-receive.ts";
+import type { Sample } from "../verify-sample.ts";
 import { parseDatasetName, parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
@@ -15,6 +18,8 @@ interface VerifyFlags extends SharedFlags {
   readonly level?: VerifyLevel;
   readonly budget?: string;
   readonly into?: string;
+  readonly sample?: string;
+  readonly sampleSeed?: string;
   readonly allowUnauthenticated: boolean;
 }
 
@@ -32,6 +37,8 @@ export function verifyCommand(parent: Command, run: RunCommand): void {
     .addOption(new Option("--level <level>", "how closely to look (default stream, without a key digest)").choices(verifyLevels))
     .option("--budget <size>", "read no more than this, the longest unverified first, at least one backup")
     .option("--into <dataset>", "for level receive: a dataset that does not exist, received into and destroyed for each backup")
+    .option("--sample <count>", "for level receive: compare that many files with the source's snapshot, where it still is on the pool")
+    .option("--sample-seed <seed>", "which files; an earlier run has printed it (default random)")
     .addHelpText("after", levelHelp);
   withZfs(withOpening(withStore(command))).action(run(verifyBackups));
 }
@@ -42,7 +49,15 @@ function scopeOf(name: string | undefined): VerifyScope {
   return { kind: "dataset", dataset: parseDatasetName(name) };
 }
 
-function refuseOddFlags({ level, into }: VerifyFlags): void {
+function refuseOddFlags({ level, into, sample, sampleSeed }: VerifyFlags): void {
+  if (sample !== undefined && !/^[1-9]\d{0,5}$/.test(sample)) {
+    throw new ZferryError("usage", `"${sample}" is not a number of files`, { hint: "write a number from 1 to 999999, as in --sample 20" });
+  }
+  if ((sample !== undefined && level !== "receive") || (sampleSeed !== undefined && sample === undefined)) {
+    throw new ZferryError("usage", "--sample is for --level receive, and --sample-seed for --sample", {
+      hint: "as in: zferry verify tank/home --level receive --into tank/scratch --sample 20",
+    });
+  }
   if ((level === "receive") === (into !== undefined)) return;
   throw new ZferryError("usage", "--level receive and --into need each other", {
     hint: "give both, as in: zferry verify tank/home --level receive --into tank/scratch",
@@ -54,9 +69,9 @@ async function verifyBackups(session: Session, [name]: readonly string[], flags:
   const scope = scopeOf(name);
   refuseOddFlags(flags);
   const budgetBytes = flags.budget === undefined ? null : parseSize(flags.budget);
-  const scratch = flags.into === undefined ? null : { zfs: zfsFor(session, settings.config.defaults), into: parseDatasetName(flags.into) };
   const progress = new Progress(report, "read");
   const told = new Told(session, progress);
+  const scratch = scratchFor(session, flags, told.sample);
   await useStore(session, { access: "read", named: null }, async ({ store, settings: storeSettings }) => {
     const options = await readOptions(session, storeSettings, flags, progress.count);
     told.level = flags.level ?? defaultLevel(options);
@@ -79,11 +94,18 @@ async function verifyBackups(session: Session, [name]: readonly string[], flags:
   told.verdict();
 }
 
+function scratchFor(session: Session, { into, sample, sampleSeed }: VerifyFlags, onSample: Scratch["onSample"]): Scratch | null {
+  if (into === undefined) return null;
+  const files = sample === undefined ? null : { fileCount: Number(sample), seed: sampleSeed ?? randomBytes(4).toString("hex") };
+  return { zfs: zfsFor(session, session.settings.config.defaults), into: parseDatasetName(into), sample: files, onSample };
+}
+
 /** What is said of a run: each backup as soon as it is known, and one document, also of a run that was cut off. */
 class Told {
   readonly #session: Session;
   readonly #progress: Progress;
   readonly #backups: VerifiedBackup[] = [];
+  readonly #samples: Sample[] = [];
   #findings: readonly Finding[] = [];
   #isComplete = false;
   level: VerifyLevel = "exists";
@@ -97,6 +119,13 @@ class Told {
     this.#backups.push(result);
     this.#progress.end();
     this.#session.report.text(linesOf(result));
+  };
+
+  readonly sample = (sample: Sample): void => {
+    const { backup, seed, fileCount, obstacle } = sample;
+    this.#samples.push(sample);
+    if (obstacle !== null) this.#session.report.warn(`no files of "${backup}" could be compared with the source: ${obstacle}`);
+    else this.#session.report.info(`compared ${counted(fileCount, "file")} of "${backup}" with the source (--sample-seed ${seed})`);
   };
 
   end(findings: readonly Finding[]): void {
@@ -118,6 +147,7 @@ class Told {
       complete: this.#isComplete,
       backups: this.#backups.map(toDocument),
       findings: this.#findings,
+      samples: this.#samples,
       bytes: this.#progress.bytes,
       seconds: Math.round(this.#progress.seconds * 1000) / 1000,
     });

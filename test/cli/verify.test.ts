@@ -342,6 +342,17 @@ describe("level receive", () => {
     expect(there.alive).toEqual([]);
   });
 
+  it("says why no files can be compared where the source's snapshot is gone, and what it did compare counts", async () => {
+    const [scene, there] = [await stored(), pool()];
+    const ended = await verify(scene, [...words(scene, "tank/src@one"), "--sample", "4", "--sample-seed", "abc", "--json"], there.env);
+    expect(ended.exit, ended.stderr).toBe(0);
+    const samples = [{ backup: "tank/src@one", seed: "abc", fileCount: 0, obstacle: "its snapshot is not on the pool any more" }];
+    expect(documentOf(ended)).toMatchObject({ samples, backups: [{ level: "receive", ok: true }] });
+    const text = await verify(scene, [...words(scene, "tank/src@one"), "--sample", "4"], there.env);
+    expect(text.stderr).toContain('warning: no files of "tank/src@one" could be compared with the source: its snapshot is not on the pool any more');
+    expect(Object.keys(there.state.datasets)).toEqual(["tank/place"]);
+  });
+
   it("finds a stream that zfs does not take", async () => {
     const [scene, there] = [await stored(), pool({ faults: { receive: { at: "end", exit: 1, stderr: "cannot receive new filesystem stream: invalid backup stream" } } })];
     const { exit, stdout } = await verify(scene, [...words(scene, "tank/src@one")], there.env);
@@ -379,6 +390,9 @@ describe("level receive", () => {
     ["no scratch dataset", ["--level", "receive"], 2, "need each other"],
     ["a scratch dataset at another level", ["--level", "stream", "--into", "tank/place/x"], 2, "need each other"],
     ["a level nobody knows", ["--level", "deep"], 2, "Allowed choices"],
+    ["a sample at another level", ["--level", "stream", "--sample", "3"], 2, "is for --level receive"],
+    ["a seed without a sample", ["--level", "receive", "--into", "tank/place/x", "--sample-seed", "a"], 2, "is for --level receive"],
+    ["a sample of nothing", ["--level", "receive", "--into", "tank/place/x", "--sample", "0"], 2, "not a number of files"],
   ] as const)("%s is refused before anything is read", async ([, flags, exit, part]) => {
     const [scene, there] = [await stored(), pool()];
     const ended = await verify(scene, [...flags, ...scene.asBob], there.env);

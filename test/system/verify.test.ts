@@ -1,14 +1,19 @@
 /**
  * `verify --level receive` on a real OpenZFS: received, its guid compared, destroyed again, and nothing else touched.
  */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openStore } from "../../src/store/open.ts";
 import { defaultRetryPolicy } from "../../src/store/retry.ts";
 import { expectAllFound } from "../cli/harms.ts";
 import { documentOf, filesUnder, Scene } from "../cli/zferry.ts";
+import { ownFolder } from "../folder.ts";
 import { begin, end, seal, write } from "../replay/forge.ts";
+import { built } from "../build.ts";
 import { need } from "../systems.ts";
 import { newBucket } from "./bucket.ts";
 import { Guest } from "./guest.ts";
@@ -56,9 +61,12 @@ it("level receive receives a full and its incremental into a scratch dataset of 
   await backup();
   await guest.zfs("create", `${place}/neighbour`);
 
-  const words = ["verify", "--level", "receive", "--into", `${place}/scratch`, ...flags, ...scene.asBob, "--json"];
+  const words = ["verify", "--level", "receive", "--into", `${place}/scratch`, "--sample", "3", ...flags, ...scene.asBob, "--json"];
   const clean = await scene.run(words);
   expect(clean.exit, clean.stderr).toBe(0);
+  // Its zfs is on another machine than zferry, and so are the files.
+  const beyondReach = { fileCount: 0, obstacle: expect.stringMatching(/cannot be read from here: ENOENT/) as string };
+  expect(documentOf(clean)).toMatchObject({ samples: [beyondReach, beyondReach] });
   expect(documentOf(clean)).toMatchObject({ complete: true, backups: [{ level: "receive", ok: true }, { level: "receive", ok: true }] });
   expect((await guest.zfs("list", "-Hr", "-o", "name", place)).split("\n")).toEqual([place, `${place}/neighbour`]);
 
@@ -69,4 +77,56 @@ it("level receive receives a full and its incremental into a scratch dataset of 
   const { backups } = documentOf(damaged) as { backups: { findings: { kind: string }[] }[] };
   expect(backups.map(({ findings }) => findings.map(({ kind }) => kind))).toEqual([["digest"], ["digest"]]);
   expect((await guest.zfs("list", "-Hr", "-o", "name", place)).split("\n")).toEqual([place, `${place}/neighbour`]);
+});
+
+/** What the sample does where zferry and the pool are on one machine: `dist` is run inside the guest, by its own Node. */
+const script = `
+  import { compareSample } from "/tmp/zferry-DIR/dist/verify-sample.js";
+  const zfs = { command: ["zfs"], environment: { PATH: process.env.PATH }, graceMs: 1000 };
+  const [source, into, guid] = process.argv.slice(2);
+  const run = async (name, change = {}, signal = new AbortController().signal) => {
+    const entry = { backup: source + "@s", guid: BigInt(guid), streamKind: "single", ...change };
+    const told = await compareSample({ zfs, into }, entry, { fileCount: 5, seed: "7" }, signal).catch((error) => ({ threw: error.message }));
+    console.log(JSON.stringify({ name, ...told }));
+  };
+  const stop = new AbortController();
+  await run("compared");
+  await run("unknown guid", { guid: 5n });
+  setTimeout(() => stop.abort(new Error("stopped")), 1500);
+  await run("stopped", {}, stop.signal);
+`;
+
+it("the file sample finds a changed file on OpenZFS, and never leaves anything mounted", { timeout: 3 * minutes }, async (context) => {
+  const system = need(context, "openzfs");
+  const guest = new Guest(system);
+  const [source, into] = [guest.newName("tsrc"), guest.newName("tdst")];
+  const folder = `/tmp/zferry-${into.slice(into.indexOf("/") + 1)}`;
+  onTestFinished(() => guest.sh(`rm -rf ${folder}`).then(() => undefined));
+  const libraries = execFileSync("ldd", [process.execPath], { encoding: "utf8" }).match(/\/lib[^ ]+/g) ?? [];
+  const luggage = ownFolder();
+  mkdirSync(join(luggage, "lib"));
+  symlinkSync(dirname(await built()), join(luggage, "dist"));
+  for (const file of [process.execPath, ...libraries]) symlinkSync(file, join(luggage, "lib", basename(file)));
+  const tar = spawn("tar", ["-c", "-h", "-C", luggage, "."], { stdio: ["ignore", "pipe", "inherit"] });
+  const untar = spawn(system.sh, ["-c", `mkdir -p ${folder} && tar -x -C ${folder}`], { stdio: ["pipe", "inherit", "inherit"] });
+  await pipeline(tar.stdout, untar.stdin);
+  if (untar.exitCode === null) await once(untar, "exit");
+
+  await guest.sh("mkdir -p /usr/bin; [ -e /usr/bin/env ] || ln -s /bin/busybox /usr/bin/env"); // by which the kernel mounts snapshots
+  await guest.zfs("create", source);
+  await guest.sh(`cd /${source} && mkdir d && for i in 1 2 3 4; do echo $i >f$i; done && echo 5 >d/f5`);
+  await guest.zfs("snapshot", `${source}@s`);
+  await guest.sh(`zfs send ${source}@s | zfs receive ${into} && echo changed >/${into}/d/f5 && zfs unmount ${into}`);
+  const code = Buffer.from(script.replace("/tmp/zferry-DIR", folder)).toString("base64");
+  const node = `${folder}/lib/ld-linux-x86-64.so.2 --library-path ${folder}/lib ${folder}/lib/${basename(process.execPath)}`;
+  const told = await guest.sh(`cd ${folder} && echo '{"type":"module"}' >package.json && echo ${code} | base64 -d >run.mjs && TMPDIR=${folder} ${node} run.mjs ${source} ${into} ${await guest.guid(`${source}@s`)}`);
+  const lines = told.split("\n").map((line) => JSON.parse(line) as unknown);
+  const damage = expect.stringMatching(/^the file "d\/f5" is not what it is in the source's snapshot: SHA-256 [0-9a-f]{64} in the backup, SHA-256 [0-9a-f]{64} there$/) as string;
+  expect(lines).toEqual([
+    { name: "compared", sample: { backup: `${source}@s`, seed: "7", fileCount: 5, obstacle: null }, findings: [expect.objectContaining({ kind: "sample", message: damage })] },
+    { name: "unknown guid", sample: { backup: `${source}@s`, seed: "7", fileCount: 0, obstacle: "its snapshot is not on the pool any more" }, findings: [] },
+    { name: "stopped", threw: "stopped" },
+  ]);
+  expect(await guest.sh(`grep -c ' ${folder}' /proc/mounts || true; ls -d ${folder}/zferry-verify-* 2>/dev/null || true`)).toBe("0");
+  expect(await guest.zfs("get", "-H", "-o", "value", "mounted", into)).toBe("no");
 });
