@@ -22,7 +22,7 @@ export { rebuildState, type RebuildRequest, type Rebuilt } from "./state-rebuild
 export { MemoryStore } from "./store/memory.ts";
 export { type OpenOptions, openStore } from "./store/open.ts";
 export { defaultRetryPolicy, type RetryPolicy } from "./store/retry.ts";
-export type { ByteRange, GetOptions, PutOptions, Store, StoredObject, StoreLimits } from "./store/store.ts";
+export type { ByteRange, GetOptions, PutOptions, Store, StoredObject, StoreLimits, UnfinishedPut } from "./store/store.ts";
 export { verify, type Verification, type VerifiedBackup, type VerifyRequest, type VerifyScope } from "./verify.ts";
 export { type VerifyLevel, verifyLevels } from "./verified.ts";
 export type { Finding, FindingKind } from "./verify-findings.ts";
