@@ -143,7 +143,7 @@ function watchOutput(stream, what) {
   let tail = Buffer.alloc(0);
   let isBinary = false;
   stream.write = (piece, ...rest) => {
-    const bytes = Buffer.from(piece);
+    const bytes = isBinary ? null : Buffer.from(piece);
     isBinary ||= !isText(bytes);
     if (!isBinary) {
       tail = Buffer.concat([tail, bytes]);

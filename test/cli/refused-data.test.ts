@@ -10,7 +10,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { built } from "../build.ts";
 import { nightly, Pool, streamOf } from "./pool.ts";
 import { put, refused } from "./refusing.ts";
-import { recorded, Scene } from "./zferry.ts";
+import { net, recorded, Scene } from "./zferry.ts";
 
 beforeAll(built);
 
@@ -135,9 +135,9 @@ it("the reader behind get went away: exit 2 and no word about a bug", async () =
   const scene = new Scene();
   await scene.put("tank/src@s1", recorded("large-L"));
   const flags = [...scene.place, ...scene.asBob].map((flag) => `'${flag}'`).join(" ");
-  const script = `"$NODE" "$MAIN" get tank/src@s1 ${flags} | head -c 1000 >/dev/null; echo "\${PIPESTATUS[0]}"`;
+  const script = `"$NODE" --import "$NET" "$MAIN" get tank/src@s1 ${flags} | head -c 1000 >/dev/null; echo "\${PIPESTATUS[0]}"`;
   const said = execFileSync("bash", ["-c", `exec 2>'${join(scene.folder, "err")}'; ${script}`], {
-    env: { PATH: process.env.PATH, HOME: scene.folder, NODE: process.execPath, MAIN: await built() },
+    env: { PATH: process.env.PATH, HOME: scene.folder, NODE: process.execPath, MAIN: await built(), NET: net },
     encoding: "utf8",
   });
   expect(said).toBe("2\n");

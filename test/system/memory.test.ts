@@ -9,7 +9,7 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { built } from "../build.ts";
-import { Scene } from "../cli/zferry.ts";
+import { net, Scene } from "../cli/zferry.ts";
 import { need } from "../systems.ts";
 import { newBucket } from "./bucket.ts";
 
@@ -38,7 +38,7 @@ function peakOf(pid: number): number {
 
 /** Runs the program, watching its peak. */
 async function watched(words: string[], env: Record<string, string>, feed: (child: ReturnType<typeof spawn>) => Promise<unknown>): Promise<number> {
-  const child = spawn(process.execPath, [await built(), ...words], { env: { PATH: process.env.PATH, ...env }, stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--import", net, await built(), ...words], { env: { PATH: process.env.PATH, ...env }, stdio: ["pipe", "pipe", "inherit"] });
   let peakBytes = 0;
   const timer = setInterval(() => {
     peakBytes = Math.max(peakBytes, peakOf(child.pid ?? 0));

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { Scene } from "../cli/zferry.ts";
+import { net, Scene } from "../cli/zferry.ts";
 import { built } from "../build.ts";
 import { need } from "../systems.ts";
 import { newBucket } from "./bucket.ts";
@@ -18,7 +18,7 @@ const MiB = 1024 * 1024;
 
 /** Runs the built program between two others: `from | zferry WORDS | to`; either end may be missing. */
 async function between(words: readonly string[], env: Record<string, string>, ends: { from?: string[]; to?: string[] }): Promise<void> {
-  const zferry = spawn(process.execPath, [await built(), ...words], { env: { PATH: process.env.PATH, ...env } });
+  const zferry = spawn(process.execPath, ["--import", net, await built(), ...words], { env: { PATH: process.env.PATH, ...env } });
   const said = buffer(zferry.stderr);
   const processes: ChildProcess[] = [zferry];
   const pipes: Promise<void>[] = [];
