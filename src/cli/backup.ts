@@ -25,10 +25,8 @@ interface BackupFlags extends SharedFlags {
   readonly snapshotPrefix?: string;
 }
 
-export function backupCommand(parent: Command, run: RunCommand): void {
-  const command = parent
-    .command("backup [job...]")
-    .description("take a snapshot and store it: a full, or an incremental against the last full")
+export function backupCommand(command: Command, run: RunCommand): void {
+  command
     .option("--dataset <name>", "back up this dataset, or this existing snapshot, without a job")
     .addOption(new Option("--full", "make a full backup").conflicts("incremental"))
     .option("--incremental", "make an incremental however old the last full is")

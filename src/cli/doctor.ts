@@ -21,10 +21,8 @@ status: 0 all is well; 3 something does not work, and the lines say what follows
 
 const words: Readonly<Record<Outcome, string>> = { ok: "ok", finding: "finding", failed: "FAILED", skipped: "skipped" };
 
-export function doctorCommand(parent: Command, run: RunCommand): void {
-  const command = parent
-    .command("doctor")
-    .description("try on the real store everything a backup needs, and say what follows")
+export function doctorCommand(command: Command, run: RunCommand): void {
+  command
     .option("--chunk-size <size>", "the size backups are to be stored with (default 1GiB)", size)
     .addHelpText("after", explanation);
   withStore(command).action(run(doctor));

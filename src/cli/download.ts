@@ -9,10 +9,7 @@ import { clock, Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore, useStoreAt } from "./session.ts";
 
-export function downloadCommand(parent: Command, run: RunCommand): void {
-  const command = parent
-    .command("download <dataset@snapshot> <folder>")
-    .description("copy a backup and the full it needs into a folder, undecrypted; the folder is a store to restore from");
+export function downloadCommand(command: Command, run: RunCommand): void {
   withStore(command).action(run(downloadBackup));
 }
 

@@ -16,10 +16,7 @@ interface GetFlags extends SharedFlags {
   readonly allowUnauthenticated: boolean;
 }
 
-export function getCommand(parent: Command, run: RunCommand): void {
-  const command = parent
-    .command("get <dataset@snapshot>")
-    .description("write the verified stream of a backup to stdout, as in: zferry get pool/data@snap | zfs recv pool/new");
+export function getCommand(command: Command, run: RunCommand): void {
   withOpening(withStore(command)).action(run(getStream));
 }
 

@@ -19,10 +19,8 @@ interface InitFlags extends SharedFlags {
   readonly passphraseFile: string;
 }
 
-export function initCommand(parent: Command, run: RunCommand): void {
-  parent
-    .command("init")
-    .description("write a commented configuration to --config (default ./zferry.yaml) and check it")
+export function initCommand(command: Command, run: RunCommand): void {
+  command
     .option("--store <url>", "where backups go", "/var/backups/zferry")
     .option("--dataset <name>", "the first dataset to back up", "tank/data")
     .option("--passphrase-file <file>", "file with the passphrase", "/etc/zferry/passphrase")

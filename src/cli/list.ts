@@ -11,10 +11,8 @@ import { table } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore } from "./session.ts";
 
-export function listCommand(parent: Command, run: RunCommand): void {
-  withStore(parent.command("list [dataset]").description("list backups: time, kind, base, size, restorable or why not")).action(
-    run(listBackups),
-  );
+export function listCommand(command: Command, run: RunCommand): void {
+  withStore(command).action(run(listBackups));
 }
 
 async function listBackups(session: Session, [name]: readonly string[]): Promise<void> {

@@ -5,9 +5,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseSize } from "../bytes.ts";
 import { parseDuration } from "../config.ts";
 import { type PacketName, packetNames } from "../format/layout.ts";
-
-export const logLevels = ["error", "warn", "info", "debug"] as const;
-export type LogLevel = (typeof logLevels)[number];
+import type { LogLevel } from "./report.ts";
 
 /** What the shared flags give; a member is there when the flag was. */
 export interface SharedFlags {

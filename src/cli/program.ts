@@ -1,38 +1,12 @@
 /**
- * The command line: one file per command in this folder, put together here.
+ * The command line: one file per command in this folder, found by the table of `commands.ts` and loaded when it is given.
  */
-import { Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
 import { exitStatus, ZferryError } from "../errors.ts";
 import { version } from "../version.ts";
-import { backupCommand } from "./backup.ts";
-import { doctorCommand } from "./doctor.ts";
-import { downloadCommand } from "./download.ts";
-import { getCommand } from "./get.ts";
-import { initCommand } from "./init.ts";
-import { listCommand } from "./list.ts";
-import { logLevels } from "./options.ts";
-import { pruneCommand } from "./prune.ts";
-import { putCommand } from "./put.ts";
-import { Report } from "./report.ts";
-import { restoreCommand } from "./restore.ts";
-import { runCommandOn } from "./run-command.ts";
-import { stateCommand } from "./state.ts";
+import { commandTable } from "./commands.ts";
+import { logLevels, Report } from "./report.ts";
 import type { Terminal } from "./terminal.ts";
-import { verifyCommand } from "./verify.ts";
-
-const commands = [
-  initCommand,
-  backupCommand,
-  putCommand,
-  getCommand,
-  listCommand,
-  restoreCommand,
-  verifyCommand,
-  downloadCommand,
-  doctorCommand,
-  pruneCommand,
-  stateCommand,
-];
 
 const exitCodes = `
 Exit status: 0 done, or nothing to do; 1 a bug; 2 usage or configuration; 3 ran to the end and found something;
@@ -52,16 +26,30 @@ function programFor(terminal: Terminal): Command {
       writeErr: (text) => terminal.stderr.write(text),
       outputError: () => undefined, // told by `runToExit`, in the voice of all failures
     });
-  const run = runCommandOn(terminal);
-  for (const add of commands) add(program, run);
-  for (const command of program.commands) inherit(command, program);
-  return program;
+  for (const { usage, summary } of commandTable) program.command(usage).description(summary);
+  addHelp(program);
+  return program.hook("preSubcommand", (_program, command) => declare(command, terminal));
 }
 
-/** Commander hands neither exit override nor output on to commands that were added before. */
-function inherit(command: Command, parent: Command): void {
-  command.copyInheritedSettings(parent);
-  for (const child of command.commands) inherit(child, command);
+/** Commander's own help command would show a command that has no options yet. */
+function addHelp(program: Command): void {
+  const names = program.commands.map((command) => command.name());
+  program
+    .helpCommand(false)
+    .command("help")
+    .description("show what a command takes")
+    .addArgument(new Argument("[command]").choices(names))
+    .action(async (name?: string) => {
+      await program.parseAsync(name === undefined ? ["--help"] : [name, "--help"], { from: "user" });
+    });
+}
+
+/** Gives the command on the command line its options and its action; commander parses its arguments after that. */
+async function declare(command: Command, terminal: Terminal): Promise<void> {
+  const entry = commandTable.find(({ usage }) => usage.split(" ", 1)[0] === command.name());
+  if (entry === undefined) return; // `help` is complete
+  const [declareOn, { runCommandOn }] = await Promise.all([entry.load(), import("./run-command.ts")]);
+  declareOn(command, runCommandOn(terminal));
 }
 
 /**

@@ -30,10 +30,8 @@ interface Judged extends SeenAttempt {
   readonly reason: string | null;
 }
 
-export function pruneCommand(parent: Command, run: RunCommand): void {
-  const command = parent
-    .command("prune")
-    .description("remove what attempts that came to nothing left in the store; shows it first, acts with --yes")
+export function pruneCommand(command: Command, run: RunCommand): void {
+  command
     .option("--strays", "objects of attempts that no manifest names")
     .option("--older-than <time>", "leave attempts that wrote anything within this time", graceFlag, durationFlag(defaultGrace))
     .option("--yes", "remove what would go")

@@ -9,11 +9,8 @@ import type { RunCommand } from "./run-command.ts";
 import { ferrySettings, leaseMsFor, type Session, useStore } from "./session.ts";
 import { storeSettings } from "./settings.ts";
 
-export function putCommand(parent: Command, run: RunCommand): void {
-  const command = parent
-    .command("put <dataset@snapshot>")
-    .description("store the send stream on stdin, as in: ssh host zfs send pool/data@snap | zferry put pool/data@snap")
-    .option("--resume", "go on with an unfinished put of this name; stdin must be the same stream from its beginning");
+export function putCommand(command: Command, run: RunCommand): void {
+  command.option("--resume", "go on with an unfinished put of this name; stdin must be the same stream from its beginning");
   withPacking(withStore(command)).action(run(putStream));
 }
 

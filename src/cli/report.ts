@@ -5,8 +5,10 @@
  * begin with the program's name, or with `--json` one JSON object per line.
  */
 import { type ErrorCode, exitStatus, isZferryError } from "../errors.ts";
-import type { LogLevel } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
+
+export const logLevels = ["error", "warn", "info", "debug"] as const;
+export type LogLevel = (typeof logLevels)[number];
 
 const rank: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
 

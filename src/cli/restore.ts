@@ -28,10 +28,8 @@ interface RestoreFlags extends SharedFlags {
   readonly allowUnauthenticated: boolean;
 }
 
-export function restoreCommand(parent: Command, run: RunCommand): void {
-  const command = parent
-    .command("restore <dataset[@snapshot]>")
-    .description("receive a backup into a pool: the full and then its incremental; the newest one unless a snapshot is named")
+export function restoreCommand(command: Command, run: RunCommand): void {
+  command
     .requiredOption("--to <target>", "dataset to receive into; its parent must exist, itself it must not")
     .option("--from <store>", "a store's URL or name, a downloaded folder, or a folder written by ZFS2Cloud")
     .option("--at <time>", "the newest backup that is not younger, as 2026-11-21 or 2026-11-21T02:00:00Z", time)

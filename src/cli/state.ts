@@ -5,9 +5,8 @@ import { withStore } from "./options.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore } from "./session.ts";
 
-export function stateCommand(parent: Command, run: RunCommand): void {
-  const state = parent.command("state").description("the local state file, which is only a cache");
-  withStore(state.command("rebuild").description("make the state file anew from the store's manifests")).action(run(rebuild));
+export function stateCommand(command: Command, run: RunCommand): void {
+  withStore(command.command("rebuild").description("make the state file anew from the store's manifests")).action(run(rebuild));
 }
 
 async function rebuild(session: Session): Promise<void> {

@@ -30,10 +30,8 @@ Levels, each of which does what the ones before it do:
   stream   everything is decrypted and parsed to its last record, checksums and guids compared; needs a key
   receive  everything is received into the dataset of --into, its guid compared, and destroyed again`;
 
-export function verifyCommand(parent: Command, run: RunCommand): void {
-  const command = parent
-    .command("verify [dataset[@snapshot]]")
-    .description("check that backups are whole: all, those of a dataset, or one")
+export function verifyCommand(command: Command, run: RunCommand): void {
+  command
     .addOption(new Option("--level <level>", "how closely to look (default stream, without a key digest)").choices(verifyLevels))
     .option("--budget <size>", "read no more than this, the longest unverified first, at least one backup")
     .option("--into <dataset>", "for level receive: a dataset that does not exist, received into and destroyed for each backup")

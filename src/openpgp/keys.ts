@@ -1,10 +1,10 @@
 /**
  * Passphrases, keys, certificates, and the session-key packets they open: what we use of the openpgp library to read.
  *
- * The library says by plain errors that a secret does not fit; here that is an empty list.
+ * The library says by plain errors that a secret does not fit; here that is an empty list. It is loaded where it is first
+ * used, because whatever opens no message does without it.
  */
 import type { DecryptedSessionKey, Message, PartialConfig, PrivateKey, PublicKey } from "openpgp";
-import { decryptKey, decryptSessionKeys, enums, readKeys, readMessage, readPrivateKeys } from "openpgp";
 import { ZferryError } from "../errors.ts";
 import { packet, tags } from "./packets.ts";
 
@@ -45,6 +45,7 @@ export async function parseSessionKeyPacket(tag: number, body: Buffer): Promise<
   const version = body[0];
   if (version === undefined) return "malformed";
   if (knownVersions.get(tag)?.includes(version) !== true) return "unknown";
+  const { enums, readMessage } = await import("openpgp");
   let message: Message<Uint8Array>;
   try {
     message = await readMessage({ binaryMessage: packet(tag, body) });
@@ -66,6 +67,7 @@ export async function parseSessionKeyPacket(tag: number, body: Buffer): Promise<
  * @throws ZferryError `message-invalid` when the packet wants more memory than {@link argon2Limit} grants
  */
 export async function openWithPassphrase({ message }: SessionKeyPacket, passphrase: string): Promise<readonly Buffer[]> {
+  const { decryptSessionKeys } = await import("openpgp");
   try {
     return aesKeys(await decryptSessionKeys({ message, passwords: [passphrase], config: argon2Limit }));
   } catch (error) {
@@ -82,6 +84,7 @@ export async function openWithPassphrase({ message }: SessionKeyPacket, passphra
 
 /** The session keys that an unlocked private key finds in the packet: one, or none. */
 export async function openWithPrivateKey({ message }: SessionKeyPacket, key: PrivateKey): Promise<readonly Buffer[]> {
+  const { decryptSessionKeys, readMessage } = await import("openpgp");
   try {
     // A copy: the library empties a public-key packet when it opens it.
     const copy = await readMessage({ binaryMessage: Buffer.from(message.packets.write()) });
@@ -94,6 +97,7 @@ export async function openWithPrivateKey({ message }: SessionKeyPacket, key: Pri
 
 /** All private keys in an armored text. @throws ZferryError `secret-unusable` */
 export async function parsePrivateKeys(armored: string): Promise<readonly PrivateKey[]> {
+  const { readPrivateKeys } = await import("openpgp");
   try {
     const keys = await Promise.all(armoredBlocks(armored).map((block) => readPrivateKeys({ armoredKeys: block })));
     return keys.flat();
@@ -107,6 +111,7 @@ export async function parsePrivateKeys(armored: string): Promise<readonly Privat
 
 /** All certificates in an armored text. @throws ZferryError `secret-unusable` */
 export async function parseCertificates(armored: string): Promise<readonly PublicKey[]> {
+  const { readKeys } = await import("openpgp");
   try {
     const keys = await Promise.all(armoredBlocks(armored).map((block) => readKeys({ armoredKeys: block })));
     return keys.flat().map((key) => key.toPublic());
@@ -141,6 +146,7 @@ export async function unlock(key: PrivateKey, passphrase: string | null): Promis
   if (passphrase === null) {
     throw new ZferryError("key-missing", `the private key "${name}" is locked, and no passphrase was given for it`);
   }
+  const { decryptKey } = await import("openpgp");
   try {
     return await decryptKey({ privateKey: key, passphrase });
   } catch (cause) {

@@ -3,10 +3,10 @@
  *
  * Wrapping is the openpgp library's work. `ocb` and `cfb` take version 4 (passphrase) and version 3 (certificate) packets,
  * which every OpenPGP program since 2001 reads; `rfc9580` takes version 6 (RFC 9580 §5.1, §5.3; `docs/format.md`).
+ * The library is loaded when the first key is wrapped or opened: most verbs, most of the time, have none.
  */
 import { hkdfSync, randomBytes } from "node:crypto";
-import type { PartialConfig, PublicKey } from "openpgp";
-import { encryptSessionKey, enums } from "openpgp";
+import type { encryptSessionKey, enums, PartialConfig, PublicKey } from "openpgp";
 import { ZferryError } from "../errors.ts";
 import type { Keyring } from "./candidates.ts";
 import { findCandidates, keyWrong } from "./candidates.ts";
@@ -53,15 +53,17 @@ export function newMessageSecrets(): MessageSecrets {
  */
 export async function wrapSessionKey(sessionKey: Buffer, recipients: Recipients, packet: PacketKind): Promise<Buffer> {
   const packets: Uint8Array[] = [];
-  const options = { data: sessionKey, algorithm: "aes256", format: "binary", ...versionOptions(packet) } as const;
+  const { encryptSessionKey, enums } = await import("openpgp");
+  const wrap: Wrap = (recipient) =>
+    encryptSessionKey({ data: sessionKey, algorithm: "aes256", format: "binary", ...versionOptions(packet, enums.s2k), ...recipient });
   for (const armored of recipients.certificates) {
     for (const certificate of await parseCertificates(armored)) {
-      packets.push(await wrapForCertificate(certificate, options));
+      packets.push(await wrapForCertificate(certificate, wrap));
     }
   }
   for (const passphrase of recipients.passphrases) {
     if (passphrase === "") throw new ZferryError("secret-unusable", "the passphrase is empty");
-    packets.push(await encryptSessionKey({ ...options, passwords: [passphrase] }));
+    packets.push(await wrap({ passwords: [passphrase] }));
   }
   if (packets.length === 0) {
     throw new ZferryError("key-missing", "there is neither a passphrase nor a certificate to encrypt for", {
@@ -102,17 +104,23 @@ function derive(sessionKey: Buffer, info: string, sizeBytes: number): Buffer {
   return Buffer.from(hkdfSync("sha256", sessionKey, Buffer.alloc(0), info, sizeBytes));
 }
 
-type WrapOptions = Omit<Parameters<typeof encryptSessionKey>[0], "format"> & { readonly format: "binary" };
+/** The packet for one recipient. */
+type Wrap = (recipient: Pick<Parameters<typeof encryptSessionKey>[0], "passwords" | "encryptionKeys">) => Promise<Uint8Array>;
 
-function versionOptions(packet: PacketKind): { readonly config: PartialConfig; readonly aeadAlgorithm?: "ocb" } {
-  const config = { s2kIterationCountByte: 255 };
-  if (packet !== "rfc9580") return { config: { ...config, aeadProtect: false, s2kType: enums.s2k.iterated } };
-  return { config: { ...config, aeadProtect: true, s2kType: enums.s2k.argon2 }, aeadAlgorithm: "ocb" };
+interface VersionOptions {
+  readonly config: PartialConfig;
+  readonly aeadAlgorithm?: "ocb";
 }
 
-async function wrapForCertificate(certificate: PublicKey, options: WrapOptions): Promise<Uint8Array> {
+function versionOptions(packet: PacketKind, s2k: typeof enums.s2k): VersionOptions {
+  const config = { s2kIterationCountByte: 255 };
+  if (packet !== "rfc9580") return { config: { ...config, aeadProtect: false, s2kType: s2k.iterated } };
+  return { config: { ...config, aeadProtect: true, s2kType: s2k.argon2 }, aeadAlgorithm: "ocb" };
+}
+
+async function wrapForCertificate(certificate: PublicKey, wrap: Wrap): Promise<Uint8Array> {
   try {
-    return await encryptSessionKey({ ...options, encryptionKeys: [certificate] });
+    return await wrap({ encryptionKeys: [certificate] });
   } catch (cause) {
     const name = certificate.getKeyID().toHex();
     throw new ZferryError("secret-unusable", `the certificate "${name}" cannot be encrypted to`, {

@@ -5,7 +5,6 @@ import type { Environment } from "./credentials.ts";
 import { openDirectory } from "./directory.ts";
 import { embeddedLimits } from "./memory.ts";
 import type { RetryPolicy } from "./retry.ts";
-import { openBucket } from "./s3-client.ts";
 import { checkPartSize } from "./sizes.ts";
 import type { Store, StoreLimits } from "./store.ts";
 import { parseStoreUrl } from "./url.ts";
@@ -37,6 +36,7 @@ export async function openStore(url: string, options: OpenOptions): Promise<Stor
     return withRetry(await openDirectory(location.path, options.access), options.retry);
   }
   checkPartSize(options.partBytes, location.provider.limits);
+  const { openBucket } = await import("./s3-client.ts"); // with it the AWS SDK, which a folder does without
   return withRetry(await openBucket(location, options), options.retry);
 }
 

@@ -14,6 +14,7 @@ describe("a command line", () => {
   it.for([
     [[], "no command is given"],
     [["bogus"], 'unknown command "bogus"'],
+    [["help", "bogus"], "Allowed choices are init, backup"],
     [["list", "--nope"], 'unknown option "--nope"'],
     [["put"], 'missing required argument "dataset@snapshot"'],
     [["put", "a@b", "c@d"], "too many arguments"],

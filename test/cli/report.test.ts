@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { LogLevel } from "../../src/cli/options.ts";
-import { Report, table, toJson } from "../../src/cli/report.ts";
+import { type LogLevel, Report, table, toJson } from "../../src/cli/report.ts";
 import { ZferryError } from "../../src/errors.ts";
 import { type OwnTerminal, ownTerminal } from "./terminal.ts";
 

@@ -1,0 +1,74 @@
+/**
+ * The commands as `zferry --help` lists them. What a command needs is loaded when it is given, and not before: a table
+ * costs a few milliseconds, the engine behind it a few hundred.
+ */
+import type { Command } from "commander";
+import type { RunCommand } from "./run-command.ts";
+
+/** Gives a command of the table its options and its action. */
+export type Declare = (command: Command, run: RunCommand) => void;
+
+export interface CommandEntry {
+  /** Name and arguments, as commander writes them. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly load: () => Promise<Declare>;
+}
+
+export const commandTable: readonly CommandEntry[] = [
+  {
+    usage: "init",
+    summary: "write a commented configuration to --config (default ./zferry.yaml) and check it",
+    load: async () => (await import("./init.ts")).initCommand,
+  },
+  {
+    usage: "backup [job...]",
+    summary: "take a snapshot and store it: a full, or an incremental against the last full",
+    load: async () => (await import("./backup.ts")).backupCommand,
+  },
+  {
+    usage: "put <dataset@snapshot>",
+    summary: "store the send stream on stdin, as in: ssh host zfs send pool/data@snap | zferry put pool/data@snap",
+    load: async () => (await import("./put.ts")).putCommand,
+  },
+  {
+    usage: "get <dataset@snapshot>",
+    summary: "write the verified stream of a backup to stdout, as in: zferry get pool/data@snap | zfs recv pool/new",
+    load: async () => (await import("./get.ts")).getCommand,
+  },
+  {
+    usage: "list [dataset]",
+    summary: "list backups: time, kind, base, size, restorable or why not",
+    load: async () => (await import("./list.ts")).listCommand,
+  },
+  {
+    usage: "restore <dataset[@snapshot]>",
+    summary: "receive a backup into a pool: the full and then its incremental; the newest one unless a snapshot is named",
+    load: async () => (await import("./restore.ts")).restoreCommand,
+  },
+  {
+    usage: "verify [dataset[@snapshot]]",
+    summary: "check that backups are whole: all, those of a dataset, or one",
+    load: async () => (await import("./verify.ts")).verifyCommand,
+  },
+  {
+    usage: "download <dataset@snapshot> <folder>",
+    summary: "copy a backup and the full it needs into a folder, undecrypted; the folder is a store to restore from",
+    load: async () => (await import("./download.ts")).downloadCommand,
+  },
+  {
+    usage: "doctor",
+    summary: "try on the real store everything a backup needs, and say what follows",
+    load: async () => (await import("./doctor.ts")).doctorCommand,
+  },
+  {
+    usage: "prune",
+    summary: "remove what attempts that came to nothing left in the store; shows it first, acts with --yes",
+    load: async () => (await import("./prune.ts")).pruneCommand,
+  },
+  {
+    usage: "state",
+    summary: "the local state file, which is only a cache",
+    load: async () => (await import("./state.ts")).stateCommand,
+  },
+];
