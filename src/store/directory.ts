@@ -22,6 +22,8 @@ import { truncatedReply } from "./transient.ts";
 
 /** One read; larger ones are slower because every buffer is a fresh page fault. */
 const pieceBytes = 256 * KiB;
+/** Files looked at at a time while listing. */
+const statCount = 64;
 
 interface Cancellable {
   readonly signal: AbortSignal;
@@ -117,11 +119,12 @@ class DirectoryStore implements Store {
     signal.throwIfAborted();
     const what = `list "${this.url}"`;
     await files.tryTo(what, () => this.#checkRoot());
-    for await (const key of this.#keysBelow("", prefix)) {
-      signal.throwIfAborted();
-      if (after !== undefined && compareKeys(key, after) <= 0) continue;
-      const stats = await files.tryTo(what, () => this.#stat(join(this.#root, key)));
-      if (stats?.isFile() === true) yield seen(key, stats);
+    for await (const keys of this.#keysBelow("", prefix)) {
+      const wanted = after === undefined ? keys : keys.filter((key) => compareKeys(key, after) > 0);
+      for (let start = 0; start < wanted.length; start += statCount) {
+        signal.throwIfAborted();
+        yield* await files.tryTo(what, () => this.#seenIn(wanted.slice(start, start + statCount)));
+      }
     }
   }
 
@@ -190,11 +193,26 @@ class DirectoryStore implements Store {
     }
   }
 
+  /** Objects of one folder, whose way there is looked at once; those that are gone meanwhile are left out. */
+  async #seenIn(keys: readonly ObjectKey[]): Promise<StoredObject[]> {
+    const paths = keys.map((key) => join(this.#root, key));
+    const [first] = paths;
+    if (first === undefined || (await this.#found(() => files.refuseLinks(first))) === null) return [];
+    const stats = await Promise.all(paths.map((path) => this.#found(() => lstat(path, { bigint: true }))));
+    return stats.flatMap((found, index) => (found?.isFile() === true ? seen(keys[index] ?? "", found) : []));
+  }
+
   /** Null for what is not there, in a root that is. */
-  async #stat(path: string): Promise<BigIntStats | null> {
-    try {
+  #stat(path: string): Promise<BigIntStats | null> {
+    return this.#found(async () => {
       await files.refuseLinks(path);
-      return await lstat(path, { bigint: true });
+      return lstat(path, { bigint: true });
+    });
+  }
+
+  async #found<T>(look: () => Promise<T>): Promise<T | null> {
+    try {
+      return await look();
     } catch (error) {
       if (!["ENOENT", "ENOTDIR"].includes(files.errnoOf(error) ?? "")) throw error;
       await this.#checkRoot();
@@ -212,18 +230,28 @@ class DirectoryStore implements Store {
     await files.tidyFolders(this.#root, path);
   }
 
-  /** Keys in the order of their bytes: a folder sorts as its name with a slash, so that `a.b` comes before `a/b`. */
-  async *#keysBelow(folder: string, prefix: string): AsyncGenerator<ObjectKey, void> {
+  /**
+   * Keys in the order of their bytes: a folder sorts as its name with a slash, so that `a.b` comes before `a/b`. They come
+   * in runs that lie in one folder.
+   */
+  async *#keysBelow(folder: string, prefix: string): AsyncGenerator<ObjectKey[], void> {
     const path = join(this.#root, folder);
     const entries = await files.tryTo(`list "${path}"`, () => readFolder(path));
     const found = entries
       .map((entry) => `${folder}${entry.name}${entry.isDirectory() ? "/" : ""}`)
       .filter((key) => key !== `${files.temporaryFolder}/` && (key.startsWith(prefix) || prefix.startsWith(key)))
       .sort(compareKeys);
+    let run: ObjectKey[] = [];
     for (const key of found) {
-      if (key.endsWith("/")) yield* this.#keysBelow(key, prefix);
-      else if (key.startsWith(prefix)) yield key;
+      if (!key.endsWith("/")) {
+        if (key.startsWith(prefix)) run.push(key);
+        continue;
+      }
+      yield run;
+      run = [];
+      yield* this.#keysBelow(key, prefix);
     }
+    yield run;
   }
 }
 
