@@ -24,7 +24,7 @@ export { type OpenOptions, openStore } from "./store/open.ts";
 export { defaultRetryPolicy, type RetryPolicy } from "./store/retry.ts";
 export type { ByteRange, GetOptions, PutOptions, Store, StoredObject, StoreLimits, UnfinishedPut } from "./store/store.ts";
 export { verify, type Verification, type VerifiedBackup, type VerifyRequest, type VerifyScope } from "./verify.ts";
-export { type VerifyLevel, verifyLevels } from "./verified.ts";
+export { type LastVerified, type VerifyLevel, verifyLevels } from "./verified.ts";
 export type { Finding, FindingKind } from "./verify-findings.ts";
 export { version } from "./version.ts";
 export { type Zfs, type ZfsCommand, zfsThrough } from "./zfs/command.ts";

@@ -3,13 +3,17 @@
  */
 import { type Catalog, readCatalog, type CatalogOptions, type DamagedEntry } from "./catalog.ts";
 import { type BackupEntry, datasetOfEntry } from "./format/entry.ts";
-import { manifestsOf, manifestsPrefix } from "./format/layout.ts";
+import { manifestKey, manifestsOf, manifestsPrefix } from "./format/layout.ts";
 import type { Store } from "./store/store.ts";
+import { type LastVerified, lastVerified } from "./verified.ts";
+import type { Guid } from "./zfs/names.ts";
 
 export interface ListedBackup {
   readonly entry: BackupEntry;
   /** Null when all it needs is in the store. */
   readonly obstacle: string | null;
+  /** The result that counts, of the manifest that is there now; null for never. */
+  readonly verified: LastVerified | null;
 }
 
 export interface Listing {
@@ -25,7 +29,7 @@ export async function list(store: Store, options: CatalogOptions): Promise<Listi
   const { dataset } = options;
   const catalog = await readCatalog(store, { ...options, dataset: null });
   const wanted = catalog.backups.filter((entry) => dataset === null || datasetOfEntry(entry) === dataset);
-  const backups = wanted.map((entry) => ({ entry, obstacle: obstacleOf(entry, catalog) }));
+  const backups = wanted.map((entry) => ({ entry, obstacle: obstacleOf(entry, catalog), verified: verifiedOf(entry, catalog) }));
   const prefix = dataset === null ? manifestsPrefix : manifestsOf(dataset);
   return { backups, damaged: catalog.damaged.filter(({ key }) => key.startsWith(prefix)) };
 }
@@ -34,9 +38,27 @@ export async function list(store: Store, options: CatalogOptions): Promise<Listi
 export function baseOf(entry: BackupEntry, { backups }: Pick<Catalog, "backups">): BackupEntry | null {
   const { base } = entry;
   if (base === null) return null;
-  const same = backups.filter(({ guid, backup }) => guid === base.guid && backup !== entry.backup);
+  const same = (byGuid(backups).get(base.guid) ?? []).filter(({ backup }) => backup !== entry.backup);
   const inDataset = same.find((candidate) => datasetOfEntry(candidate) === datasetOfEntry(entry));
   return same.find(({ backup }) => backup === base.backup) ?? inDataset ?? same[0] ?? null;
+}
+
+type ByGuid = ReadonlyMap<Guid, readonly BackupEntry[]>;
+
+/** Made once for each catalog: looking through all of it for each of 10,000 backups takes seconds. */
+const madeByGuid = new WeakMap<Catalog["backups"], ByGuid>();
+
+function byGuid(backups: Catalog["backups"]): ByGuid {
+  const made = madeByGuid.get(backups);
+  if (made !== undefined) return made;
+  const groups = new Map<Guid, BackupEntry[]>();
+  for (const entry of backups) {
+    const group = groups.get(entry.guid);
+    if (group === undefined) groups.set(entry.guid, [entry]);
+    else group.push(entry);
+  }
+  madeByGuid.set(backups, groups);
+  return groups;
 }
 
 /** The backups to receive one after the other, the wanted one last; or why there is no such way. */
@@ -50,6 +72,11 @@ export function chainTo(entry: BackupEntry, catalog: Pick<Catalog, "backups">): 
     first = base;
   }
   return chain;
+}
+
+function verifiedOf(entry: BackupEntry, { manifests, remembered }: Catalog): LastVerified | null {
+  const key = manifestKey(entry.backup);
+  return lastVerified(remembered.verified?.[key], manifests.get(key)?.etag ?? null);
 }
 
 function obstacleOf(entry: BackupEntry, catalog: Catalog): string | null {

@@ -16,8 +16,8 @@ import { resultsSchema } from "./verified.ts";
 /** The anchor of one dataset in one store, written after its manifest was. */
 const anchorSchema = z.object({ backup: z.string(), guid: z.string() });
 
-/** A manifest in short. It holds for one etag only. */
-const knownSchema = z.object({ etag: z.string(), entry: entrySchema });
+/** A manifest in short. It holds for one version only; without a size, as it was written once, for none. */
+const knownSchema = z.object({ etag: z.string(), sizeBytes: z.number().optional(), entry: entrySchema });
 
 const storeStateSchema = z.object({
   url: z.string(),

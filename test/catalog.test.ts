@@ -1,11 +1,13 @@
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { MiB } from "../src/bytes.ts";
 import { type Catalog, type CatalogOptions, fetchManifest, openBackup, readCatalog } from "../src/catalog.ts";
 import { ZferryError } from "../src/errors.ts";
 import { manifestKey } from "../src/format/layout.ts";
 import type { Keyring } from "../src/openpgp/session.ts";
 import { MemoryStore } from "../src/store/memory.ts";
+import { updateStoreState } from "../src/state.ts";
 import type { Store } from "../src/store/store.ts";
 import { parseDatasetName, parseSnapshotName, type SnapshotName } from "../src/zfs/names.ts";
 import { faultyStore } from "./faulty-store.ts";
@@ -81,6 +83,45 @@ describe("a catalog", () => {
   });
 });
 
+describe("manifests that are read", () => {
+  /** How many are read at once at most, of `count` whose text is at least `textBytes` long. */
+  async function readsAtOnce(count: number, textBytes: number): Promise<number> {
+    const store = new MemoryStore();
+    for (let index = 0; index < count; index += 1) {
+      const backup = parseSnapshotName(`tank/home@s${index}`);
+      const { stream, ...members } = golden.goldenMembers();
+      const padded = { ...(stream as object), flags: ["x".repeat(textBytes)] };
+      await write(store, manifestKey(backup), golden.sealMembers({ ...members, stream: padded, backup }));
+    }
+    let [open, most] = [0, 0];
+    const counting: Store = {
+      ...faultyStore(store),
+      async *get(key, options) {
+        open += 1;
+        most = Math.max(most, open);
+        await new Promise(setImmediate); // all that may begin has begun
+        yield* store.get(key, options);
+        open -= 1;
+      },
+    };
+    expect((await read(counting)).backups).toHaveLength(count);
+    return most;
+  }
+
+  it("are read many at a time, and those of huge backups one by one", async () => {
+    expect(await readsAtOnce(40, 0)).toBe(32);
+    expect(await readsAtOnce(4, MiB)).toBe(1);
+  });
+
+  it("can be damaged and huge, and stop no other", async () => {
+    const store = new MemoryStore();
+    await write(store, manifestKey(parseSnapshotName("tank/home@a")), new Uint8Array(2 * MiB));
+    await write(store, manifestKey(parseSnapshotName("tank/home@b")), new Uint8Array(2 * MiB));
+    await commit(store, "tank/home@c");
+    expect(await read(store)).toMatchObject({ backups: [{ backup: "tank/home@c" }], damaged: [{}, {}] });
+  });
+});
+
 describe("a manifest that cannot be used", () => {
   it("hides no other, and is told with its key and its reason", async () => {
     const store = new MemoryStore();
@@ -152,6 +193,24 @@ describe("what was read before", () => {
     spy.calls.length = 0;
     expect((await read(spy, { stateDir })).backups).toEqual(first.backups);
     expect(spy.calls).toEqual(["list"]);
+  });
+
+  it.for([
+    ["another version", { etag: "other" }],
+    ["another size", { sizeBytes: 1 }],
+    ["no size, as it was remembered once", { sizeBytes: undefined }],
+  ] as const)("is not believed of %s than the listing shows", async ([, change]) => {
+    const [store, stateDir] = [new MemoryStore(), ownFolder()];
+    const key = manifestKey(await commit(store, "tank/home@a"));
+    const { backups } = await read(store, { stateDir });
+    await updateStoreState(stateDir, store.url, ({ manifests }) => {
+      const known = manifests[key];
+      if (known !== undefined) Object.assign(known, change);
+    });
+    const spy = faultyStore(store);
+    expect((await read(spy, { stateDir })).backups).toEqual(backups);
+    expect((await read(spy, { stateDir })).backups).toEqual(backups);
+    expect(spy.calls).toEqual(["list", "get", "list"]);
   });
 
   it("is read again when it has changed", async () => {

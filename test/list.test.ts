@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import type { BackupEntry } from "../src/format/entry.ts";
 import { manifestKey } from "../src/format/layout.ts";
 import { baseOf, chainTo, list } from "../src/list.ts";
+import { updateStoreState } from "../src/state.ts";
 import { MemoryStore } from "../src/store/memory.ts";
 import { type Guid, parseDatasetName, parseSnapshotName } from "../src/zfs/names.ts";
+import { ownFolder } from "./folder.ts";
 import * as golden from "./format/sealing.ts";
 
 const { signal } = new AbortController();
@@ -108,6 +110,19 @@ describe("a listing", () => {
       "tank/home@c": "its base, the snapshot with guid 7, is not in the store",
     });
     expect(damaged).toHaveLength(2);
+  });
+
+  it("says when the manifest that is there was last verified, and of another version nothing", async () => {
+    const [memory, stateDir] = [await store(), ownFolder()];
+    const key = manifestKey(parseSnapshotName("tank/home@b"));
+    const etag = (await memory.head(key, { signal }))?.etag ?? "";
+    const at = new Date("2026-11-21T02:00:00Z");
+    const result = { at, findingCount: 0, findings: [] };
+    await updateStoreState(stateDir, memory.url, (state) => {
+      state.verified = { [key]: { digest: { ...result, etag }, stream: { ...result, etag: "of another" } } };
+    });
+    const { backups } = await list(memory, { ...options, stateDir, dataset: parseDatasetName("tank/home") });
+    expect(backups.map(({ verified }) => verified?.level ?? null)).toEqual(["digest", null]);
   });
 
   it("of one dataset shows that one alone, and finds bases that lie elsewhere", async () => {

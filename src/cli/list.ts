@@ -1,10 +1,9 @@
 /** `zferry list [DATASET]`: what there is and whether it can be restored. */
 import type { Command } from "commander";
 import { formatSize } from "../bytes.ts";
-import { manifestKey } from "../format/layout.ts";
+import { ZferryError } from "../errors.ts";
 import { type ListedBackup, list, type Listing } from "../list.ts";
-import { readStoreState, type StoreState } from "../state.ts";
-import { type LastVerified, lastVerified } from "../verified.ts";
+import type { LastVerified } from "../verified.ts";
 import { parseDatasetName } from "../zfs/names.ts";
 import { withStore } from "./options.ts";
 import { table } from "./report.ts";
@@ -18,24 +17,24 @@ export function listCommand(command: Command, run: RunCommand): void {
 async function listBackups(session: Session, [name]: readonly string[]): Promise<void> {
   const { report, terminal, settings } = session;
   const dataset = name === undefined ? null : parseDatasetName(name);
-  const { listing, state } = await useStore(session, { access: "read", named: null }, async ({ store }) => {
-    const { stateDir } = settings;
-    const found = await list(store, { dataset, stateDir, warn: report.warn, signal: terminal.signal });
-    return { listing: found, state: await readStoreState(stateDir, store.url, () => undefined) };
+  const listing = await useStore(session, { access: "read", named: null }, ({ store }) =>
+    list(store, { dataset, stateDir: settings.stateDir, warn: report.warn, signal: terminal.signal }),
+  );
+  report.json({ type: "list", backups: listing.backups.map(toDocument), damaged: damagedOf(listing) });
+  report.text(toText(listing));
+  refuseSilence(listing);
+}
+
+/** A backup whose manifest cannot be read is one that cannot be restored: a script that looks at nothing else must see it. */
+function refuseSilence({ backups, damaged }: Listing): void {
+  if (damaged.length === 0) return;
+  const count = backups.length + damaged.length;
+  throw new ZferryError("findings", `${damaged.length} of ${count} ${count === 1 ? "manifest" : "manifests"} cannot be used`, {
+    hint: "the others are listed; restore the damaged ones from a second copy of the store, and see `zferry verify`",
   });
-  report.json({ type: "list", backups: listing.backups.map((one) => toDocument(one, state)), damaged: damagedOf(listing) });
-  report.text(toText(listing, state));
 }
 
-/** The result that counts, of the manifest that is there now. */
-function verifiedOf({ entry }: ListedBackup, { verified, manifests }: StoreState): LastVerified | null {
-  const key = manifestKey(entry.backup);
-  return lastVerified(verified?.[key], manifests[key]?.etag ?? null);
-}
-
-function toDocument(listed: ListedBackup, state: StoreState): Record<string, unknown> {
-  const { entry, obstacle } = listed;
-  const last = verifiedOf(listed, state);
+function toDocument({ entry, obstacle, verified }: ListedBackup): Record<string, unknown> {
   return {
     backup: entry.backup,
     kind: entry.kind,
@@ -50,7 +49,7 @@ function toDocument(listed: ListedBackup, state: StoreState): Record<string, unk
     committedAt: entry.committedAt,
     restorable: obstacle === null,
     obstacle,
-    verified: last === null ? null : { level: last.level, at: last.at, ok: last.ok },
+    verified: verified === null ? null : { level: verified.level, at: verified.at, ok: verified.ok },
   };
 }
 
@@ -58,20 +57,17 @@ function damagedOf({ damaged }: Listing): Record<string, unknown>[] {
   return damaged.map(({ key, error }) => ({ key, code: error.code, message: error.message }));
 }
 
-function toText({ backups, damaged }: Listing, state: StoreState): string[] {
+function toText({ backups, damaged }: Listing): string[] {
   if (backups.length === 0 && damaged.length === 0) return ["no backups"];
-  const rows = backups.map((listed) => {
-    const { entry, obstacle } = listed;
-    return [
-      entry.createdAt.toISOString().replace(".000Z", "Z"),
-      entry.kind,
-      formatSize(entry.messageBytes),
-      entry.packet,
-      verifiedText(verifiedOf(listed, state)),
-      obstacle === null ? "yes" : "no",
-      `${entry.backup}${entry.base?.backup == null ? "" : ` (since ${entry.base.backup})`}${obstacle === null ? "" : `: ${obstacle}`}`,
-    ];
-  });
+  const rows = backups.map(({ entry, obstacle, verified }) => [
+    entry.createdAt.toISOString().replace(".000Z", "Z"),
+    entry.kind,
+    formatSize(entry.messageBytes),
+    entry.packet,
+    verifiedText(verified),
+    obstacle === null ? "yes" : "no",
+    `${entry.backup}${entry.base?.backup == null ? "" : ` (since ${entry.base.backup})`}${obstacle === null ? "" : `: ${obstacle}`}`,
+  ]);
   return [
     ...table([["snapshot taken", "kind", "stored", "packet", "verified", "restorable", "backup"], ...rows]),
     ...damaged.map(({ key, error }) => `damaged: ${key}: ${error.message}`),

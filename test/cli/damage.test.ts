@@ -214,7 +214,9 @@ it("a damaged manifest is told of by list and hides no other backup", async () =
   await scene.put("tank/src@two", streamOf("two"));
   const file = join(scene.store, "manifests/tank/src@two.json");
   writeFileSync(file, flipped(readFileSync(file), 100));
-  const { exit, stdout } = await scene.run(["list", ...scene.place]);
+  const { exit, stdout, stderr } = await scene.run(["list", ...scene.place]);
   expect(stdout.toString()).toMatch(/ yes +tank\/src@one\ndamaged: manifests\/tank\/src@two\.json: /);
-  expect(exit).toBe(0);
+  expect(exit).toBe(3);
+  expect(stderr).toMatch(/^zferry: error: 1 of 2 manifests cannot be used\nzferry: hint: /);
+  expect((await scene.run(["list", "tank/other", ...scene.place])).exit).toBe(0);
 });

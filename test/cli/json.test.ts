@@ -102,7 +102,10 @@ describe("with --json", () => {
     const scene = new Scene();
     await scene.put("tank/src@s1", recorded("inc-i"));
     writeFileSync(join(scene.store, "manifests/tank/src@s1.json"), "{}");
-    const document = documentOf(await scene.run(["list", "--json", ...scene.place]));
+    const ended = await scene.run(["list", "--json", ...scene.place]);
+    const document = documentOf(ended);
+    expect(ended.exit).toBe(3);
+    expect(ended.stderr).toContain('"code":"findings"');
     const damaged = { key: "manifests/tank/src@s1.json", code: "manifest-invalid", message: expect.stringContaining("damaged") as string };
     expect(document).toEqual({ type: "list", backups: [], damaged: [damaged] });
   });

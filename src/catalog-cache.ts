@@ -1,0 +1,62 @@
+/**
+ * What this host remembers of manifests: their short forms, in the state file, so that the next listing costs one request
+ * per thousand backups.
+ *
+ * The store is always asked what there is. A short form stands in for reading a manifest again, and only while the
+ * listing shows the version it was made of: a manifest is written once, so etag and size tell. It was checked like any
+ * other when it was read.
+ */
+import { isZferryError } from "./errors.ts";
+import type { BackupEntry } from "./format/entry.ts";
+import { type KnownManifest, noteManifests, readStoreState, type StoreState, updateStoreState } from "./state.ts";
+import type { Store, StoredObject } from "./store/store.ts";
+
+interface CacheOptions {
+  /** Folder of the state file; null to remember nothing. */
+  readonly stateDir: string | null;
+  readonly warn: (text: string) => void;
+}
+
+/** @throws ZferryError `config-invalid` when the state file cannot be read; garbage is set aside with a warning */
+export async function recall({ url }: Pick<Store, "url">, { stateDir, warn }: CacheOptions): Promise<StoreState> {
+  if (stateDir === null) return { url, anchors: {}, manifests: {} };
+  return readStoreState(stateDir, url, (setAside) => {
+    warn(`the state file could not be read; it was set aside as "${setAside}" and is rebuilt from the store`);
+  });
+}
+
+/** The short form of the very version that was listed, or null. */
+export function entryOfVersion({ manifests }: StoreState, { key, etag, sizeBytes }: StoredObject): BackupEntry | null {
+  const known = Object.hasOwn(manifests, key) ? manifests[key] : undefined;
+  return known?.etag === etag && known.sizeBytes === sizeBytes ? known.entry : null;
+}
+
+interface Seen {
+  /** All keys under it were looked at. */
+  readonly prefix: string;
+  readonly manifests: ReadonlyMap<string, KnownManifest>;
+  readonly remembered: StoreState;
+}
+
+/** Brings what is remembered under `prefix` up to what was seen; writes nothing when it is. */
+export async function remember(store: Pick<Store, "url">, { stateDir, warn }: CacheOptions, seen: Seen): Promise<void> {
+  if (stateDir === null || !isNews(seen)) return;
+  try {
+    await updateStoreState(stateDir, store.url, (state) => {
+      noteManifests(state, seen.prefix, seen.manifests);
+    });
+  } catch (error) {
+    // A cache that cannot be written costs time at the next reading, and no backup.
+    if (!isZferryError(error, "config-invalid")) throw error;
+    warn(error.message);
+  }
+}
+
+function isNews({ prefix, manifests, remembered }: Seen): boolean {
+  const isGone = (key: string): boolean => key.startsWith(prefix) && !manifests.has(key);
+  const isOther = ([key, { etag, sizeBytes }]: [string, KnownManifest]): boolean => {
+    const before = remembered.manifests[key];
+    return before?.etag !== etag || before.sizeBytes !== sizeBytes;
+  };
+  return [...manifests].some(isOther) || Object.keys(remembered.manifests).some(isGone);
+}
