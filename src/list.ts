@@ -75,8 +75,9 @@ export function chainTo(entry: BackupEntry, catalog: Pick<Catalog, "backups">): 
 }
 
 function verifiedOf(entry: BackupEntry, { manifests, remembered }: Catalog): LastVerified | null {
+  if (remembered.verified === undefined) return null;
   const key = manifestKey(entry.backup);
-  return lastVerified(remembered.verified?.[key], manifests.get(key)?.etag ?? null);
+  return lastVerified(remembered.verified[key], manifests.get(key)?.etag ?? null);
 }
 
 function obstacleOf(entry: BackupEntry, catalog: Catalog): string | null {

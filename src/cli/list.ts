@@ -20,8 +20,8 @@ async function listBackups(session: Session, [name]: readonly string[]): Promise
   const listing = await useStore(session, { access: "read", named: null }, ({ store }) =>
     list(store, { dataset, stateDir: settings.stateDir, warn: report.warn, signal: terminal.signal }),
   );
-  report.json({ type: "list", backups: listing.backups.map(toDocument), damaged: damagedOf(listing) });
-  report.text(toText(listing));
+  if (report.isJson) report.json({ type: "list", backups: listing.backups.map(toDocument), damaged: damagedOf(listing) });
+  else report.text(toText(listing));
   refuseSilence(listing);
 }
 
