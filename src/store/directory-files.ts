@@ -101,6 +101,17 @@ export async function refuseLinks(path: string): Promise<void> {
   );
 }
 
+/** Files and folders; a folder that was tidied away meanwhile has none. */
+export async function readFolder(path: string): Promise<{ name: string; isDirectory(): boolean }[]> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.filter((entry) => entry.isFile() || entry.isDirectory());
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
 /** Makes the entries of a folder survive a power cut. */
 async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, "r");

@@ -6,7 +6,7 @@
  */
 import { constants } from "node:fs";
 import type { BigIntStats } from "node:fs";
-import { lstat, mkdir, open, readdir, realpath, rename, rm, unlink } from "node:fs/promises";
+import { lstat, mkdir, open, realpath, rename, rm, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { ByteSource } from "../bytes.ts";
@@ -236,7 +236,7 @@ class DirectoryStore implements Store {
    */
   async *#keysBelow(folder: string, prefix: string): AsyncGenerator<ObjectKey[], void> {
     const path = join(this.#root, folder);
-    const entries = await files.tryTo(`list "${path}"`, () => readFolder(path));
+    const entries = await files.tryTo(`list "${path}"`, () => files.readFolder(path));
     const found = entries
       .map((entry) => `${folder}${entry.name}${entry.isDirectory() ? "/" : ""}`)
       .filter((key) => key !== `${files.temporaryFolder}/` && (key.startsWith(prefix) || prefix.startsWith(key)))
@@ -252,17 +252,6 @@ class DirectoryStore implements Store {
       yield* this.#keysBelow(key, prefix);
     }
     yield run;
-  }
-}
-
-/** Files and folders; a folder that was tidied away meanwhile has none. */
-async function readFolder(path: string): Promise<{ name: string; isDirectory(): boolean }[]> {
-  try {
-    const entries = await readdir(path, { withFileTypes: true });
-    return entries.filter((entry) => entry.isFile() || entry.isDirectory());
-  } catch (error) {
-    if (files.errnoOf(error) === "ENOENT") return [];
-    throw error;
   }
 }
 
