@@ -13,17 +13,27 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { parseSize } from "../dist/bytes.js";
 import { cutSuite } from "./cut.mjs";
+import { listSuite } from "./list.mjs";
 import { machine } from "./machine.mjs";
 import { openpgpSuite } from "./openpgp.mjs";
 import { pipelineSuite } from "./pipeline.mjs";
 import { restoreSuite } from "./restore.mjs";
 import { rssSuite } from "./rss.mjs";
 import { fastFolder } from "./scratch.mjs";
+import { startupSuite } from "./startup.mjs";
 import { judgement, printMissing, printTrial } from "./table.mjs";
 import { measure } from "./trial.mjs";
 import { openWorkbench } from "./workbench.mjs";
 
-const suites = { openpgp: openpgpSuite, cut: cutSuite, pipeline: pipelineSuite, restore: restoreSuite, rss: rssSuite };
+const suites = {
+  openpgp: openpgpSuite,
+  cut: cutSuite,
+  pipeline: pipelineSuite,
+  restore: restoreSuite,
+  rss: rssSuite,
+  list: listSuite,
+  startup: startupSuite,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
