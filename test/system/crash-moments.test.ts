@@ -174,8 +174,9 @@ describe("a backup of a gigabyte, killed at random moments", () => {
   it("is gone on with on a real S3 server", { timeout: 20 * minutes }, async (context) => {
     const s3 = need(context, "s3");
     const proxy = await startCountingProxy(new URL(s3.endpoint));
-    onTestFinished(() => proxy.close());
+    onTestFinished(() => proxy.close()); // the last of all: these run in reverse
     const bucket = await newBucket({ ...s3, endpoint: proxy.endpoint });
+    onTestFinished(() => bucket.remove());
     const world = worldOf(() => bucketPlace(bucket), stream);
     await chain(world, proxyMeter(proxy), randomFrom(seed + 1));
     expect(proxy.uploadedBytes).toBeGreaterThanOrEqual(streamBytes);

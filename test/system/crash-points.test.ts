@@ -119,14 +119,16 @@ describe("a backup killed at a named step", () => {
       const stream = execFileSync(process.execPath, [script, "22MiB", String(guid)], { maxBuffer: 100 * 1024 * 1024 });
       return { file: `${guid}.zfs`, guid, sha256: sha256(stream), recorded: stream };
     });
-    const newWorld = async (): Promise<CrashWorld> => {
+    const inBucket = async <T>(work: (world: CrashWorld) => Promise<T>): Promise<T> => {
       const bucket = await newBucket(s3);
-      return new CrashWorld(() => bucketPlace(bucket), nights, { chunk: "10MiB", part: "5MiB", chunkCount: 3 });
+      try {
+        return await work(new CrashWorld(() => bucketPlace(bucket), nights, { chunk: "10MiB", part: "5MiB", chunkCount: 3 }));
+      } finally {
+        await bucket.remove();
+      }
     };
-    const events = await (await newWorld()).events();
+    const events = await inBucket((world) => world.events());
     const points = isExhaustive ? both(events) : both(chosen(events, steps.s3));
-    await expectAll(points, async (at) => {
-      await expectRecovery(await newWorld(), at);
-    });
+    await expectAll(points, (at) => inBucket((world) => expectRecovery(world, at)));
   });
 });

@@ -10,7 +10,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { built } from "../build.ts";
 import { Scene } from "../cli/zferry.ts";
 import { need } from "../systems.ts";
@@ -65,7 +65,9 @@ describe("a run killed at a random moment", () => {
     let killed = 0;
     for (let point = 0; point < points; point++) {
       const scene = new Scene();
-      const place = s3 === null ? folderPlace(scene.store) : bucketPlace(await newBucket(s3));
+      const bucket = s3 === null ? null : await newBucket(s3);
+      onTestFinished(() => bucket?.remove());
+      const place = bucket === null ? folderPlace(scene.store) : bucketPlace(bucket);
       if ((await crashAndGoOn(scene, place, stream, 200 + random() * 1600)) === "killed") killed += 1;
       await expectNoStrays(place, stream.length);
       const journal = join(scene.stateDir, "journal");
