@@ -32,6 +32,8 @@ import { statusOf, truncatedReply } from "./transient.ts";
 const tokenName = "zferry-upload";
 /** How long a failed put may take to clean up behind itself. */
 const cleanupMs = 30_000;
+/** The same for one that was cancelled: who stops a run in an outage does not want to wait for its end. */
+const cancelledCleanupMs = 3_000;
 /** How often an upload is aborted: a part that was still on its way may land after the first time (docs.aws). */
 const abortTries = 3;
 
@@ -84,7 +86,7 @@ export async function uploadInParts({ session, key, parts, first, run, put }: Up
     // The first reason is the one that counts: a part's failure, not the end of the reading that it caused.
     run.abort(error);
     await Promise.allSettled(flights);
-    throw upload === null ? run.signal.reason : await abandon(upload, run.signal.reason);
+    throw upload === null ? run.signal.reason : await abandon(upload, run.signal.reason, put.signal.aborted ? cancelledCleanupMs : cleanupMs);
   } finally {
     if (unsent !== null) session.buffers.give(unsent.buffer);
   }
@@ -242,10 +244,10 @@ function md5OfParts(completed: readonly CompletedPart[]): string | null {
 }
 
 /** Aborts the upload and sees that it is gone. Returns what to throw: `reason`, which a failed cleanup joins. */
-async function abandon(upload: Upload, reason: unknown): Promise<unknown> {
+async function abandon(upload: Upload, reason: unknown, budgetMs: number): Promise<unknown> {
   const { key } = upload;
-  const policy = { ...upload.session.policy, budgetMs: cleanupMs, maxDelayMs: 2000 };
-  const signal = AbortSignal.timeout(cleanupMs);
+  const policy = { ...upload.session.policy, budgetMs, maxDelayMs: 2000 };
+  const signal = AbortSignal.timeout(budgetMs);
   try {
     for (let attempt = 1; attempt <= abortTries; attempt += 1) {
       await retry(() => abortOnce(upload, signal), {

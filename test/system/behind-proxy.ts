@@ -5,6 +5,7 @@ import { onTestFinished } from "vitest";
 import { gather, MiB } from "../../src/bytes.ts";
 import { openStore } from "../../src/store/open.ts";
 import { defaultRetryPolicy } from "../../src/store/retry.ts";
+import type { Store } from "../../src/store/store.ts";
 import { type BodyWitness, type FaultProxy, startFaultProxy } from "../fault-proxy.ts";
 import type { S3System } from "../systems.ts";
 import { type Bucket, newBucket } from "./bucket.ts";
@@ -22,10 +23,13 @@ export interface ProxiedBucket {
 /** The smallest parts a real server takes, and two of them to a chunk. */
 export const sizes = ["--part-size", "5MiB", "--chunk-size", "10MiB"] as const;
 
-/** Makes a bucket and a proxy before it; the proxy ends with the test. */
+/** Makes a bucket and a proxy before it; the proxy ends with the test, and the bucket is emptied. */
 export async function bucketBehindProxy(system: S3System, witness?: BodyWitness): Promise<ProxiedBucket> {
   const [bucket, proxy] = await Promise.all([newBucket(system), startFaultProxy(Number(new URL(system.endpoint).port), witness)]);
-  onTestFinished(() => proxy.close());
+  onTestFinished(async () => {
+    await proxy.close();
+    await empty(bucket);
+  });
   return {
     bucket,
     proxy,
@@ -34,11 +38,25 @@ export async function bucketBehindProxy(system: S3System, witness?: BodyWitness)
   };
 }
 
-async function readObject({ url, env }: Bucket, key: string): Promise<Buffer> {
-  const options = { partBytes: 5 * MiB, concurrency: 1, retry: defaultRetryPolicy, access: "read", environment: env } as const;
-  const store = await openStore(url, options);
+/** Gives back what a bucket holds: the server of the tests keeps everything in memory. */
+export function empty(bucket: Bucket): Promise<void> {
+  return withStore(bucket, async (store) => {
+    const keys: string[] = [];
+    for await (const { key } of store.list("", { signal })) keys.push(key);
+    await store.delete(keys, { signal });
+  });
+}
+
+function readObject(bucket: Bucket, key: string): Promise<Buffer> {
+  return withStore(bucket, (store) => gather(store.get(key, { signal }), MiB, () => new Error(`"${key}" is not small`)));
+}
+
+const { signal } = new AbortController();
+
+async function withStore<T>({ url, env }: Bucket, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openStore(url, { partBytes: 5 * MiB, concurrency: 1, retry: defaultRetryPolicy, access: "write", environment: env });
   try {
-    return await gather(store.get(key, { signal: new AbortController().signal }), MiB, () => new Error(`"${key}" is not small`));
+    return await work(store);
   } finally {
     await store.close();
   }
