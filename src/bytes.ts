@@ -2,12 +2,49 @@
  * Bytes on the move, and sizes as people write them.
  *
  * The rule of every stage: a yielded buffer is *handed over*. The giver never touches it again, so the taker may keep
- * it without a copy, and may not change it (it can be a view of something larger). ADR 0003 says why.
+ * it without a copy, and may not change it (it can be a view of something larger). ADR 0003 says why. Behind the worker
+ * threads, where memory goes round, it is only *lent* ({@link LentSource}).
  */
 import { ZferryError } from "./errors.ts";
 
 /** What flows between stages. The end of the iteration is a claim of success: a source that failed must throw. */
 export type ByteSource = AsyncIterable<Uint8Array>;
+
+/**
+ * A source whose slices are the taker's only until the next one is asked for: then their memory is filled anew. Whoever
+ * wants to keep bytes copies them. Bodies of `Store.put` and what `retrieve` yields are lent.
+ */
+export type LentSource = ByteSource;
+
+/**
+ * A step that works on bytes without waiting, so that it runs in any thread. `push` uses the slice up before its
+ * iteration ends; what is yielded is lent: it may be a view of the slice or of the step's own memory.
+ */
+export interface Transform {
+  push(slice: Buffer): Iterable<Buffer>;
+  /** What is left to say when the source has ended well. Nothing may be pushed after it. */
+  end(): Iterable<Buffer>;
+}
+
+/** Several steps as one. */
+export function chained(steps: readonly Transform[]): Transform {
+  function* feed(slice: Buffer, from: number): Generator<Buffer> {
+    const step = steps[from];
+    if (step === undefined) yield slice;
+    else for (const piece of step.push(slice)) yield* feed(piece, from + 1);
+  }
+  function* finish(): Generator<Buffer> {
+    for (const [index, step] of steps.entries()) {
+      for (const piece of step.end()) yield* feed(piece, index + 1);
+    }
+  }
+  return { push: (slice) => feed(slice, 0), end: finish };
+}
+
+/** The same bytes as a Buffer, without a copy. */
+export function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
 
 export const KiB = 1024;
 export const MiB = 1024 * KiB;

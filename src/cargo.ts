@@ -31,6 +31,8 @@ export interface FerrySettings {
   readonly chunkBytes: number;
   /** Size of a part and distance of the marks; `chunkBytes` is a multiple of it. */
   readonly partBytes: number;
+  /** Worker threads for ciphers and hashes, 0 (the default) to 2 (`packing.ts`). */
+  readonly threads?: number;
 }
 
 /** What the run tells while it goes on. Both count since the last call. */

@@ -1,7 +1,7 @@
 /**
  * The way of one backup, from the first byte of a stream to the manifest that makes it exist:
  *
- *   source → inspect → encrypt → cut → (digest → upload) × 2 → commit
+ *   source → inspect → [encrypt → digest] in threads → cut → upload × 2 → commit
  *
  * Every arrow is a pull: nothing is read while the upload window is full, and `zfs send` sleeps. The end of each stage
  * is a claim of success by all stages before it, so reaching the commit proves that the source ended well, the END
@@ -13,13 +13,13 @@ import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
 import { commit, describe, giveUp, sealed } from "./commit.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
-import { chunkKey, maxChunkCount, type PacketName, restoreNoteKey } from "./format/layout.ts";
+import { chunkKey, maxChunkCount, restoreNoteKey } from "./format/layout.ts";
 import type { ChunkEntry, Manifest } from "./format/manifest.ts";
 import { restoreNote } from "./format/restore-note.ts";
-import { encrypt } from "./openpgp/encrypt.ts";
+import { packing } from "./packing.ts";
 import type { Store } from "./store/store.ts";
 import { type Chunk, cut } from "./stream/cut.ts";
-import { ChunkMeter } from "./stream/digest.ts";
+import { ChunkMeter, type MarkQueue } from "./stream/digest.ts";
 import { inspection } from "./stream/inspect.ts";
 import { parallel } from "./stream/parallel.ts";
 import { Run } from "./stream/run.ts";
@@ -51,10 +51,10 @@ export async function ferry(
   let file: Buffer;
   try {
     const stream = inspected.through(counted(cargo.open(run.signal), progress.onRead));
-    const message = pack(stream, settings.packet, attempt);
+    const { message, marks } = packing(stream, attempt, settings, run);
     const chunks = cut(message, { chunkBytes: settings.chunkBytes });
     const entries: ChunkEntry[] = [];
-    for await (const entry of parallel(chunks, { limit: chunksInFlight, run }, upload)) entries.push(entry);
+    for await (const entry of parallel(chunks, { limit: chunksInFlight, run }, (chunk) => upload(chunk, marks))) entries.push(entry);
     refuseShorter(attempt, entries.length);
     manifest = describe({ cargo, settings, stream: inspected.facts(), attempt, chunks: entries });
     const note = Buffer.from(restoreNote(manifest));
@@ -70,14 +70,15 @@ export async function ferry(
   await commit(store, { manifest, file, attempt }, progress.warn, run.signal);
   return manifest;
 
-  async function upload(chunk: Chunk): Promise<ChunkEntry> {
+  async function upload(chunk: Chunk, hashed: MarkQueue): Promise<ChunkEntry> {
     if (chunk.index >= maxChunkCount) {
       throw new ZferryError("size-limits", `the stream needs more than ${maxChunkCount} chunks`, {
         hint: "choose a larger --chunk-size",
       });
     }
     const onMark = (index: number, sha256: string) => noteMark(attempt, chunk.index, index, sha256);
-    const meter = new ChunkMeter({ markBytes: settings.partBytes, onMark });
+    const sha256At = (index: number) => hashed.take(chunk.index, index);
+    const meter = new ChunkMeter({ markBytes: settings.partBytes, sha256At, onMark });
     try {
       await transfer(chunk, meter);
     } catch (error) {
@@ -124,11 +125,6 @@ function refuseShorter({ journal }: Attempt, chunkCount: number): void {
   for (const index of journal?.progress.chunks.keys() ?? []) {
     if (index >= chunkCount) throw new AttemptDiffers(`the number of chunks, ${chunkCount},`);
   }
-}
-
-function pack(stream: ByteSource, packet: PacketName, { secrets, lock }: Attempt): ByteSource {
-  if (packet === "none" || lock === null) return stream;
-  return encrypt(stream, { packet, secrets, sessionKeyPackets: lock.packets });
 }
 
 async function* counted(source: ByteSource, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {

@@ -15,13 +15,15 @@ export interface ReadOptions {
   readonly allowUnauthenticated: boolean;
   /** Ranges fetched at a time. */
   readonly concurrency: number;
+  /** Worker threads for hashes and ciphers, 0 (the default) to 2. */
+  readonly threads?: number;
   readonly onFetched: (bytes: number) => void;
   readonly warn: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
 /**
- * The verified stream; its last 64 KiB come only once all of it was found right.
+ * The verified stream, lent (`bytes.ts`); its last 64 KiB come only once all of it was found right.
  *
  * @throws ZferryError the codes of `openTrusted` and `retrieve`
  */

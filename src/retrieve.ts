@@ -1,12 +1,12 @@
 /**
  * The way back: from a manifest that was found authentic to the verified stream.
  *
- *   ranges → fetch (several at a time, in order) → check each against its mark → decrypt → inspect → withhold
+ *   ranges → fetch (several at a time, in order) → [check each against its mark → decrypt] in threads → inspect → withhold
  *
  * Nothing of a chunk reaches the decrypter before the next mark or the chunk's digest matched, and the end of the
  * stream stays here until digests, final tag or MDC, record checksums and guids were all found right.
  */
-import { fill, KiB } from "./bytes.ts";
+import { fill, KiB, type LentSource } from "./bytes.ts";
 import type { OpenedBackup } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { chunkKey } from "./format/layout.ts";
@@ -18,8 +18,11 @@ import { ChunkCheck } from "./stream/digest.ts";
 import { inspection } from "./stream/inspect.ts";
 import { parallel } from "./stream/parallel.ts";
 import { Run } from "./stream/run.ts";
-import type { Guid } from "./zfs/names.ts";
 import { withheldBytes, withhold } from "./stream/withhold.ts";
+import { throughLine } from "./thread/line.ts";
+import type { Sender } from "./thread/link.ts";
+import type { PieceClaim, Station } from "./thread/station.ts";
+import type { Guid } from "./zfs/names.ts";
 
 /** More ranges than this are not fetched at a time: each holds a buffer of the mark distance until its turn comes. */
 const maxRangesInFlight = 2;
@@ -28,23 +31,64 @@ const maxRangesInFlight = 2;
 const sliceBytes = 256 * KiB;
 
 export interface RetrieveOptions {
-  /** Ranges fetched at a time, two at most; memory is (that + 1) × the manifest's mark distance. */
+  /** Ranges fetched at a time, two at most; memory is (that + 1) × the manifest's mark distance, + 2 with threads. */
   readonly concurrency: number;
+  /** Worker threads for hashes and ciphers, 0 (the default) to 2. */
+  readonly threads?: number;
   readonly onFetched: (bytes: number) => void;
   readonly signal: AbortSignal;
 }
 
 /**
- * The stream of a backup, byte for byte as it was stored; its last 64 KiB come only once everything was found right.
+ * The stream of a backup, byte for byte as it was stored, lent; its last 64 KiB come only once everything was found
+ * right.
  *
  * @throws ZferryError `chunk-invalid`, `message-invalid`, `stream-invalid`, and the store's codes
  */
 export async function* retrieve(store: Store, backup: OpenedBackup, options: RetrieveOptions): AsyncGenerator<Uint8Array> {
-  const { manifest, sessionKey } = backup;
-  const message = chunkPieces(store, manifest, manifest.chunks.keys(), options);
-  const stream = sessionKey === null || manifest.encryption.packet === "none" ? message : decrypt(message, { sessionKey });
+  const { manifest } = backup;
+  const { threads = 0 } = options;
+  const stream = threads === 0 ? openedHere(store, backup, options) : openedInThreads(store, backup, { ...options, threads });
   const inspected = inspection({ expect: identityOf(manifest), signal: options.signal });
   yield* withhold(inspected.through(stream), { bytes: withheldBytes });
+}
+
+function openedHere(store: Store, { manifest, sessionKey }: OpenedBackup, options: RetrieveOptions): LentSource {
+  const message = chunkPieces(store, manifest, manifest.chunks.keys(), options);
+  return sessionKey === null || manifest.encryption.packet === "none" ? message : decrypt(message, { sessionKey });
+}
+
+async function* openedInThreads(
+  store: Store,
+  { manifest, sessionKey }: OpenedBackup,
+  { concurrency, threads, onFetched, signal }: Required<RetrieveOptions>,
+): AsyncGenerator<Uint8Array> {
+  const run = new Run(signal);
+  const largestBytes = Math.min(manifest.markBytes, manifest.messageBytes);
+  const limit = Math.min(concurrency, maxRangesInFlight);
+  const buffers = new Pool(limit + 2, () => Buffer.from(new ArrayBuffer(largestBytes)));
+  const stations: Station[] = [{ kind: "check" }];
+  if (sessionKey !== null && manifest.encryption.packet !== "none") stations.push({ kind: "open", sessionKey });
+  const onReturned = (block: ArrayBuffer): void => {
+    buffers.give(Buffer.from(block));
+  };
+  const feed = async (input: Sender<PieceClaim | null>): Promise<null> => {
+    for await (const { piece, bytes } of fetched(store, manifest, manifest.chunks.keys(), { buffers, limit, run })) {
+      onFetched(bytes.length);
+      input.forward(bytes, claimOf(manifest, piece));
+    }
+    return null;
+  };
+  for await (const { slice } of throughLine<PieceClaim | null, null>({ stations, threads, onReturned }, run, feed, () => undefined)) {
+    for (let at = 0; at < slice.length; at += sliceBytes) yield slice.subarray(at, at + sliceBytes);
+  }
+}
+
+function claimOf(manifest: Manifest, piece: Piece): PieceClaim {
+  const { chunk, range } = piece;
+  const { message, hint } = notAsStored(manifest, piece);
+  const sha256 = range.endBytes === chunk.sizeBytes ? chunk.sha256 : chunk.marks[range.startBytes / manifest.markBytes];
+  return { begins: range.startBytes === 0, sha256: sha256 ?? "", otherwise: { message, hint: hint ?? "" } };
 }
 
 /** What the stream must say of itself. A compound stream has several snapshots, and its first record names none. */
@@ -58,32 +102,49 @@ interface Piece {
   readonly range: ByteRange;
 }
 
-/** The bytes of some chunks, one after the other, in pieces of the mark distance, each of them checked. */
+/** The bytes of some chunks, one after the other, in slices of pieces of the mark distance, each of them checked. */
 export async function* chunkPieces(
   store: Store,
   manifest: Manifest,
   indices: Iterable<number>,
-  { concurrency, onFetched, signal }: RetrieveOptions,
+  { concurrency, onFetched, signal }: Omit<RetrieveOptions, "threads">,
 ): AsyncGenerator<Buffer> {
   const run = new Run(signal);
   const limit = Math.min(concurrency, maxRangesInFlight);
   const largestBytes = Math.min(manifest.markBytes, manifest.messageBytes);
-  const buffers = new Pool(limit + 1, () => Buffer.allocUnsafeSlow(largestBytes));
-  const fetched = parallel(piecesOf(manifest, indices), { limit, run }, async (piece) => {
-    const buffer = await buffers.take(run.signal);
-    const bytes = buffer.subarray(0, piece.range.endBytes - piece.range.startBytes);
-    await fetchPiece(store, manifest, piece, { into: bytes, signal: run.signal });
-    onFetched(bytes.length);
-    return { piece, bytes, buffer };
-  });
+  const buffers = new Pool(limit + 1, () => Buffer.from(new ArrayBuffer(largestBytes)));
   let check: ChunkCheck | null = null;
-  for await (const { piece, bytes, buffer } of fetched) {
-    const { startBytes, endBytes } = piece.range;
-    if (check === null || startBytes === 0) check = new ChunkCheck(piece.chunk);
-    if (!check.accepts(bytes)) throw damaged(manifest, piece, `bytes ${startBytes} to ${endBytes} are not what was stored`);
+  for await (const { piece, bytes, buffer } of fetched(store, manifest, indices, { buffers, limit, run })) {
+    onFetched(bytes.length);
+    if (check === null || piece.range.startBytes === 0) check = new ChunkCheck(piece.chunk);
+    if (!check.accepts(bytes)) throw notAsStored(manifest, piece);
     for (let at = 0; at < bytes.length; at += sliceBytes) yield Buffer.from(bytes.subarray(at, at + sliceBytes));
     buffers.give(buffer);
   }
+}
+
+type PieceBuffer = Buffer<ArrayBuffer>;
+
+interface Fetched {
+  readonly piece: Piece;
+  readonly bytes: PieceBuffer;
+  /** Of the pool. */
+  readonly buffer: PieceBuffer;
+}
+
+/** Pieces of the mark distance in buffers of the pool, in order, not checked yet. */
+function fetched(
+  store: Store,
+  manifest: Manifest,
+  indices: Iterable<number>,
+  { buffers, limit, run }: { readonly buffers: Pool<PieceBuffer>; readonly limit: number; readonly run: Run },
+): AsyncGenerator<Fetched> {
+  return parallel(piecesOf(manifest, indices), { limit, run }, async (piece) => {
+    const buffer = await buffers.take(run.signal);
+    const bytes = buffer.subarray(0, piece.range.endBytes - piece.range.startBytes);
+    await fetchPiece(store, manifest, piece, { into: bytes, signal: run.signal });
+    return { piece, bytes, buffer };
+  });
 }
 
 function* piecesOf({ chunks, markBytes }: Manifest, indices: Iterable<number>): Generator<Piece> {
@@ -125,6 +186,10 @@ async function fetchPiece(
 
 function keyOf({ backup, attempt, encryption }: Manifest, { index }: Piece): string {
   return chunkKey(backup, attempt, encryption.packet, index);
+}
+
+function notAsStored(manifest: Manifest, piece: Piece): ZferryError {
+  return damaged(manifest, piece, `bytes ${piece.range.startBytes} to ${piece.range.endBytes} are not what was stored`);
 }
 
 function damaged(manifest: Manifest, piece: Piece, why: string): ZferryError {

@@ -9,7 +9,7 @@ import { type Manifest, sealManifest } from "../src/format/manifest.ts";
 import { readStoreState } from "../src/state.ts";
 import { MemoryStore } from "../src/store/memory.ts";
 import type { Store } from "../src/store/store.ts";
-import { ChunkMeter } from "../src/stream/digest.ts";
+import { measure } from "../src/stream/digest.ts";
 import { lastVerified } from "../src/verified.ts";
 import { verify, type VerifiedBackup, type VerifyRequest } from "../src/verify.ts";
 import { Budget, byNeed } from "../src/verify-budget.ts";
@@ -19,7 +19,6 @@ import { faultyStore } from "./faulty-store.ts";
 import { bobsKeyring, ferrying, fullStream, keysIn, never, smallSettings, someBackup } from "./ferrying.ts";
 import { ownFolder } from "./folder.ts";
 import { recorded } from "./replay/forge.ts";
-import { drain } from "./stream/sources.ts";
 import { fakeZfs } from "./zfs/fake.ts";
 
 const nobody = { passphrases: [], certificates: [] };
@@ -67,9 +66,7 @@ async function forged(manifest: Manifest, stream: Buffer, store: Store): Promise
   const chunks: Manifest["chunks"] = [];
   for (let at = 0; at < stream.length; at += manifest.chunkBytes) {
     const bytes = stream.subarray(at, at + manifest.chunkBytes);
-    const meter = new ChunkMeter({ markBytes: manifest.markBytes });
-    await drain(meter.through([bytes] as never));
-    const { sizeBytes, sha256, marks } = meter.digest();
+    const { sizeBytes, sha256, marks } = await measure([bytes] as never, { markBytes: manifest.markBytes });
     chunks.push({ sizeBytes, sha256, marks: [...marks] });
     await store.put(keyAt(chunks.length - 1), bytes, { when: "replace", signal: never });
   }

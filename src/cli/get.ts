@@ -1,5 +1,4 @@
 /** `zferry get DATASET@SNAPSHOT > stream`: the verified stream on stdout. */
-import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type { Command } from "commander";
 import type { ByteSource } from "../bytes.ts";
@@ -52,20 +51,34 @@ async function writeAll(source: ByteSource, stdout: Writable, signal: AbortSigna
   try {
     for await (const slice of source) {
       either.throwIfAborted();
-      if (!stdout.write(slice)) {
-        await once(stdout, "drain", { signal: either }).catch(() => {
-          either.throwIfAborted();
-        });
-      }
+      await written(stdout, slice, { signal: either, onError: onClose });
     }
-    await new Promise<void>((resolve, reject) => {
-      stdout.write("", (error) => {
-        if (error == null) resolve();
-        else reject(error);
-      });
-    });
     either.throwIfAborted();
   } finally {
     stdout.removeListener("error", onClose);
   }
+}
+
+interface Writing {
+  readonly signal: AbortSignal;
+  /** Must abort the signal. */
+  readonly onError: (error: Error) => void;
+}
+
+/** Waits until the slice has left: it is only lent, and stdout may keep what it was given. */
+function written(stdout: Writable, slice: Uint8Array, { signal, onError }: Writing): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+    };
+    signal.addEventListener("abort", stop, { once: true });
+    stdout.write(slice, (error) => {
+      if (error != null) {
+        onError(error);
+        return;
+      }
+      signal.removeEventListener("abort", stop);
+      resolve();
+    });
+  });
 }

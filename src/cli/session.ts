@@ -12,6 +12,7 @@ import { openStore, storeLimits } from "../store/open.ts";
 import { checkSizes } from "../store/sizes.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import type { FerrySettings } from "../cargo.ts";
+import { defaultThreads } from "../packing.ts";
 import type { StoreSettings } from "../config.ts";
 import { readKeyring, readRecipients } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
@@ -113,6 +114,7 @@ export async function ferrySettings(session: Session, store: StoreSettings, chun
     recipients: await readRecipients(settings.encryption, terminal.environment),
     chunkBytes: wanted,
     partBytes: store.partBytes,
+    threads: defaultThreads(),
   };
 }
 
@@ -127,6 +129,7 @@ export async function readOptions(
     keyring: await readKeyring(session.settings.encryption, session.terminal.environment),
     allowUnauthenticated: flags.allowUnauthenticated,
     concurrency,
+    threads: defaultThreads(),
     onFetched,
     warn: session.report.warn,
     signal: session.terminal.signal,

@@ -5,23 +5,48 @@
  * comes out is what went in, and an end is the end.
  */
 import { timingSafeEqual } from "node:crypto";
+import type { Transform } from "../bytes.ts";
 import type { Aead } from "./chunk.ts";
 import { chunkBytesOf, openChunk, sealChunk, sealEnd, tagBytes } from "./chunk.ts";
 import { invalidAt } from "./reader.ts";
 import type { Group } from "./slices.ts";
-import { groups, SliceQueue } from "./slices.ts";
+import { Grouper, groups, SliceQueue } from "./slices.ts";
 
-/** The ciphertext of `plaintext`: chunks with their tags, then the final tag. Holds one chunk. */
-export async function* sealStream(plaintext: AsyncIterable<Buffer>, aead: Aead): AsyncGenerator<Buffer> {
-  let chunkCount = 0;
-  let totalBytes = 0;
-  for await (const group of groups(plaintext, { sizeBytes: chunkBytesOf(aead), tailBytes: 0 })) {
-    if (group.sizeBytes === 0) continue;
-    yield* sealChunk(aead, chunkCount, group.slices);
-    chunkCount += 1;
-    totalBytes += group.sizeBytes;
+/** Seals what is pushed: `prologue`, chunks with their tags, then the final tag. Holds one chunk. */
+export class AeadSealing implements Transform {
+  readonly #aead: Aead;
+  readonly #plaintext: Grouper;
+  #prologue: readonly Buffer[];
+  #chunkCount = 0;
+  #totalBytes = 0;
+
+  constructor(aead: Aead, prologue: Buffer) {
+    this.#aead = aead;
+    this.#plaintext = new Grouper(chunkBytesOf(aead));
+    this.#prologue = [prologue];
   }
-  yield sealEnd(aead, chunkCount, totalBytes);
+
+  *push(slice: Buffer): Generator<Buffer> {
+    yield* this.#begin();
+    for (const group of this.#plaintext.push(slice)) yield* this.#seal(group);
+  }
+
+  *end(): Generator<Buffer> {
+    yield* this.#begin();
+    if (this.#plaintext.rest.length > 0) yield* this.#seal([this.#plaintext.rest]);
+    yield sealEnd(this.#aead, this.#chunkCount, this.#totalBytes);
+  }
+
+  #begin(): readonly Buffer[] {
+    const prologue = this.#prologue;
+    this.#prologue = [];
+    return prologue;
+  }
+
+  #seal(group: readonly Buffer[]): Buffer[] {
+    for (const { length } of group) this.#totalBytes += length;
+    return sealChunk(this.#aead, this.#chunkCount++, group);
+  }
 }
 
 /**

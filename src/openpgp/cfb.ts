@@ -5,10 +5,12 @@
  * the SHA-1 of all that (the MDC). Decryption releases bytes before the digest is checked, because it stands at the very
  * end; a caller that acts on them must have verified them by other means (the manifest's digests) or wait for the end.
  */
-import type { Cipher, Decipher, Hash } from "node:crypto";
-import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
+import type { Hash } from "node:crypto";
+import { createHash } from "node:crypto";
+import type { Transform } from "../bytes.ts";
 import type { Candidate } from "./candidates.ts";
 import { noneFits } from "./candidates.ts";
+import { CfbDecryption, CfbEncryption } from "./cfb-mode.ts";
 import type { ByteReader } from "./reader.ts";
 import { evenSlices, groups } from "./slices.ts";
 
@@ -17,25 +19,60 @@ const blockBytes = 16;
 const prefixBytes = blockBytes + 2;
 const mdcHeader = Buffer.of(0xd3, 0x14);
 const mdcBytes = mdcHeader.length + 20;
-/** How much is decrypted at a time. */
+/** How much goes through the cipher at a time. */
 const sliceBytes = 64 * 1024;
 
-/** The body of a version 1 packet around `plaintext`. `nonce`: its first 16 bytes are the random prefix. */
-export async function* sealCfb(
-  plaintext: AsyncIterable<Buffer>,
-  { sessionKey, nonce }: { readonly sessionKey: Buffer; readonly nonce: Buffer },
-): AsyncGenerator<Buffer> {
-  const cipher: Cipher = createCipheriv(cipherName(sessionKey), sessionKey, Buffer.alloc(blockBytes));
-  const digest = createHash("sha1");
-  const sealed = (slice: Buffer): Buffer => {
-    digest.update(slice);
-    return cipher.update(slice);
-  };
-  yield Buffer.of(version);
-  yield sealed(Buffer.concat([nonce.subarray(0, blockBytes), nonce.subarray(blockBytes - 2, blockBytes)]));
-  for await (const slice of plaintext) yield sealed(slice);
-  yield sealed(mdcHeader);
-  yield cipher.update(digest.digest());
+/**
+ * What version 1 encrypts, around the packets that are pushed: the prefix, they themselves, and the digest of it all. A
+ * step of its own, because SHA-1 costs as much as a third of the cipher and can run in another thread.
+ */
+export class CfbPlaintext implements Transform {
+  readonly #digest = createHash("sha1");
+  #prefix: readonly Buffer[];
+
+  /** @param nonce - its first 16 bytes are the random prefix */
+  constructor(nonce: Buffer) {
+    this.#prefix = [Buffer.concat([nonce.subarray(0, blockBytes), nonce.subarray(blockBytes - 2, blockBytes)])];
+  }
+
+  *push(slice: Buffer): Generator<Buffer> {
+    yield* this.#begin();
+    this.#digest.update(slice);
+    yield slice;
+  }
+
+  *end(): Generator<Buffer> {
+    yield* this.#begin();
+    yield Buffer.concat([mdcHeader, this.#digest.update(mdcHeader).digest()]);
+  }
+
+  #begin(): readonly Buffer[] {
+    const prefix = this.#prefix;
+    this.#prefix = [];
+    for (const slice of prefix) this.#digest.update(slice);
+    return prefix;
+  }
+}
+
+/** The body of a version 1 packet around what {@link CfbPlaintext} made. */
+export class CfbSealing implements Transform {
+  readonly #cipher: CfbEncryption;
+  #version: readonly Buffer[] = [Buffer.of(version)];
+
+  constructor(sessionKey: Buffer) {
+    this.#cipher = new CfbEncryption(sessionKey);
+  }
+
+  *push(slice: Buffer): Generator<Buffer> {
+    yield* this.#version;
+    this.#version = [];
+    yield* this.#cipher.push(slice);
+  }
+
+  *end(): Generator<Buffer> {
+    yield* this.#version;
+    yield* this.#cipher.end();
+  }
 }
 
 /**
@@ -71,16 +108,12 @@ function checkEnd(body: ByteReader, end: Buffer, digest: Hash): Buffer {
   return data;
 }
 
-function pickDecipher(head: Buffer, candidates: readonly Candidate[]): { decipher: Decipher; prefix: Buffer } {
+function pickDecipher(head: Buffer, candidates: readonly Candidate[]): { decipher: CfbDecryption; prefix: Buffer } {
   for (const { sessionKey } of candidates) {
-    const decipher = createDecipheriv(cipherName(sessionKey), sessionKey, Buffer.alloc(blockBytes));
+    const decipher = new CfbDecryption(sessionKey);
     const prefix = decipher.update(head);
     const block = prefix.subarray(blockBytes - 2, blockBytes);
     if (block.equals(prefix.subarray(blockBytes))) return { decipher, prefix };
   }
   throw noneFits(candidates);
-}
-
-function cipherName(sessionKey: Buffer): string {
-  return `aes-${sessionKey.length * 8}-cfb`;
 }

@@ -23,6 +23,14 @@ export interface Aead {
   readonly bindsIndex: boolean;
 }
 
+/** What a message is sealed with. */
+export interface Sealing {
+  readonly sessionKey: Buffer;
+  readonly nonce: Buffer;
+  /** A chunk has 2^(this + 6) bytes. */
+  readonly chunkOctet: number;
+}
+
 export const tagBytes = 16;
 
 /** AEAD algorithm octets (RFC 9580 §9.6); 1, EAX, node:crypto does not have. */

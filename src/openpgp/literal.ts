@@ -4,8 +4,9 @@
  * Ours is binary, without file name and date, so that the same bytes always make the same packet. Read are also those of
  * other programs, with whatever name, date and length style; not read are compressed and signed messages.
  */
+import type { Transform } from "../bytes.ts";
 import type { PacketHeader } from "./packets.ts";
-import { partialPacket, readBody, readHeader, readSmallBody, tags } from "./packets.ts";
+import { PartialPacket, readBody, readHeader, readSmallBody, tags } from "./packets.ts";
 import { ByteReader } from "./reader.ts";
 
 /** Format `b`, a file name of no bytes, no date. */
@@ -14,14 +15,9 @@ const literalFormats = "btul";
 const markerText = "PGP";
 const maxPaddingBytes = 2 ** 20;
 
-/** The literal packet around `content`. */
-export function writeLiteral(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  return partialPacket(tags.literal, withHeader(content));
-}
-
-async function* withHeader(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield literalHeader;
-  yield* content;
+/** The literal packet around what is pushed. */
+export function literalPacket(): Transform {
+  return new PartialPacket(tags.literal, { bodyStart: literalHeader });
 }
 
 /**

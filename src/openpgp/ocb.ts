@@ -4,8 +4,9 @@
  * Written by default, because gpg since 2.2.21, rnp and openpgp.js read it and each chunk is authenticated before it is
  * released. Body: version, cipher, mode, chunk octet, 15-byte IV, chunks, final tag.
  */
-import { openStream, sealStream } from "./aead.ts";
-import type { Aead } from "./chunk.ts";
+import { AeadSealing, openStream } from "./aead.ts";
+import type { Transform } from "../bytes.ts";
+import type { Aead, Sealing } from "./chunk.ts";
 import { cipherOctetOf, modeOctets, readParameters } from "./chunk.ts";
 import type { Candidate } from "./candidates.ts";
 import { noneFits } from "./candidates.ts";
@@ -15,15 +16,11 @@ import { tags } from "./packets.ts";
 const version = 1;
 const ivBytes = 15;
 
-/** The body of a tag 20 packet around `plaintext`. `nonce`: its first 15 bytes are the IV. */
-export async function* sealOcb(
-  plaintext: AsyncIterable<Buffer>,
-  { sessionKey, nonce, chunkOctet }: { readonly sessionKey: Buffer; readonly nonce: Buffer; readonly chunkOctet: number },
-): AsyncGenerator<Buffer> {
+/** The body of a tag 20 packet around what is pushed. `nonce`: its first 15 bytes are the IV. */
+export function ocbSealing({ sessionKey, nonce, chunkOctet }: Sealing): Transform {
   const parameters = Buffer.of(version, cipherOctetOf(sessionKey), modeOctets.ocb, chunkOctet);
   const iv = nonce.subarray(0, ivBytes);
-  yield Buffer.concat([parameters, iv]);
-  yield* sealStream(plaintext, ocbAead(sessionKey, { parameters, iv }));
+  return new AeadSealing(ocbAead(sessionKey, { parameters, iv }), Buffer.concat([parameters, iv]));
 }
 
 /** The plaintext of a tag 20 packet's body (behind the version), under the first candidate that opens its first chunk. */

@@ -4,8 +4,9 @@
  *
  * What is inside a packet is the business of the other files here.
  */
+import type { Transform } from "../bytes.ts";
 import type { ByteReader } from "./reader.ts";
-import { groups } from "./slices.ts";
+import { Grouper } from "./slices.ts";
 
 /** Packet tags (RFC 9580 §5; 20 is LibrePGP's). */
 export const tags = {
@@ -51,14 +52,43 @@ export function packet(tag: number, body: Uint8Array): Buffer {
 }
 
 /**
- * A data packet whose length is not known in advance: partial bodies of 256 KiB and a definite rest, which may be empty.
- * The output depends on the bytes alone, not on their slicing. Holds one partial body.
+ * A data packet whose length is not known in advance, around whatever is pushed: partial bodies of 256 KiB and a definite
+ * rest, which may be empty. The output depends on the bytes alone, not on their slicing. Holds one partial body.
  */
-export async function* partialPacket(tag: number, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield Buffer.of(0xc0 | tag);
-  for await (const group of groups(body, { sizeBytes: partialBytes, tailBytes: 0 })) {
-    yield group.last ? definiteLength(group.sizeBytes) : Buffer.of(0xe0 | partialExponent);
-    yield* group.slices;
+export class PartialPacket implements Transform {
+  readonly #body = new Grouper(partialBytes);
+  #beginning: readonly [before: Buffer, bodyStart: Buffer] | null;
+
+  /** @param around - packets that stand before this one, and what its body begins with */
+  constructor(tag: number, around: { readonly before?: Buffer; readonly bodyStart?: Buffer } = {}) {
+    const { before = Buffer.alloc(0), bodyStart = Buffer.alloc(0) } = around;
+    this.#beginning = [Buffer.concat([before, Buffer.of(0xc0 | tag)]), bodyStart];
+  }
+
+  *push(slice: Buffer): Generator<Buffer> {
+    yield* this.#begin();
+    yield* this.#add(slice);
+  }
+
+  *end(): Generator<Buffer> {
+    yield* this.#begin();
+    yield definiteLength(this.#body.rest.length);
+    if (this.#body.rest.length > 0) yield this.#body.rest;
+  }
+
+  *#begin(): Generator<Buffer> {
+    if (this.#beginning === null) return;
+    const [before, bodyStart] = this.#beginning;
+    this.#beginning = null;
+    yield before;
+    yield* this.#add(bodyStart);
+  }
+
+  *#add(slice: Buffer): Generator<Buffer> {
+    for (const group of this.#body.push(slice)) {
+      yield Buffer.of(0xe0 | partialExponent);
+      yield* group;
+    }
   }
 }
 

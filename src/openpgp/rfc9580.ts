@@ -6,8 +6,9 @@
  * key by HKDF-SHA256 under the salt, so that a session key wrapped for this packet is good for no other.
  */
 import { hkdfSync } from "node:crypto";
-import { openStream, sealStream } from "./aead.ts";
-import type { Aead } from "./chunk.ts";
+import { AeadSealing, openStream } from "./aead.ts";
+import type { Transform } from "../bytes.ts";
+import type { Aead, Sealing } from "./chunk.ts";
 import { cipherOctetOf, modeOctets, readParameters } from "./chunk.ts";
 import type { Candidate } from "./candidates.ts";
 import { noneFits } from "./candidates.ts";
@@ -20,14 +21,11 @@ const nonceBytes = { ocb: 15, gcm: 12 } as const;
 /** The chunk's number fills the end of the nonce. */
 const indexBytes = 8;
 
-/** The body of a version 2 packet around `plaintext`. `nonce`: all 32 bytes are the salt. */
-export async function* sealRfc9580(
-  plaintext: AsyncIterable<Buffer>,
-  { sessionKey, nonce, chunkOctet }: { readonly sessionKey: Buffer; readonly nonce: Buffer; readonly chunkOctet: number },
-): AsyncGenerator<Buffer> {
+/** The body of a version 2 packet around what is pushed. `nonce`: all 32 bytes are the salt. */
+export function rfc9580Sealing({ sessionKey, nonce, chunkOctet }: Sealing): Transform {
   const parameters = Buffer.of(version, cipherOctetOf(sessionKey), modeOctets.ocb, chunkOctet);
-  yield Buffer.concat([parameters, nonce]);
-  yield* sealStream(plaintext, rfc9580Aead(sessionKey, { parameters, salt: nonce, mode: "ocb" }));
+  const aead = rfc9580Aead(sessionKey, { parameters, salt: nonce, mode: "ocb" });
+  return new AeadSealing(aead, Buffer.concat([parameters, nonce]));
 }
 
 /** The plaintext of a version 2 packet's body (behind the version), under the first candidate that opens its first chunk. */

@@ -6,7 +6,7 @@
  * than the copy.
  */
 import type { ByteSource } from "../bytes.ts";
-import { KiB } from "../bytes.ts";
+import { asBuffer, KiB } from "../bytes.ts";
 
 /** Pieces under this are copied into a staging buffer. */
 const smallPieceBytes = 16 * KiB;
@@ -41,9 +41,42 @@ export async function* evenSlices(source: ByteSource): AsyncGenerator<Buffer> {
 }
 
 function* cut(piece: Uint8Array): Generator<Buffer> {
-  const whole = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+  const whole = asBuffer(piece);
   for (let startBytes = 0; startBytes < whole.length; startBytes += largestSliceBytes) {
     yield whole.subarray(startBytes, startBytes + largestSliceBytes);
+  }
+}
+
+/**
+ * Groups of an exact size from slices of any size, for writing. Keeps what is too little for a group as a copy of its
+ * own, so that every slice is used up when `push` is through.
+ */
+export class Grouper {
+  readonly #sizeBytes: number;
+  readonly #rest: Buffer;
+  #restBytes = 0;
+
+  constructor(sizeBytes: number) {
+    this.#sizeBytes = sizeBytes;
+    this.#rest = Buffer.allocUnsafeSlow(sizeBytes);
+  }
+
+  /** Each group in one or two slices, lent until the next is asked for. Where groups fall depends on the number of bytes alone. */
+  *push(slice: Buffer): Generator<readonly Buffer[]> {
+    let at = 0;
+    while (this.#restBytes + slice.length - at >= this.#sizeBytes) {
+      const head = this.#rest.subarray(0, this.#restBytes);
+      const tail = slice.subarray(at, at + this.#sizeBytes - head.length);
+      at += tail.length;
+      yield head.length === 0 ? [tail] : [head, tail];
+      this.#restBytes = 0;
+    }
+    this.#restBytes += slice.copy(this.#rest, this.#restBytes, at);
+  }
+
+  /** What is left: less than a group. */
+  get rest(): Buffer {
+    return this.#rest.subarray(0, this.#restBytes);
   }
 }
 

@@ -116,7 +116,7 @@ async function collect(body: Uint8Array | ByteSource, { signal }: PutOptions): P
   for await (const piece of pull(body, signal)) {
     sizeBytes += piece.length;
     if (sizeBytes > embeddedLimits.maxObjectBytes) throw new ZferryError("store-full", "the body is too large");
-    pieces.push(piece);
+    pieces.push(new Uint8Array(piece)); // a body is only lent
   }
   const bytes = new Uint8Array(sizeBytes);
   let offset = 0;

@@ -106,7 +106,7 @@ export function inspection(options: InspectionOptions): Inspection {
   return { through, facts };
 }
 
-/** Slices on their way, of which the last bytes must wait. */
+/** Slices on their way, of which the last bytes must wait: as a copy, because the slice they came in may only be lent. */
 class Waiting {
   #slices: Uint8Array[] = [];
   #bytes = 0;
@@ -126,6 +126,7 @@ class Waiting {
       this.#bytes -= freeBytes;
       yield freeBytes === first.length ? first : first.subarray(0, freeBytes);
     }
+    if (this.#bytes > 0) this.#slices = [Buffer.concat(this.#slices)];
   }
 }
 

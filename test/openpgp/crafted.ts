@@ -1,24 +1,34 @@
 /**
  * Messages that `encrypt` never writes: any packets inside, any chunk size, any literal packet.
  */
-import { sealCfb } from "../../src/openpgp/cfb.ts";
-import { sealOcb } from "../../src/openpgp/ocb.ts";
+import { chained, type Transform } from "../../src/bytes.ts";
+import { CfbPlaintext, CfbSealing } from "../../src/openpgp/cfb.ts";
+import { ocbSealing } from "../../src/openpgp/ocb.ts";
 import { packet, tags } from "../../src/openpgp/packets.ts";
-import { sealRfc9580 } from "../../src/openpgp/rfc9580.ts";
+import { rfc9580Sealing } from "../../src/openpgp/rfc9580.ts";
 import type { PacketKind } from "../../src/openpgp/session.ts";
-import { collect, fixedSecrets, sliced } from "./sample.ts";
+import { fixedSecrets } from "./sample.ts";
 
 /** A whole message, without session-key packets, around `inner`. */
-export async function craft(kind: PacketKind, inner: Buffer, chunkOctet = 6): Promise<Buffer> {
+export function craft(kind: PacketKind, inner: Buffer, chunkOctet = 6): Buffer {
   const secrets = { ...fixedSecrets, chunkOctet };
   switch (kind) {
     case "ocb":
-      return packet(tags.ocbEncrypted, await collect(sealOcb(sliced(inner), secrets)));
+      return packet(tags.ocbEncrypted, transformed(inner, ocbSealing(secrets)));
     case "cfb":
-      return packet(tags.integrityProtected, await collect(sealCfb(sliced(inner), secrets)));
+      return packet(tags.integrityProtected, transformed(inner, chained([new CfbPlaintext(secrets.nonce), new CfbSealing(secrets.sessionKey)])));
     case "rfc9580":
-      return packet(tags.integrityProtected, await collect(sealRfc9580(sliced(inner), secrets)));
+      return packet(tags.integrityProtected, transformed(inner, rfc9580Sealing(secrets)));
   }
+}
+
+function transformed(bytes: Buffer, transform: Transform): Buffer {
+  return Buffer.concat([...copies(transform.push(bytes)), ...copies(transform.end())]);
+}
+
+/** What a step yields is only lent. */
+function copies(pieces: Iterable<Buffer>): Buffer[] {
+  return Array.from(pieces, (piece) => Buffer.from(piece));
 }
 
 /** A literal packet's body. */

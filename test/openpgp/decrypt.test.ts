@@ -17,7 +17,7 @@ describe.each(packets)("what may stand inside a %s packet", (kind) => {
     ["one without a length", Buffer.concat([Buffer.from("af", "hex"), literalBody(content)])],
     ["one among markers and padding", Buffer.concat([marker, padding, literal, padding])],
   ] as const)("%s", async ([, inner]) => {
-    const message = await craft(kind, inner);
+    const message = craft(kind, inner);
     expect((await collect(decrypt(sliced(message, 61), fixedSecrets))).equals(content)).toBe(true);
   });
 
@@ -35,13 +35,13 @@ describe.each(packets)("what may stand inside a %s packet", (kind) => {
     ["a literal packet of unknown format", packet(tags.literal, literalBody(content, { format: "x" })), /unknown format/],
     ["a marker that is none", Buffer.concat([Buffer.from("ca03414141", "hex"), literal]), /marker/],
   ] as const)("not %s", async ([, inner, message]) => {
-    const ciphertext = await craft(kind, inner);
+    const ciphertext = craft(kind, inner);
     await expect(collect(decrypt(sliced(ciphertext), fixedSecrets))).rejects.toThrow(message);
     await expect(collect(decrypt(sliced(ciphertext), fixedSecrets))).rejects.toThrow(expect.objectContaining({ code: "message-invalid" }));
   });
 
   it("says which setting compressed it", async () => {
-    const ciphertext = await craft(kind, packet(tags.compressed, content));
+    const ciphertext = craft(kind, packet(tags.compressed, content));
     await expect(collect(decrypt(sliced(ciphertext), fixedSecrets))).rejects.toThrow(
       expect.objectContaining({ hint: expect.stringContaining("--compress-algo none") as unknown }),
     );
@@ -51,7 +51,7 @@ describe.each(packets)("what may stand inside a %s packet", (kind) => {
 describe("AEAD chunks", () => {
   it.for([0, 1, 6, 16, 22])("of every size are read, here of octet %i", async (octet) => {
     for (const kind of ["ocb", "rfc9580"] as const) {
-      const message = await craft(kind, literal, octet);
+      const message = craft(kind, literal, octet);
       expect((await collect(decrypt(sliced(message, 997), fixedSecrets))).equals(content)).toBe(true);
     }
   });
@@ -60,7 +60,7 @@ describe("AEAD chunks", () => {
     for (const kind of ["ocb", "rfc9580"] as const) {
       const exact = packet(tags.literal, literalBody(content.subarray(0, 4096 - 9)));
       expect(exact.length).toBe(4096);
-      const message = await craft(kind, exact, 6);
+      const message = craft(kind, exact, 6);
       expect((await collect(decrypt(sliced(message, 997), fixedSecrets))).length).toBe(4096 - 9);
     }
   });
@@ -68,7 +68,7 @@ describe("AEAD chunks", () => {
 
 describe("before the encrypted packet", () => {
   it("markers and padding are skipped", async () => {
-    const message = Buffer.concat([marker, padding, await craft("ocb", literal)]);
+    const message = Buffer.concat([marker, padding, craft("ocb", literal)]);
     expect((await collect(decrypt(sliced(message), fixedSecrets))).equals(content)).toBe(true);
   });
 
@@ -93,7 +93,7 @@ describe("before the encrypted packet", () => {
   });
 
   it("session-key packets of the wrong version for the encrypted packet do not count", async () => {
-    const older = Buffer.concat([Buffer.from("c30d0409030800000000000000006000", "hex").subarray(0, 15), await craft("rfc9580", literal)]);
+    const older = Buffer.concat([Buffer.from("c30d0409030800000000000000006000", "hex").subarray(0, 15), craft("rfc9580", literal)]);
     const keyring = { passphrases: ["any"], privateKeys: [] };
     await expect(collect(decrypt(sliced(older), { keyring }))).rejects.toThrow(/no session-key packet of a known version/);
   });

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ChunkCheck, type ChunkDigest, ChunkMeter, measure } from "../../src/stream/digest.ts";
+import { ChunkCheck, type ChunkDigest, ChunkMeter, type Mark, MarkQueue, MarkWalk, measure } from "../../src/stream/digest.ts";
 import { drain, pattern, sliced, watched } from "./sources.ts";
 
 function sha256(bytes: Uint8Array): string {
@@ -39,7 +39,7 @@ describe("the digest of a chunk", () => {
 
   it("passes every byte on without a copy, cutting slices at the marks only", async () => {
     const bytes = pattern(30);
-    const { slices: passed } = await drain(new ChunkMeter({ markBytes }).through(watched(sliced(bytes, 7)).source));
+    const { slices: passed } = await drain(new ChunkMeter({ markBytes, sha256At: String }).through(watched(sliced(bytes, 7)).source));
     expect(Buffer.concat(passed)).toEqual(Buffer.from(bytes));
     expect(passed.every(({ buffer }) => buffer === bytes.buffer)).toBe(true);
     let atBytes = 0;
@@ -57,19 +57,15 @@ describe("the digest of a chunk", () => {
       expect(passedBytes).toBeLessThan(Math.min((index + 1) * markBytes, 30) + (index === Math.ceil(30 / markBytes) - 1 ? 1 : 0));
       noted.push(index);
     };
-    for await (const slice of new ChunkMeter({ markBytes, onMark }).through(watched(sliced(pattern(30), 7)).source)) passedBytes += slice.length;
+    for await (const slice of new ChunkMeter({ markBytes, sha256At: String, onMark }).through(watched(sliced(pattern(30), 7)).source)) passedBytes += slice.length;
     expect(noted).toEqual(Array.from({ length: Math.ceil(30 / markBytes) }, (_, index) => index));
   });
 
-  it("can be asked for on the way, and goes on from there", async () => {
+  it("has what was hashed elsewhere, mark by mark", async () => {
     const bytes = pattern(20);
-    const meter = new ChunkMeter({ markBytes });
-    let seenBytes = 0;
-    for await (const slice of meter.through(watched(sliced(bytes, 5)).source)) {
-      seenBytes += slice.length;
-      expect(meter.digest()).toEqual(oracle(bytes.subarray(0, seenBytes), markBytes));
-    }
-    expect(seenBytes).toBe(20);
+    const meter = new ChunkMeter({ markBytes, sha256At: (index) => sha256(bytes.subarray(0, (index + 1) * markBytes)) });
+    await drain(meter.through(watched(sliced(bytes, 5)).source));
+    expect(meter.digest()).toEqual(oracle(bytes, markBytes));
   });
 
   it("is not given for a source that fails", async () => {
@@ -119,5 +115,40 @@ describe("checking a chunk", () => {
     expect(verdicts(expected, [bytes.subarray(0, 7)])).toEqual([false]);
     expect(verdicts(expected, [bytes.subarray(0, 9)])).toEqual([false]);
     expect(verdicts(expected, [...sliced(bytes, markBytes), new Uint8Array()])).toEqual([true, true, true, false]);
+  });
+});
+
+describe("the marks of a message", () => {
+  const layout = { chunkBytes: 24, markBytes };
+
+  it.for(sizes.flatMap((sizeBytes) => [1, 3, 8, 11, 24, Infinity].map((sliceBytes) => ({ sizeBytes, sliceBytes }))))(
+    "of $sizeBytes bytes in slices of $sliceBytes are those of its chunks, each told with the slice that completes it",
+    ({ sizeBytes, sliceBytes }) => {
+      const bytes = pattern(sizeBytes);
+      const walk = new MarkWalk(layout);
+      const marks: Mark[] = [];
+      let seenBytes = 0;
+      for (const slice of sliced(bytes, sliceBytes)) {
+        seenBytes += slice.length;
+        marks.push(...walk.push(slice));
+        expect(marks.length).toBe(Math.floor(seenBytes / markBytes)); // no mark is late, and none early
+      }
+      marks.push(...walk.end());
+      const expected: Mark[] = [];
+      for (let chunk = 0; chunk * layout.chunkBytes < sizeBytes; chunk += 1) {
+        const own = bytes.subarray(chunk * layout.chunkBytes, (chunk + 1) * layout.chunkBytes);
+        const { marks: inner, sha256: last } = oracle(own, markBytes);
+        [...inner, last].forEach((digest, index) => expected.push({ chunk, index, sha256: digest }));
+      }
+      expect(marks).toEqual(expected);
+    },
+  );
+
+  it("are taken in order, and nothing else is given for them", () => {
+    const queue = new MarkQueue();
+    queue.push([{ chunk: 0, index: 0, sha256: "a" }, { chunk: 0, index: 1, sha256: "b" }]);
+    expect(queue.take(0, 0)).toBe("a");
+    expect(() => queue.take(1, 0)).toThrow("mark 0 of chunk 1 was not hashed");
+    expect(() => queue.take(0, 2)).toThrow("not hashed");
   });
 });

@@ -8,6 +8,7 @@ import { begin, end, guid, record, recorded, seal, split, swapped, type, write }
 import type { Piece } from "../replay/forge.ts";
 import { oracle } from "../replay/oracle.ts";
 import { inspect, slices } from "./inspecting.ts";
+import { drain, lent } from "./sources.ts";
 
 const signal = new AbortController().signal;
 
@@ -395,7 +396,7 @@ describe("the expected snapshot", () => {
 describe("passing on", () => {
   const stream = recorded("full");
 
-  it("hands over views of the slices it was given, never copies", async () => {
+  it("hands over views of the slices it was given, and copies of what was cut off at their ends only", async () => {
     const given = new Set<ArrayBufferLike>();
     async function* source(): AsyncGenerator<Uint8Array> {
       for await (const slice of slices(stream, 10_007)) {
@@ -404,7 +405,13 @@ describe("passing on", () => {
         yield own;
       }
     }
-    for await (const slice of inspection({ signal }).through(source())) expect(given.has(slice.buffer)).toBe(true);
+    for await (const slice of inspection({ signal }).through(source())) {
+      if (!given.has(slice.buffer)) expect(slice.length).toBeLessThanOrEqual(312);
+    }
+  });
+
+  it.for([1, 100, 311, 312, 313, 10_007, 131_072])("takes lent slices of %i bytes", async (sliceBytes) => {
+    expect((await drain(inspection({ signal }).through(lent(slices(stream, sliceBytes))))).bytes.equals(stream)).toBe(true);
   });
 
   it("hands over the very slice when no record is cut in two at its end", async () => {

@@ -61,11 +61,24 @@ export function aborted(signal: AbortSignal): Promise<never> {
 /** Everything a source yields, and the error it ended with: null for none. */
 export async function drain(source: ByteSource): Promise<{ bytes: Buffer; slices: Uint8Array[]; error: unknown }> {
   const slices: Uint8Array[] = [];
+  const copies: Uint8Array[] = []; // a slice may be lent only
   try {
-    for await (const slice of source) slices.push(slice);
-    return { bytes: Buffer.concat(slices), slices, error: null };
+    for await (const slice of source) {
+      slices.push(slice);
+      copies.push(Buffer.from(slice));
+    }
+    return { bytes: Buffer.concat(copies), slices, error: null };
   } catch (error) {
-    return { bytes: Buffer.concat(slices), slices, error };
+    return { bytes: Buffer.concat(copies), slices, error };
+  }
+}
+
+/** The source as the engine's threads give it: each slice is overwritten when the next one is asked for. */
+export async function* lent(source: ByteSource): AsyncGenerator<Uint8Array> {
+  for await (const slice of source) {
+    const own = Buffer.from(slice);
+    yield own;
+    own.fill(0xaa);
   }
 }
 

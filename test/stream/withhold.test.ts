@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { withhold, withheldBytes } from "../../src/stream/withhold.ts";
-import { drain, pattern, sliced, watched } from "./sources.ts";
+import { drain, lent, pattern, sliced, watched } from "./sources.ts";
 
 /** How many bytes have come out each time the source is asked for more, the time it ends included. */
 async function releasedAtEachPull(slices: readonly Uint8Array[], bytes: number): Promise<number[]> {
@@ -48,15 +48,15 @@ describe("the last 10 bytes", () => {
   });
 });
 
-it("everything passes in order and as views, whatever the slices", async () => {
+it("everything passes in order, whatever the slices, although they are only lent", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat({ max: 20 }), { maxLength: 12 }), fc.integer({ min: 0, max: 30 }), async (lengths, bytes) => {
       const all = pattern(lengths.reduce((sum, length) => sum + length, 0));
       let at = 0;
       const slices = lengths.map((length) => all.subarray(at, (at += length)));
-      const { bytes: released, slices: passed } = await drain(withhold(watched(slices).source, { bytes }));
+      const { bytes: released, slices: passed } = await drain(withhold(lent(watched(slices).source), { bytes }));
       expect(released).toEqual(Buffer.from(all));
-      expect(passed.every(({ buffer }) => buffer === all.buffer)).toBe(true);
+      expect(passed.every(({ length }) => length > 0)).toBe(true);
     }),
     { numRuns: 200 },
   );

@@ -1,0 +1,110 @@
+/**
+ * What a thread can be asked to do with the bytes that pass: seal them, note their marks, check them, open them.
+ *
+ * A station is told in plain data, because it crosses into the thread, and works on blocks (`link.ts`). How many
+ * threads there are changes nothing about the bytes that come out.
+ */
+import { createHash } from "node:crypto";
+import { asBuffer, KiB, type Transform } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
+import { decrypt } from "../openpgp/decrypt.ts";
+import { type Message, sealingSteps } from "../openpgp/encrypt.ts";
+import { MarkWalk, type Mark, type MarkLayout } from "../stream/digest.ts";
+import type { Receiver, Sender } from "./link.ts";
+
+export type Station =
+  /** Step `step` of `sealingSteps(message)`. */
+  | { readonly kind: "seal"; readonly message: Message; readonly step: number }
+  /** Passes blocks on, with the marks that fall into them as their note. */
+  | { readonly kind: "mark"; readonly layout: MarkLayout }
+  /** Passes pieces on that are what their note, a {@link PieceClaim}, says; ends at the first that is not. */
+  | { readonly kind: "check" }
+  /** Decrypts. */
+  | { readonly kind: "open"; readonly sessionKey: Uint8Array };
+
+/** What a piece of a chunk has to be. */
+export interface PieceClaim {
+  /** Whether it is the first of its chunk. */
+  readonly begins: boolean;
+  /** The chunk's SHA-256 up to the end of this piece. */
+  readonly sha256: string;
+  /** The error when it is not, in its words. */
+  readonly otherwise: { readonly message: string; readonly hint: string };
+}
+
+/** What is decrypted at a time; it is copied, so that the block can go back while the cipher still needs the bytes. */
+const openedBytes = 256 * KiB;
+
+/** Works until the input has ended; whatever goes wrong goes on to the output. Never throws. */
+export async function runStation(station: Station, input: Receiver<unknown>, output: Sender<unknown>): Promise<void> {
+  try {
+    output.end(await work(station, input, output));
+  } catch (error) {
+    output.fail(error);
+  }
+}
+
+/** Whether blocks of the input come out at the other end, to be given back from there. */
+export function passesBlocksOn({ kind }: Station): boolean {
+  return kind === "mark" || kind === "check";
+}
+
+/** @returns the note of the end */
+function work(station: Station, input: Receiver<unknown>, output: Sender<unknown>): Promise<unknown> {
+  switch (station.kind) {
+    case "seal":
+      return transform(stepOf(station), input, output);
+    case "mark":
+      return mark(new MarkWalk(station.layout), input, output);
+    case "check":
+      return check(input as Receiver<PieceClaim>, output);
+    case "open":
+      return open(asBuffer(station.sessionKey), input, output);
+  }
+}
+
+function stepOf({ message: { packet, secrets, sessionKeyPackets }, step }: Station & { kind: "seal" }): Transform {
+  const { sessionKey, nonce } = secrets; // Buffers arrive as Uint8Arrays
+  const message = { packet, secrets: { sessionKey: asBuffer(sessionKey), nonce: asBuffer(nonce) }, sessionKeyPackets: asBuffer(sessionKeyPackets) };
+  const found = sealingSteps(message)[step];
+  if (found === undefined) throw new Error(`packet "${packet}" has no step ${step}`);
+  return found;
+}
+
+async function transform(step: Transform, input: Receiver<unknown>, output: Sender<unknown>): Promise<null> {
+  for await (const { slice } of input) {
+    for (const piece of step.push(asBuffer(slice))) await output.write(piece, null);
+    input.giveBack(slice.buffer);
+  }
+  for (const piece of step.end()) await output.write(piece, null);
+  return null;
+}
+
+async function mark(walk: MarkWalk, input: Receiver<unknown>, output: Sender<unknown>): Promise<Mark[]> {
+  for await (const { slice } of input) output.forward(slice, walk.push(slice));
+  return walk.end();
+}
+
+async function check(input: Receiver<PieceClaim>, output: Sender<unknown>): Promise<null> {
+  let hash = createHash("sha256");
+  for await (const { slice, note } of input) {
+    if (note.begins) hash = createHash("sha256");
+    if (hash.update(slice).copy().digest("hex") !== note.sha256) {
+      throw new ZferryError("chunk-invalid", note.otherwise.message, { hint: note.otherwise.hint });
+    }
+    output.forward(slice, null);
+  }
+  return null;
+}
+
+async function open(sessionKey: Buffer, input: Receiver<unknown>, output: Sender<unknown>): Promise<null> {
+  for await (const piece of decrypt(copies(input), { sessionKey })) await output.write(piece, null);
+  return null;
+}
+
+async function* copies(input: Receiver<unknown>): AsyncGenerator<Buffer> {
+  for await (const { slice } of input) {
+    for (let at = 0; at < slice.length; at += openedBytes) yield Buffer.from(slice.subarray(at, at + openedBytes));
+    input.giveBack(slice.buffer);
+  }
+}
