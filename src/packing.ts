@@ -16,9 +16,12 @@ import type { Station } from "./thread/station.ts";
 /** A cipher and a hash is all there is to run side by side. */
 export const maxThreads = 2;
 
-/** As many as there is work for, or none on a machine with one core, where they would only be in each other's way. */
+/**
+ * As many as there is work for, or none on a machine with one core, where they would only be in each other's way. None
+ * either when the sources run as they are, as in tests: a thread starts from a file that Node itself can read.
+ */
 export function defaultThreads(): number {
-  return availableParallelism() > 1 ? maxThreads : 0;
+  return availableParallelism() > 1 && !import.meta.url.endsWith(".ts") ? maxThreads : 0;
 }
 
 /** `marks` has each mark before the bytes that complete it have come out of `message`. */
