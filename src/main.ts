@@ -3,6 +3,7 @@
  * The process: arguments in, exit status out, signals turned into an orderly end. Nothing else touches `process`.
  */
 import { setMaxListeners } from "node:events";
+import { fstatSync } from "node:fs";
 import { runToExit } from "./cli/program.ts";
 import { ZferryError } from "./errors.ts";
 import type { Terminal } from "./cli/terminal.ts";
@@ -29,10 +30,23 @@ process.on("SIGTERM", () => {
 });
 process.stdout.on("error", () => undefined); // whoever writes hears of it through its own callback
 
+/** Whether the descriptor is one; false for one that is closed. */
+function isPipe(fd: number): boolean {
+  try {
+    const stats = fstatSync(fd);
+    return stats.isFIFO() || stats.isSocket();
+  } catch {
+    return false;
+  }
+}
+
 const terminal: Terminal = {
   environment: process.env,
   workingDirectory: process.cwd(),
-  stdin: process.stdin,
+  get stdin() {
+    return process.stdin; // made when asked for: it would take the pipe for itself
+  },
+  stdinPipe: isPipe(0) ? 0 : null,
   stdout: process.stdout,
   stderr: process.stderr,
   isInteractive: process.stderr.isTTY,
@@ -43,4 +57,4 @@ const terminal: Terminal = {
 
 process.exitCode = await runToExit(process.argv.slice(2), terminal);
 // A stdin nobody read to its end would keep the process alive.
-process.stdin.destroy();
+if (terminal.stdinPipe === null) process.stdin.destroy();

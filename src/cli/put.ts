@@ -4,6 +4,7 @@ import { formatRate, formatSize, type ByteSource } from "../bytes.ts";
 import { put } from "../put.ts";
 import { parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withPacking, withStore } from "./options.ts";
+import { readPipe } from "./pipe-reader.ts";
 import { clock, Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
 import { ferrySettings, leaseMsFor, type Session, useStore } from "./session.ts";
@@ -29,7 +30,7 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
     put({
       store,
       backup,
-      open: (signal) => readAll(terminal.stdin, signal),
+      open: (signal) => (terminal.stdinPipe === null ? readAll(terminal.stdin, signal) : readPipe(terminal.stdinPipe, signal)),
       settings,
       stateDir: session.settings.stateDir,
       leaseMs: leaseMsFor(session, opened),

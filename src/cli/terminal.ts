@@ -7,6 +7,8 @@ export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly workingDirectory: string;
   readonly stdin: Readable;
+  /** The descriptor of a stdin that is a pipe or a socket, which is read by itself (`pipe-reader.ts`); `stdin` is left alone then. */
+  readonly stdinPipe: number | null;
   readonly stdout: Writable;
   readonly stderr: Writable;
   /** Whether a person is looking at stderr as it is written. */

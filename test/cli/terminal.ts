@@ -20,6 +20,7 @@ export function ownTerminal(some: Partial<Terminal> = {}): OwnTerminal {
     environment: {},
     workingDirectory: "/nowhere",
     stdin: new PassThrough(),
+    stdinPipe: null,
     stdout: into("stdout"),
     stderr: into("stderr"),
     isInteractive: false,
