@@ -65,6 +65,10 @@ const fullEvery = z.string('must be a duration, as in 30d, or "never"').transfor
 });
 const snapshotPrefix = z.string().regex(/^[A-Za-z0-9_.:-]{0,64}$/, "may hold letters, digits and _ . : - only, 64 at most");
 const concurrency = z.number().int().min(1).max(64);
+const threads = z
+  .literal(["auto", 0, 1, 2], 'must be 0, 1, 2 or "auto"')
+  .default("auto")
+  .transform((count) => (count === "auto" ? null : count));
 const argv = z.array(z.string().min(1)).min(1).transform((words) => words as [string, ...string[]]);
 
 /** Everything is optional in the file; these are the values when nothing is said. */
@@ -104,12 +108,15 @@ const jobDefaultsSchema = z.strictObject({
   zfs: argv.optional(),
 });
 
+/** What holds for all jobs, and for commands that have none. */
+const defaultsSchema = jobDefaultsSchema.extend({ threads });
+
 const configSchema = z
   .strictObject({
     state_dir: z.string().optional(),
     stores: z.record(z.string(), storeSchema).default({}),
     encryption: encryptionSchema.prefault({}),
-    defaults: jobDefaultsSchema.prefault({}),
+    defaults: defaultsSchema.prefault({}),
     jobs: z.record(z.string(), jobDefaultsSchema.extend({ dataset })).default({}),
   })
   .superRefine(({ stores, defaults, jobs }, context) => {
@@ -162,7 +169,11 @@ export interface Config {
   readonly stateDir: string | null;
   readonly stores: ReadonlyMap<string, StoreSettings>;
   readonly encryption: EncryptionSettings;
-  readonly defaults: Omit<JobSettings, "name" | "dataset" | "store"> & { readonly store: string | null };
+  readonly defaults: Omit<JobSettings, "name" | "dataset" | "store"> & {
+    readonly store: string | null;
+    /** Worker threads, 0 to 2; null for as many as the machine has use for. */
+    readonly threads: number | null;
+  };
   readonly jobs: ReadonlyMap<string, JobSettings>;
 }
 
@@ -216,6 +227,7 @@ function toConfig(file: z.output<typeof configSchema>): Config {
     fullEveryMs: d.full_every === undefined ? defaultSettings.fullEveryMs : d.full_every,
     snapshotPrefix: d.snapshot_prefix ?? defaultSettings.snapshotPrefix,
     zfs: d.zfs ?? defaultSettings.zfs,
+    threads: d.threads,
   };
   const jobs = new Map<string, JobSettings>();
   for (const [name, job] of Object.entries(file.jobs)) {

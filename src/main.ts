@@ -4,6 +4,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { fstatSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { runToExit } from "./cli/program.ts";
 import { ZferryError } from "./errors.ts";
 import type { Terminal } from "./cli/terminal.ts";
@@ -51,6 +52,12 @@ const terminal: Terminal = {
   stderr: process.stderr,
   isInteractive: process.stderr.isTTY,
   isRoot: process.getuid?.() === 0,
+  coreCount: availableParallelism(),
+  usage: () => {
+    const { user, system } = process.cpuUsage();
+    const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+    return { cpuSeconds: (user + system) / 1e6, rssBytes: process.memoryUsage.rss(), peakRssBytes };
+  },
   now: () => new Date(),
   signal: stop.signal,
 };

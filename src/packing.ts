@@ -3,7 +3,6 @@
  * run in worker threads, so that this one only reads, schedules and talks to the store; with no threads they run here.
  * The bytes are the same either way.
  */
-import { availableParallelism } from "node:os";
 import type { Attempt } from "./attempt.ts";
 import { asBuffer, type ByteSource, chained, type LentSource } from "./bytes.ts";
 import type { FerrySettings } from "./cargo.ts";
@@ -16,12 +15,9 @@ import type { Station } from "./thread/station.ts";
 /** A cipher and a hash is all there is to run side by side. */
 export const maxThreads = 2;
 
-/**
- * As many as there is work for, or none on a machine with one core, where they would only be in each other's way. None
- * either when the sources run as they are, as in tests: a thread starts from a file that Node itself can read.
- */
-export function defaultThreads(): number {
-  return availableParallelism() > 1 && !import.meta.url.endsWith(".ts") ? maxThreads : 0;
+/** As many as there is work for, or none on a machine with one core, where they would only be in each other's way. */
+export function defaultThreads(coreCount: number): number {
+  return coreCount > 1 ? maxThreads : 0;
 }
 
 /** `marks` has each mark before the bytes that complete it have come out of `message`. */

@@ -49,6 +49,8 @@ defaults:
   # snapshot_prefix: zferry-
   # The zfs to run, as in [ssh, backup@host, zfs].
   # zfs: [zfs]
+  # Worker threads for ciphers and hashes: 0, 1, 2, or auto, which is 2 where there is more than one core and else 0.
+  # threads: auto
 
 # One dataset each. A job can override any of the defaults.
 jobs:

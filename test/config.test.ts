@@ -40,7 +40,7 @@ describe("a configuration", () => {
       snapshotPrefix: "nightly-",
       zfs: ["ssh", "backup@nas", "zfs"],
     };
-    expect(config.defaults).toEqual(defaults);
+    expect(config.defaults).toEqual({ ...defaults, threads: 1 });
     expect(Object.fromEntries(config.jobs)).toEqual({
       home: { ...defaults, name: "home", dataset: "tank/home" },
       photos: {
@@ -69,7 +69,7 @@ describe("a configuration", () => {
         recipients: [],
         privateKeys: [],
       },
-      defaults: { store: null, chunkBytes: 2 ** 30, fullEveryMs: 30 * 86_400_000, snapshotPrefix: "zferry-", zfs: ["zfs"] },
+      defaults: { store: null, chunkBytes: 2 ** 30, fullEveryMs: 30 * 86_400_000, snapshotPrefix: "zferry-", zfs: ["zfs"], threads: null },
       jobs: new Map(),
     });
   });

@@ -24,6 +24,7 @@ export interface SharedFlags {
   readonly partSize?: number;
   readonly concurrency?: number;
   readonly retryFor?: number;
+  readonly threads?: number;
   readonly zfs?: string;
 }
 
@@ -48,6 +49,11 @@ function lanes(text: string): number {
   throw new InvalidArgumentError("it must be a whole number from 1 to 64.");
 }
 
+function threadCount(text: string): number {
+  if (/^[0-2]$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("it must be 0, 1 or 2.");
+}
+
 function more(word: string, words: readonly string[] | undefined): string[] {
   return [...(words ?? []), word];
 }
@@ -70,17 +76,27 @@ export function withKeys(command: Command): Command {
     .option("--passphrase-command <command>", "shell command that prints the passphrase");
 }
 
+/** How much runs beside the main thread. */
+export function withThreads(command: Command): Command {
+  return command.option("--threads <n>", "worker threads for ciphers and hashes: 0, 1 or 2 (default 2; 0 on one core)", threadCount);
+}
+
 /** How new backups are packed and for whom. */
 export function withPacking(command: Command): Command {
-  return withKeys(command)
-    .option("--recipient <file>", "OpenPGP certificate that can open the backup too; may be repeated", more)
+  const keyed = withKeys(command).option("--recipient <file>", "OpenPGP certificate that can open the backup too; may be repeated", more);
+  return withThreads(withSizes(keyed));
+}
+
+/** Into which packet, and into objects of which size. */
+export function withSizes(command: Command): Command {
+  return command
     .addOption(new Option("--packet <packet>", "OpenPGP packet of the data (default ocb)").choices(packetNames))
     .option("--chunk-size <size>", "size of one object, a multiple of the part size (default 1GiB)", size);
 }
 
 /** What opens backups. */
 export function withOpening(command: Command): Command {
-  return withKeys(command)
+  return withThreads(withKeys(command))
     .option("--private-key <file>", "OpenPGP private key, mode 0600; may be repeated", more)
     .option("--allow-unauthenticated", "take a backup that is not sealed with any key", false);
 }

@@ -12,7 +12,6 @@ import { openStore, storeLimits } from "../store/open.ts";
 import { checkSizes } from "../store/sizes.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import type { FerrySettings } from "../cargo.ts";
-import { defaultThreads } from "../packing.ts";
 import type { StoreSettings } from "../config.ts";
 import { readKeyring, readRecipients } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
@@ -114,7 +113,7 @@ export async function ferrySettings(session: Session, store: StoreSettings, chun
     recipients: await readRecipients(settings.encryption, terminal.environment),
     chunkBytes: wanted,
     partBytes: store.partBytes,
-    threads: defaultThreads(),
+    threads: settings.threads,
   };
 }
 
@@ -129,7 +128,7 @@ export async function readOptions(
     keyring: await readKeyring(session.settings.encryption, session.terminal.environment),
     allowUnauthenticated: flags.allowUnauthenticated,
     concurrency,
-    threads: defaultThreads(),
+    threads: session.settings.threads,
     onFetched,
     warn: session.report.warn,
     signal: session.terminal.signal,

@@ -14,6 +14,7 @@ import {
   type StoreSettings,
 } from "../config.ts";
 import { ZferryError } from "../errors.ts";
+import { defaultThreads } from "../packing.ts";
 import type { SharedFlags } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -21,6 +22,8 @@ export interface Settings {
   readonly config: Config;
   readonly stateDir: string;
   readonly encryption: EncryptionSettings;
+  /** Worker threads for ciphers and hashes. */
+  readonly threads: number;
 }
 
 /** @throws ZferryError `config-invalid` */
@@ -39,6 +42,7 @@ export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Se
       recipients: flags.recipient ?? encryption.recipients,
       privateKeys: flags.privateKey ?? encryption.privateKeys,
     },
+    threads: flags.threads ?? config.defaults.threads ?? defaultThreads(terminal.coreCount),
   };
 }
 

@@ -2,6 +2,7 @@
  * The outside as the commands see it: `main.ts` makes one from the process, tests make their own.
  */
 import type { Readable, Writable } from "node:stream";
+import type { ProcessUsage } from "../bench-meter.ts";
 
 export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -14,6 +15,10 @@ export interface Terminal {
   /** Whether a person is looking at stderr as it is written. */
   readonly isInteractive: boolean;
   readonly isRoot: boolean;
+  /** Processors this process may use. */
+  readonly coreCount: number;
+  /** What this process has used so far. */
+  readonly usage: () => ProcessUsage;
   readonly now: () => Date;
   /** Aborted by SIGINT and SIGTERM, with the error to end with as its reason. */
   readonly signal: AbortSignal;

@@ -12,13 +12,14 @@ interface Situation {
   readonly flags?: Partial<SharedFlags>;
   readonly environment?: Record<string, string>;
   readonly isRoot?: boolean;
+  readonly coreCount?: number;
   /** Content of files by their names. */
   readonly files?: Record<string, string>;
 }
 
-function settleIn(folder: string, { flags = {}, environment = {}, isRoot = false, files = {} }: Situation): Promise<Settings> {
+function settleIn(folder: string, { flags = {}, environment = {}, isRoot = false, coreCount = 1, files = {} }: Situation): Promise<Settings> {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  return settle({ logLevel: "info", ...flags }, ownTerminal({ environment, isRoot, workingDirectory: folder }));
+  return settle({ logLevel: "info", ...flags }, ownTerminal({ environment, isRoot, coreCount, workingDirectory: folder }));
 }
 
 function stateDirOf(text: string): string {
@@ -169,6 +170,23 @@ describe("the store", () => {
     expect(() => storeSettings(flags(), parseConfig(text, "zferry.yaml"), null)).toThrow(
       expect.objectContaining({ code: "usage", message: "no store is named", hint: expect.stringContaining("--store URL") as string }),
     );
+  });
+});
+
+describe("the number of threads", () => {
+  const inFile = (value: string): Record<string, string> => ({ "zferry.yaml": `defaults: { threads: ${value} }\n` });
+
+  it.for([
+    ["two where there are several cores", 8, {}, {}, 2],
+    ["two where there are two", 2, {}, {}, 2],
+    ["none where there is one", 1, {}, {}, 0],
+    ["the file's", 8, {}, inFile("1"), 1],
+    ["the file's none", 8, {}, inFile("0"), 0],
+    ["by the cores when the file says so", 1, {}, inFile("auto"), 0],
+    ["the flag's before the file's", 1, { threads: 2 }, inFile("1"), 2],
+    ["the flag's none", 8, { threads: 0 }, inFile("1"), 0],
+  ] as const)("is %s", async ([, coreCount, flags, files, expected]) => {
+    expect((await settleIn(ownFolder(), { coreCount, flags, files })).threads).toBe(expected);
   });
 });
 

@@ -161,6 +161,8 @@ export class Scene {
       stderr,
       isInteractive: false,
       isRoot: false,
+      coreCount: 1, // a thread is started from a built file, which sources are not
+      usage: () => ({ cpuSeconds: 0, rssBytes: 0, peakRssBytes: 0 }),
       now: () => now,
       signal: new AbortController().signal,
     });
