@@ -9,6 +9,9 @@ import { blockBytes, blockStart, loop, stateBytes, wordBytes } from "./fletcher4
 /** Byte order of a stream: that of the machine which sent it. */
 export type ByteOrder = "little" | "big";
 
+/** The four sums, 64 bits each. */
+export type FletcherSums = readonly [bigint, bigint, bigint, bigint];
+
 /** A running checksum. Holds 35 bytes; all instances share one module, which they use only within `update`. */
 export class Fletcher4 {
   readonly #byteOrder: ByteOrder;
@@ -37,7 +40,7 @@ export class Fletcher4 {
   }
 
   /** The four sums over all whole words so far; a word that has only begun does not count. */
-  sums(): readonly [bigint, bigint, bigint, bigint] {
+  sums(): FletcherSums {
     const words = this.#words;
     return [0, 8, 16, 24].map((at) => words.getBigUint64(at, true)) as [bigint, bigint, bigint, bigint];
   }
