@@ -62,6 +62,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./doctor.ts")).doctorCommand,
   },
   {
+    usage: "bench",
+    summary: "measure how fast a backup would be here and what limits it; or, with --plan, what one of that size takes",
+    load: async () => (await import("./bench.ts")).benchCommand,
+  },
+  {
     usage: "prune",
     summary: "remove what attempts that came to nothing left in the store; shows it first, acts with --yes",
     load: async () => (await import("./prune.ts")).pruneCommand,
