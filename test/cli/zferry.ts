@@ -157,6 +157,7 @@ export class Scene {
       environment: this.#environment(env),
       workingDirectory: this.folder,
       stdin: Readable.from(stdin.length === 0 ? [] : [Buffer.from(stdin)], { objectMode: false }),
+      stdinPipe: null,
       stdout,
       stderr,
       isInteractive: false,

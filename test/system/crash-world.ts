@@ -180,10 +180,13 @@ export class CrashWorld {
       environment: { HOME: this.scene.folder, ...this.env },
       workingDirectory: this.scene.folder,
       stdin: Readable.from([]),
+      stdinPipe: null,
       stdout: sink((piece) => void hash.update(piece)),
       stderr: sink((piece) => void (stderr += piece.toString())),
       isInteractive: false,
       isRoot: false,
+      coreCount: 1, // a thread is started from a built file, which sources are not
+      usage: () => ({ cpuSeconds: 0, rssBytes: 0, peakRssBytes: 0 }),
       now: () => new Date(),
       signal: new AbortController().signal,
     });
