@@ -23,11 +23,16 @@ export interface ReadOptions {
 }
 
 /**
- * The verified stream, lent (`bytes.ts`); its last 64 KiB come only once all of it was found right.
+ * The verified stream; its last 64 KiB come only once all of it was found right.
  *
  * @throws ZferryError the codes of `openTrusted` and `retrieve`
  */
 export async function* get(store: Store, backup: SnapshotName, options: ReadOptions): AsyncGenerator<Uint8Array> {
+  for await (const slice of getLent(store, backup, options)) yield Buffer.from(slice);
+}
+
+/** The same, lent (`bytes.ts`), for whoever writes each slice away before it asks for the next. */
+export async function* getLent(store: Store, backup: SnapshotName, options: ReadOptions): AsyncGenerator<Uint8Array> {
   yield* retrieve(store, await openTrusted(store, backup, options), options);
 }
 

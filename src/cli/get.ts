@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { ByteSource } from "../bytes.ts";
 import { formatRate, formatSize } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
-import { get } from "../get.ts";
+import { getLent } from "../get.ts";
 import { parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withOpening, withStore } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
@@ -25,7 +25,7 @@ async function getStream(session: Session, [name = ""]: readonly string[], flags
   const progress = new Progress(report, "read");
   await useStore(session, { access: "read", named: null }, async ({ store, settings }) => {
     const options = await readOptions(session, settings, flags, progress.count);
-    await writeAll(get(store, backup, options), terminal.stdout, terminal.signal);
+    await writeAll(getLent(store, backup, options), terminal.stdout, terminal.signal);
   }).finally(() => {
     progress.end();
   });
