@@ -11,6 +11,8 @@ import { isZferryError, ZferryError, type ErrorCode } from "../errors.ts";
 
 /** Large enough that a message (some 20 µs at both ends) costs nothing beside the work on its bytes. */
 export const blockBytes = MiB;
+/** A block that nothing was added to for this long is sent as it is: a source that dawdles is not kept waiting for its rest. */
+const idleMs = 50;
 /** One is filled, one is on its way or worked on, one is on its way back. */
 const blocksPerLink = 3;
 
@@ -50,6 +52,9 @@ export class Sender<Note> {
   #filling: Buffer<ArrayBuffer> | null = null;
   #filledBytes = 0;
   #blocksToMake: number;
+  /** Runs while a block is filled in part. */
+  #idleTimer: NodeJS.Timeout | null = null;
+  #isIdle = false;
 
   /** @param onReturned - takes blocks that come back instead of their being filled here again */
   constructor(port: MessagePort, { blocks = blocksPerLink, onReturned }: { blocks?: number; onReturned?: (block: ArrayBuffer) => void } = {}) {
@@ -73,7 +78,19 @@ export class Sender<Note> {
       this.#filledBytes += copied;
       if (this.#filledBytes === block.length) this.#flush(note);
     }
+    this.#isIdle = false;
+    if (this.#filledBytes > 0) this.#idleTimer ??= this.#awaitIdleness(note);
     return undefined;
+  }
+
+  #awaitIdleness(note: Note): NodeJS.Timeout {
+    return setTimeout(() => {
+      const isIdle = this.#isIdle;
+      this.#isIdle = true;
+      this.#idleTimer = null;
+      if (isIdle) this.#flush(note);
+      else if (this.#filledBytes > 0) this.#idleTimer = this.#awaitIdleness(note);
+    }, idleMs).unref();
   }
 
   async #writeLater(slice: Buffer, note: Note): Promise<void> {
@@ -91,21 +108,30 @@ export class Sender<Note> {
 
   end(note: Note): void {
     this.#flush(note);
+    this.#stopTimer();
     this.#post({ kind: "end", note });
   }
 
   fail(error: unknown): void {
+    this.#stopTimer();
     this.#post({ kind: "failed", error: toWire(error) });
   }
 
   /** Ends the waiting for a block that will never come back. */
   stop(reason: Error): void {
+    this.#stopTimer();
     this.#waiting?.reject(reason);
     this.#waiting = null;
   }
 
   close(): void {
+    this.#stopTimer();
     this.#port.close();
+  }
+
+  #stopTimer(): void {
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.#idleTimer = null;
   }
 
   #flush(note: Note): void {

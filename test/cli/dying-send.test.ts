@@ -64,9 +64,7 @@ describe("a send that never ends", () => {
     ["SIGTERM", 143],
   ] as const)("is ended by %s with exit status %i, child and all", async ([signal, status]) => {
     const [scene, pool] = [new Scene(), nightly({ faults: { send: { at: 400_000, hang: true } } })];
-    // Without threads, because so short a stream does not fill the first block on its way to them.
-    const words = [...wordsFor(scene), "--threads", "0"];
-    const { ended, kill } = await scene.start(words, { stdin: new Uint8Array(), env: pool.env });
+    const { ended, kill } = await scene.start(wordsFor(scene), { stdin: new Uint8Array(), env: pool.env });
     const isUnderWay = (): boolean => scene.objects.some((key) => key.endsWith(".zfs.gpg.000001"));
     while (!isUnderWay()) await sleep(20);
     kill(signal);

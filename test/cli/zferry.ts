@@ -234,7 +234,7 @@ class Sink extends Writable {
   readonly #pieces: Buffer[] = [];
 
   override _write(piece: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#pieces.push(piece);
+    this.#pieces.push(Buffer.from(piece)); // it is only lent
     done();
   }
 
