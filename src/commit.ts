@@ -16,6 +16,8 @@ import type { Guid, SnapshotName } from "./zfs/names.ts";
 
 /** How long the clean-up after a failure may take before the failure is reported without it. */
 const sweepTimeoutMs = 60_000;
+/** The same when somebody waits for the end, with a finger on the keys or a shutdown to finish. */
+const hurriedSweepTimeoutMs = 3000;
 
 interface Attempted {
   readonly cargo: Cargo;
@@ -139,14 +141,18 @@ async function isStored(store: Store, key: string, bytes: Buffer, signal: AbortS
  *
  * Removes nothing of an attempt whose manifest is there: a run that was killed right behind its commit looks unfinished
  * to its journal, and is a backup. When the manifest cannot be looked at, nothing is removed either.
+ *
+ * @param cause - what ended the attempt; a stop by signal leaves three seconds for this, and what is left to the next run
  */
 export async function giveUp(
   store: Store,
   backup: SnapshotName,
   attempt: Pick<Attempt, "id" | "journal">,
   warn: (text: string) => void,
+  cause: unknown = null,
 ): Promise<void> {
-  const signal = AbortSignal.timeout(sweepTimeoutMs);
+  const isHurried = isZferryError(cause, "interrupted", "terminated");
+  const signal = AbortSignal.timeout(isHurried ? hurriedSweepTimeoutMs : sweepTimeoutMs);
   const prefix = attemptPrefix(backup, attempt.id);
   try {
     if (!(await isCommitted(store, backup, attempt.id, signal))) {

@@ -64,7 +64,7 @@ export async function ferry(
     run.signal.throwIfAborted(); // the last moment at which nothing can have been committed
   } catch (error) {
     run.fail(error);
-    if (attempt.journal === null || !isStoreFailure(run.failure)) await giveUp(store, cargo.backup, attempt, progress.warn);
+    if (attempt.journal === null || !isStoreFailure(run.failure)) await giveUp(store, cargo.backup, attempt, progress.warn, run.failure);
     throw run.failure;
   }
   await commit(store, { manifest, file, attempt }, progress.warn, run.signal);
