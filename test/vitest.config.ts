@@ -1,13 +1,16 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
-/** Two cores: two workers. System tests (a VM, an S3 server) have their own generous timeouts. */
+/**
+ * Three workers for two cores, because the longest tests wait most of the time: for leases to run out, for outages to end.
+ * System tests (a VM, an S3 server) have their own generous timeouts.
+ */
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 120_000,
   },
