@@ -58,8 +58,12 @@ export async function unlocked(name: "alice"): Promise<Keyring> {
 /** Every file under `folder`, relative to it, in the order of their names; none when it is not there. */
 export function filesUnder(folder: string): string[] {
   if (!existsSync(folder)) return [];
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)).sort();
+  // Not `recursive`: from Node 22 on that follows symbolic links to folders.
+  const below = readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.isDirectory()) return filesUnder(join(folder, entry.name)).map((name) => join(entry.name, name));
+    return entry.isFile() ? [entry.name] : [];
+  });
+  return below.sort();
 }
 
 /** The one JSON document a run printed. */
