@@ -55,6 +55,8 @@ export class Sender<Note> {
   /** Runs while a block is filled in part. */
   #idleTimer: NodeJS.Timeout | null = null;
   #isIdle = false;
+  /** Why no block will come back any more. */
+  #stopped: Error | null = null;
 
   /** @param onReturned - takes blocks that come back instead of their being filled here again */
   constructor(port: MessagePort, { blocks = blocksPerLink, onReturned }: { blocks?: number; onReturned?: (block: ArrayBuffer) => void } = {}) {
@@ -94,6 +96,7 @@ export class Sender<Note> {
   }
 
   async #writeLater(slice: Buffer, note: Note): Promise<void> {
+    if (this.#stopped !== null) throw this.#stopped;
     const block = await new Promise<ArrayBuffer>((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });
@@ -117,8 +120,9 @@ export class Sender<Note> {
     this.#post({ kind: "failed", error: toWire(error) });
   }
 
-  /** Ends the waiting for a block that will never come back. */
+  /** Ends the waiting for a block that will never come back, now and later. */
   stop(reason: Error): void {
+    this.#stopped ??= reason;
     this.#stopTimer();
     this.#waiting?.reject(reason);
     this.#waiting = null;
