@@ -1,6 +1,6 @@
 /**
  * Reading a pipe faster than a stream does: into the same few buffers again and again, without an allocation, an event
- * and a turn of the stream's machinery for every 64 KiB (0.35 CPU-s/GiB saved of 0.5, measured).
+ * and a turn of the stream's machinery for every 64 KiB (reading alone: 0.36 CPU-s/GiB against 0.63, in one run).
  */
 import { Socket } from "node:net";
 import type { LentSource } from "../bytes.ts";

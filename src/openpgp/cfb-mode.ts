@@ -3,8 +3,8 @@
  *
  * With C₀ the IV, CFB is Cᵢ = Pᵢ ⊕ E(Cᵢ₋₁). OpenSSL does that block by block in C, both ways, at half a GiB/s. But the
  * values Xᵢ = E(Cᵢ) = E(Pᵢ ⊕ Xᵢ₋₁) are the CBC encryption of the plaintext under the IV X₀ = E(C₀), and for decryption the
- * E(Cᵢ₋₁) are the ECB encryption of the ciphertext, a block late. What is left is one XOR of two arrays. Measured in one
- * run: sealing 1.6 CPU-s/GiB against 2.05, opening 0.7 against 2.05.
+ * E(Cᵢ₋₁) are the ECB encryption of the ciphertext, a block late. What is left is one XOR of two arrays. Raw, in one
+ * run: CFB 2.05 CPU-s/GiB, CBC 1.45, ECB 0.55, the XOR 0.15.
  */
 import { type Cipher, createCipheriv } from "node:crypto";
 import { KiB } from "../bytes.ts";
