@@ -2,7 +2,7 @@
  * Holding a lease: renewing it in the background, noticing its loss, asking right before a commit, letting go.
  *
  * Every write is conditional on the version this holder wrote last, so a lease that was taken over cannot be renewed:
- * that is the fence. One write is under way at a time, and at most one a second (R2's limit for one key).
+ * that is the fence. One write is under way at a time, and no sooner after the last than the store takes it.
  */
 import { ZferryError } from "../errors.ts";
 import type { DatasetName } from "../zfs/names.ts";
@@ -12,8 +12,6 @@ import { type LeaseClock, type Moment, momentOf, msSince } from "./lease-clock.t
 import { findLease, isRefusal, leaseBody, type LeaseRecord, type LeaseTiming } from "./lease-object.ts";
 import type { PutOptions, Store } from "./store.ts";
 
-/** Between two writes to the key. */
-export const writeSpacingMs = 1_000;
 /** For letting go, which is a courtesy, and must not keep a run that was cancelled: a lease that stays runs out. */
 const releaseMs = 3_000;
 /** A lease nearer to its end is left alone: a late removal might hit the next one. */
@@ -158,11 +156,11 @@ class HeldLease implements Lease {
   }
 
   async #renew(): Promise<void> {
-    const { clock } = this.#grasp;
+    const { store, clock } = this.#grasp;
     const { signal } = this.#upkeep;
     for (let refusals = 0; ; refusals += 1) {
       signal.throwIfAborted();
-      const spacingMs = writeSpacingMs - msSince(this.#triedAt, clock);
+      const spacingMs = store.limits.sameKeySpacingMs - msSince(this.#triedAt, clock);
       if (spacingMs > 0) await clock.sleep(spacingMs, { signal, isBackground: false });
       this.throwIfOver();
       const begun = momentOf(clock);

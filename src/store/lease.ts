@@ -15,7 +15,7 @@ import { ZferryError } from "../errors.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import type { Environment } from "./credentials.ts";
 import { type LeaseClock, momentOf, systemLeaseClock } from "./lease-clock.ts";
-import { type Grasp, holdLease, type Lease, withoutConditions, writeSpacingMs } from "./lease-hold.ts";
+import { type Grasp, holdLease, type Lease, withoutConditions } from "./lease-hold.ts";
 import {
   expiryOf,
   findLease,
@@ -38,6 +38,8 @@ import { parseStoreUrl } from "./url.ts";
 export { expiryOf, findLease, leaseKey, leaseTiming, maxTtlMs, minTtlMs, ttlFor };
 export type { FoundLease, Lease, LeaseClock, LeaseTiming };
 
+/** No faster than any store takes writes to one key. */
+const minHeartbeatMs = 1000;
 /** Others may be faster this often before it is said that they are. */
 const maxRounds = 10;
 
@@ -97,7 +99,7 @@ type Taking = LeaseOptions & {
 };
 
 function checkTiming({ ttlMs, heartbeatMs, skewMs }: LeaseTiming): void {
-  const isPossible = ttlMs <= maxTtlMs && heartbeatMs >= writeSpacingMs && heartbeatMs * 3 <= Math.min(ttlMs, maxWatchMs) && skewMs >= 0;
+  const isPossible = ttlMs <= maxTtlMs && heartbeatMs >= minHeartbeatMs && heartbeatMs * 3 <= Math.min(ttlMs, maxWatchMs) && skewMs >= 0;
   if (isPossible) return;
   throw new ZferryError("bug", `a lease cannot live ${ttlMs} ms and be renewed every ${heartbeatMs} ms`);
 }
@@ -122,7 +124,7 @@ async function takeOver(taking: Taking, found: FoundLease): Promise<Grasp | null
   const first = await write(taking, { etag }, epoch);
   if (first !== null || !(await isUnchanged(taking, etag))) return first;
   // Refused although nothing had changed: again, and then by a look, for a server that refuses all (RGW 16 and 18).
-  await taking.clock.sleep(writeSpacingMs, { signal: taking.signal, isBackground: false });
+  await taking.clock.sleep(store.limits.sameKeySpacingMs, { signal: taking.signal, isBackground: false });
   const second = await write(taking, { etag }, epoch);
   if (second !== null || !(await isUnchanged(taking, etag))) return second;
   warn(withoutConditions(store));

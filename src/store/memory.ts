@@ -16,6 +16,7 @@ export const embeddedLimits: StoreLimits = {
   maxPartBytes: 8 * TiB,
   maxPartCount: Number.MAX_SAFE_INTEGER,
   maxObjectBytes: 8 * TiB,
+  sameKeySpacingMs: 0,
 };
 
 /** What a get yields at once. */

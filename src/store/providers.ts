@@ -42,13 +42,17 @@ const awsLimits: StoreLimits = {
   maxPartBytes: 5 * GiB,
   maxPartCount: 10_000,
   maxObjectBytes: 10_000 * 5 * GiB,
+  sameKeySpacingMs: 0,
 };
 
-/** 5 TiB is what AWS allowed until 2025 and what those who follow it still do. */
-const usualLimits: StoreLimits = { ...awsLimits, maxObjectBytes: 5 * TiB };
+/** 5 TiB is what AWS allowed until 2025 and what those who follow it still do. One write a second is R2's and GCS's limit. */
+const usualLimits: StoreLimits = { ...awsLimits, maxObjectBytes: 5 * TiB, sameKeySpacingMs: 1000 };
 
 /** "5 MiB less than 5 GiB", "5 GiB less than 5 TiB" (cloudflare-docs r2/platform/limits, footnotes 2 to 4). */
-const r2Limits: StoreLimits = { ...awsLimits, maxPartBytes: 5 * GiB - 5 * MiB, maxObjectBytes: 5 * TiB - 5 * GiB };
+const r2Limits: StoreLimits = { ...usualLimits, maxPartBytes: 5 * GiB - 5 * MiB, maxObjectBytes: 5 * TiB - 5 * GiB };
+
+/** A radosgw of one's own has no such limit. */
+const cephLimits: StoreLimits = { ...usualLimits, sameKeySpacingMs: 0 };
 
 const generic: Provider = {
   name: "generic",
@@ -93,6 +97,7 @@ const providers: Readonly<Record<ProviderName, Provider>> = {
   ceph: {
     ...generic,
     name: "ceph",
+    limits: cephLimits,
     checksum: "crc32",
     etagIsMd5: true,
     conditions: "tried",

@@ -36,6 +36,8 @@ export interface StoreLimits {
   /** Parts of one object. */
   readonly maxPartCount: number;
   readonly maxObjectBytes: number;
+  /** Writes to one key that follow each other sooner may be refused. */
+  readonly sameKeySpacingMs: number;
 }
 
 /** A put that was begun and neither ended nor failed, as the provider remembers it. */
