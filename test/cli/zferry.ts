@@ -124,6 +124,13 @@ export class Scene {
     return ["--store", this.store, "--state-dir", this.stateDir];
   }
 
+  /** The journal of an unfinished run; null when there is none. A file that is still being written to be renamed is not one. */
+  get journalPath(): string | null {
+    const folder = join(this.stateDir, "journal");
+    const name = existsSync(folder) ? readdirSync(folder).find((candidate) => candidate.endsWith(".journal")) : undefined;
+    return name === undefined ? null : join(folder, name);
+  }
+
   /** Flags that lock for and open with the passphrase. */
   get secret(): readonly string[] {
     return ["--passphrase-file", this.passphraseFile];

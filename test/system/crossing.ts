@@ -2,7 +2,7 @@
  * Whole runs of the command line between a pretended pool and a bucket behind a proxy: what the tests of faults and of
  * aborts do again and again.
  */
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { BodyWitness } from "../fault-proxy.ts";
@@ -36,13 +36,6 @@ export class Crossing {
 
   get env(): Record<string, string> {
     return { ...this.pool.env, ...this.place.bucket.env };
-  }
-
-  /** The journal's file; null when there is none. */
-  get journalPath(): string | null {
-    const folder = join(this.scene.stateDir, "journal");
-    const [name] = existsSync(folder) ? readdirSync(folder) : [];
-    return name === undefined ? null : join(folder, name);
   }
 
   /** Starts the built program. */

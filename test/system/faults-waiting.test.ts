@@ -169,12 +169,12 @@ async function beyondPatience(system: S3System): Promise<void> {
   const crossing = await Crossing.over(system, stream);
   const { proxy } = crossing.place;
   const backup = await crossing.startBackup("--retry-for", "3s", "--json");
-  await until(() => crossing.journalPath !== null && readFileSync(crossing.journalPath, "utf8").includes('"chunk":{"index":0,'));
+  await until(() => crossing.scene.journalPath !== null && readFileSync(crossing.scene.journalPath, "utf8").includes('"chunk":{"index":0,'));
   await proxy.refuse();
   const { exit, stderr } = await backup.ended;
   expect(exit, stderr).toBe(15);
   expect(JSON.parse(stderr.trimEnd().split("\n").at(-1) ?? "")).toMatchObject({ code: "store-failed", message: expect.stringMatching(/given up after \d+ tries/) as string });
-  expect(crossing.journalPath).not.toBeNull();
+  expect(crossing.scene.journalPath).not.toBeNull();
   expect(crossing.pool.alive).toEqual([]);
   await proxy.admit();
   const next = await crossing.backup();

@@ -161,7 +161,7 @@ describe("what time does not heal is said at once, on a few requests", () => {
     const crossing = await Crossing.over(need(context, "s3"), short);
     for (const refusal of refusals) {
       await refused(crossing, part(0, 2), refusal, () => crossing.backupHere("--json"));
-      expect(crossing.journalPath).not.toBeNull();
+      expect(crossing.scene.journalPath).not.toBeNull();
       expect(crossing.pool.alive).toEqual([]);
     }
     expect(await crossing.backupHere()).toMatchObject({ exit: 0, stderr: expect.stringContaining("goes on with an unfinished upload") as string });

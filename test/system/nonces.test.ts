@@ -3,7 +3,7 @@
  * first. Shown on the bytes themselves, by a proxy that keeps all that left the process, also in requests that were cut off.
  */
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -59,19 +59,14 @@ class Stage {
     writeFileSync(join(this.pool.folder, "it.zfs"), streamOf(data));
   }
 
-  get #journalPath(): string | null {
-    const folder = join(this.scene.stateDir, "journal");
-    const [name] = existsSync(folder) ? readdirSync(folder) : [];
-    return name === undefined ? null : join(folder, name);
-  }
-
   get journal(): string[] {
-    return this.#journalPath === null ? [] : readFileSync(this.#journalPath, "utf8").split("\n").filter((line) => line !== "");
+    const path = this.scene.journalPath;
+    return path === null ? [] : readFileSync(path, "utf8").split("\n").filter((line) => line !== "");
   }
 
   /** Keeps only some lines of the journal: each has a checksum of its own, so that this is not noticed. */
   forget(isKept: (line: string) => boolean): void {
-    writeFileSync(this.#journalPath ?? "", this.journal.filter(isKept).map((line) => `${line}\n`).join(""));
+    writeFileSync(this.scene.journalPath ?? "", this.journal.filter(isKept).map((line) => `${line}\n`).join(""));
   }
 
   get header(): Header {
