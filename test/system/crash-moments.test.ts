@@ -1,11 +1,12 @@
 /**
- * SIGKILL at random moments of one `backup` of a gigabyte, again and again until it is through: to a real S3 server and
- * to a folder. Each run goes on where the last one was killed, and sends again at most the chunks in flight; in the end
- * the backup comes back equal and nothing is left but what its manifest names.
+ * SIGKILL at random moments of a `backup` of a gigabyte, to a real S3 server and to a folder: twice once, and then one
+ * backup again and again until it is through. Each run goes on where the last one was killed, and sends again at most the
+ * chunks in flight; when one ends, the backup comes back equal and nothing is left but what its manifest names.
  *
  * Most moments are counted in new bytes, seen by a proxy before the server or in the folder; some, among the early ones,
  * in milliseconds from the start, which hits the steps before the first byte and the replay of what is stored. The seed is
- * printed; CRASH_SEED repeats a run, CRASH_POINTS makes it longer.
+ * printed; CRASH_SEED repeats a run, CRASH_POINTS makes it longer, CRASH_EACH=1 lets every killed run be followed by one
+ * that ends.
  */
 import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -24,6 +25,8 @@ import { pointsOr, randomFrom, seed } from "./moments.ts";
 
 const minutes = 60_000;
 const points = pointsOr(8);
+/** How many kills in a row each backup takes before a run of it ends. */
+const chains = process.env.CRASH_EACH === "1" ? Array<number>(points).fill(1) : [1, 1, points - 2];
 const streamBytes = 1024 * MiB;
 const chunkBytes = 32 * MiB;
 /** `ferry.ts` has two at a time, and a run is killed once. */
@@ -44,9 +47,9 @@ interface Meter {
 type Moment = { readonly kind: "bytes"; readonly bytes: number } | { readonly kind: "time"; readonly ms: number };
 
 /** `left` counts the one that is asked for. */
-function momentOf(random: () => number, { left, remainingBytes }: { left: number; remainingBytes: number }): Moment {
-  const isEarly = left > points / 2;
-  if (isEarly && random() < 0.4) return { kind: "time", ms: 300 + random() * 2200 };
+function momentOf(random: () => number, { left, kills, remainingBytes }: { left: number; kills: number; remainingBytes: number }): Moment {
+  const isEarly = left > kills / 2;
+  if (isEarly && random() < 0.4) return { kind: "time", ms: 300 + random() * 1500 };
   return { kind: "bytes", bytes: random() * Math.min(0.9, 2 / (left + 1)) * remainingBytes };
 }
 
@@ -68,11 +71,11 @@ async function killedRun(world: CrashWorld, meter: Meter, moment: Moment): Promi
 }
 
 /** Kills run after run, then lets one end. */
-async function chain(world: CrashWorld, meter: Meter, random: () => number): Promise<void> {
+async function chain(world: CrashWorld, meter: Meter, { kills, random }: { kills: number; random: () => number }): Promise<void> {
   const repeats: number[] = [];
-  for (let left = points; left > 0; left--) {
+  for (let left = kills; left > 0; left--) {
     const stored = (await world.place.keys()).filter((key) => /\.\d{6}$/.test(key)).length * chunkBytes;
-    const moment = momentOf(random, { left, remainingBytes: streamBytes - stored });
+    const moment = momentOf(random, { left, kills, remainingBytes: streamBytes - stored });
     expect(await killedRun(world, meter, moment), `${JSON.stringify(moment)} came after the end`).toBe(true);
     world.letLeftoversAge();
     repeats.push(await meter.repeatedBytes());
@@ -166,20 +169,30 @@ describe("a backup of a gigabyte, killed at random moments", () => {
   });
 
   it("is gone on with in a folder", { timeout: 20 * minutes }, async () => {
-    const world = worldOf(({ store }) => folderPlace(store), stream);
-    await chain(world, folderMeter(world.scene.store), randomFrom(seed));
-    await world.expectWhole();
+    const random = randomFrom(seed);
+    for (const kills of chains) {
+      const world = worldOf(({ store }) => folderPlace(store), stream);
+      await chain(world, folderMeter(world.scene.store), { kills, random });
+      await world.expectWhole();
+    }
   });
 
   it("is gone on with on a real S3 server", { timeout: 20 * minutes }, async (context) => {
     const s3 = need(context, "s3");
     const proxy = await startCountingProxy(new URL(s3.endpoint));
     onTestFinished(() => proxy.close()); // the last of all: these run in reverse
-    const bucket = await newBucket({ ...s3, endpoint: proxy.endpoint });
-    onTestFinished(() => bucket.remove());
-    const world = worldOf(() => bucketPlace(bucket), stream);
-    await chain(world, proxyMeter(proxy), randomFrom(seed + 1));
-    expect(proxy.uploadedBytes).toBeGreaterThanOrEqual(streamBytes);
-    await world.expectWhole();
+    const random = randomFrom(seed + 1);
+    for (const kills of chains) {
+      const bucket = await newBucket({ ...s3, endpoint: proxy.endpoint });
+      try {
+        const world = worldOf(() => bucketPlace(bucket), stream);
+        const before = proxy.uploadedBytes;
+        await chain(world, proxyMeter(proxy), { kills, random });
+        expect(proxy.uploadedBytes - before).toBeGreaterThanOrEqual(streamBytes);
+        await world.expectWhole();
+      } finally {
+        await bucket.remove();
+      }
+    }
   });
 });
