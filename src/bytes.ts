@@ -12,7 +12,7 @@ export type ByteSource = AsyncIterable<Uint8Array>;
 
 /**
  * A source whose slices are the taker's only until the next one is asked for: then their memory is filled anew. Whoever
- * wants to keep bytes copies them. Bodies of `Store.put` and what `retrieve` yields are lent.
+ * wants to keep bytes copies them. Bodies of `Store.put`, what `Store.get` and what `retrieve` yield are lent.
  */
 export type LentSource = ByteSource;
 
@@ -104,11 +104,11 @@ export function formatRate(bytes: number, seconds: number): string {
 }
 
 /**
- * Fills `whole` from a source that has exactly as many bytes.
+ * Fills `whole` from a lent source that has exactly as many bytes.
  *
  * @throws what `wrongSize` makes of the number of bytes seen, as soon as they are too many, or at the end too few
  */
-export async function fill(whole: Uint8Array, source: ByteSource, wrongSize: (seenBytes: number) => Error): Promise<void> {
+export async function fill(whole: Uint8Array, source: LentSource, wrongSize: (seenBytes: number) => Error): Promise<void> {
   let seenBytes = 0;
   for await (const piece of source) {
     if (seenBytes + piece.length > whole.length) throw wrongSize(seenBytes + piece.length);
@@ -118,14 +118,14 @@ export async function fill(whole: Uint8Array, source: ByteSource, wrongSize: (se
   if (seenBytes < whole.length) throw wrongSize(seenBytes);
 }
 
-/** Gathers a source whose size is known to be small. Throws through `tooLong` once it has more than `maxBytes`. */
-export async function gather(source: ByteSource, maxBytes: number, tooLong: () => Error): Promise<Buffer> {
+/** Gathers a lent source whose size is known to be small. Throws through `tooLong` once it has more than `maxBytes`. */
+export async function gather(source: LentSource, maxBytes: number, tooLong: () => Error): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let sizeBytes = 0;
   for await (const piece of source) {
     sizeBytes += piece.length;
     if (sizeBytes > maxBytes) throw tooLong();
-    pieces.push(piece);
+    pieces.push(Buffer.from(piece));
   }
   return Buffer.concat(pieces, sizeBytes);
 }

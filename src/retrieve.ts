@@ -27,7 +27,7 @@ import type { Guid } from "./zfs/names.ts";
 /** More ranges than this are not fetched at a time: each holds a buffer of the mark distance until its turn comes. */
 const maxRangesInFlight = 2;
 
-/** What is handed on at a time: a copy, so that the buffer it was checked in can be used again. */
+/** What is handed on at a time: as much as stays in a core's cache from one stage to the next. */
 const sliceBytes = 256 * KiB;
 
 export interface RetrieveOptions {
@@ -102,7 +102,7 @@ interface Piece {
   readonly range: ByteRange;
 }
 
-/** The bytes of some chunks, one after the other, in slices of pieces of the mark distance, each of them checked. */
+/** The bytes of some chunks, one after the other, lent, in slices of pieces of the mark distance, each of them checked. */
 export async function* chunkPieces(
   store: Store,
   manifest: Manifest,
@@ -118,7 +118,7 @@ export async function* chunkPieces(
     onFetched(bytes.length);
     if (check === null || piece.range.startBytes === 0) check = new ChunkCheck(piece.chunk);
     if (!check.accepts(bytes)) throw notAsStored(manifest, piece);
-    for (let at = 0; at < bytes.length; at += sliceBytes) yield Buffer.from(bytes.subarray(at, at + sliceBytes));
+    for (let at = 0; at < bytes.length; at += sliceBytes) yield bytes.subarray(at, at + sliceBytes);
     buffers.give(buffer);
   }
 }

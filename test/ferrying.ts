@@ -77,6 +77,6 @@ export async function keysIn(store: Store): Promise<string[]> {
 
 export async function bytesOf(store: Store, key: string): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of store.get(key, { signal: never })) pieces.push(piece);
+  for await (const piece of store.get(key, { signal: never })) pieces.push(Buffer.from(piece));
   return Buffer.concat(pieces);
 }

@@ -94,10 +94,10 @@ export class CfbEncryption {
 /** Decrypts what was encrypted under a zero IV, byte by byte if need be: nothing is kept back. */
 export class CfbDecryption {
   readonly #ecb: Cipher;
-  /** Ciphertext, the block before in front; then its words are what is XORed. */
+  /** Ciphertext, the block before in front. */
   readonly #late = new Batch();
-  readonly #stream = new Batch();
-  readonly #text = new Batch();
+  /** The words of the ciphertext without that block. */
+  readonly #own = this.#late.words.subarray(blockBytes / 4);
   /** E of the last whole block, and how much of it is used up for the bytes of the block in hand. */
   #ahead: Buffer;
   #usedBytes = 0;
@@ -108,44 +108,45 @@ export class CfbDecryption {
     this.#ahead = this.#ecb.update(this.#late.bytes.subarray(0, blockBytes));
   }
 
-  /** The plaintext of the slice, in memory of its own. */
-  update(slice: Buffer): Buffer {
-    const plaintext = Buffer.allocUnsafeSlow(slice.length);
-    let at = 0;
-    while (at < slice.length) {
-      const isAligned = this.#usedBytes === 0;
-      const whole = Math.min(batchBytes, slice.length - at);
-      if (isAligned && whole >= blockBytes) at += this.#blocks(slice.subarray(at, at + whole - (whole % blockBytes)), plaintext, at);
-      else at += this.#bytes(slice, plaintext, at);
+  /** The plaintext of the slice, in memory of its own. Uses the slice up as the pieces are taken. */
+  *push(slice: Buffer): Generator<Buffer> {
+    for (let at = 0; at < slice.length; ) {
+      const rest = slice.subarray(at, at + batchBytes);
+      const isAligned = this.#usedBytes === 0 && rest.length >= blockBytes;
+      const text = isAligned ? this.#blocks(rest.subarray(0, rest.length - (rest.length % blockBytes))) : this.#bytes(rest);
+      at += text.length;
+      yield text;
     }
-    return plaintext;
   }
 
-  #blocks(ciphertext: Buffer, plaintext: Buffer, at: number): number {
+  /** The plaintext of a small slice. */
+  whole(slice: Buffer): Buffer {
+    return Buffer.concat([...this.push(slice)]);
+  }
+
+  #blocks(ciphertext: Buffer): Buffer {
     const sizeBytes = ciphertext.length;
     ciphertext.copy(this.#late.bytes, blockBytes);
-    ciphertext.copy(this.#text.bytes);
-    this.#ecb.update(this.#late.bytes.subarray(0, sizeBytes)).copy(this.#stream.bytes);
-    xor(this.#text.words, this.#stream.words, sizeBytes);
-    this.#text.bytes.copy(plaintext, at, 0, sizeBytes);
+    const text = this.#ecb.update(this.#late.bytes.subarray(0, sizeBytes));
+    xor(new Int32Array(text.buffer, text.byteOffset, sizeBytes / 4), this.#own, sizeBytes);
     this.#late.bytes.copyWithin(0, sizeBytes, sizeBytes + blockBytes);
     this.#ahead = this.#ecb.update(this.#late.bytes.subarray(0, blockBytes));
-    return sizeBytes;
+    return text;
   }
 
   /** Up to the end of the block in hand. */
-  #bytes(slice: Buffer, plaintext: Buffer, from: number): number {
-    let at = from;
-    for (; at < slice.length && this.#usedBytes < blockBytes; at += 1, this.#usedBytes += 1) {
-      const octet = slice[at] ?? 0;
-      plaintext[at] = octet ^ (this.#ahead[this.#usedBytes] ?? 0);
+  #bytes(slice: Buffer): Buffer {
+    const text = Buffer.from(slice.subarray(0, blockBytes - this.#usedBytes));
+    for (const [at, octet] of text.entries()) {
+      text[at] = octet ^ (this.#ahead[this.#usedBytes] ?? 0);
       this.#late.bytes[blockBytes + this.#usedBytes] = octet;
+      this.#usedBytes += 1;
     }
     if (this.#usedBytes === blockBytes) {
       this.#late.bytes.copyWithin(0, blockBytes, 2 * blockBytes);
       this.#ahead = this.#ecb.update(this.#late.bytes.subarray(0, blockBytes));
       this.#usedBytes = 0;
     }
-    return at - from;
+    return text;
   }
 }

@@ -7,20 +7,19 @@
  */
 import type { Hash } from "node:crypto";
 import { createHash } from "node:crypto";
-import type { Transform } from "../bytes.ts";
+import { asBuffer, type Transform } from "../bytes.ts";
+import { Tail } from "../tail.ts";
 import type { Candidate } from "./candidates.ts";
 import { noneFits } from "./candidates.ts";
 import { CfbDecryption, CfbEncryption } from "./cfb-mode.ts";
 import type { ByteReader } from "./reader.ts";
-import { evenSlices, groups } from "./slices.ts";
+import { evenSlices } from "./slices.ts";
 
 const version = 1;
 const blockBytes = 16;
 const prefixBytes = blockBytes + 2;
 const mdcHeader = Buffer.of(0xd3, 0x14);
 const mdcBytes = mdcHeader.length + 20;
-/** How much goes through the cipher at a time. */
-const sliceBytes = 64 * 1024;
 
 /**
  * What version 1 encrypts, around the packets that are pushed: the prefix, they themselves, and the digest of it all. A
@@ -84,34 +83,29 @@ export class CfbSealing implements Transform {
 export async function* openCfb(body: ByteReader, candidates: readonly Candidate[]): AsyncGenerator<Buffer> {
   const { decipher, prefix } = pickDecipher(await body.take(prefixBytes), candidates);
   const digest = createHash("sha1").update(prefix);
-  const sizes = { sizeBytes: sliceBytes, tailBytes: mdcBytes };
-  for await (const group of groups(evenSlices(body.remainder()), sizes)) {
-    const slices = group.slices.map((slice) => decipher.update(slice));
-    if (group.last) {
-      yield checkEnd(body, Buffer.concat(slices), digest);
-      return;
-    }
-    for (const slice of slices) {
-      digest.update(slice);
-      yield slice;
+  const tail = new Tail(mdcBytes);
+  for await (const slice of evenSlices(body.remainder())) {
+    for (const piece of tail.push(slice)) {
+      for (const text of decipher.push(asBuffer(piece))) {
+        digest.update(text);
+        yield text;
+      }
     }
   }
+  checkEnd(body, decipher.whole(tail.bytes), digest);
 }
 
-/** The last bytes of plaintext, once the digest behind them has proved right. */
-function checkEnd(body: ByteReader, end: Buffer, digest: Hash): Buffer {
-  if (end.length < mdcBytes) throw body.truncated();
-  const data = end.subarray(0, end.length - mdcBytes);
-  const mdc = end.subarray(end.length - mdcBytes);
-  const expected = Buffer.concat([mdcHeader, digest.update(data).update(mdcHeader).digest()]);
+/** The digest and its header, which stand at the end of the plaintext. */
+function checkEnd(body: ByteReader, mdc: Buffer, digest: Hash): void {
+  if (mdc.length < mdcBytes) throw body.truncated();
+  const expected = Buffer.concat([mdcHeader, digest.update(mdcHeader).digest()]);
   if (!expected.equals(mdc)) throw body.invalid("its digest (MDC) is wrong or missing");
-  return data;
 }
 
 function pickDecipher(head: Buffer, candidates: readonly Candidate[]): { decipher: CfbDecryption; prefix: Buffer } {
   for (const { sessionKey } of candidates) {
     const decipher = new CfbDecryption(sessionKey);
-    const prefix = decipher.update(head);
+    const prefix = decipher.whole(head);
     const block = prefix.subarray(blockBytes - 2, blockBytes);
     if (block.equals(prefix.subarray(blockBytes))) return { decipher, prefix };
   }

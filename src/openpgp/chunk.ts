@@ -93,22 +93,36 @@ export function sealEnd(aead: Aead, chunkCount: number, totalBytes: number): Buf
   return cipher.getAuthTag();
 }
 
-/** Opens chunk `index`; null when it does not authenticate. */
-export function openChunk(
-  aead: Aead,
-  { index, slices, tag }: { readonly index: number; readonly slices: readonly Buffer[]; readonly tag: Buffer },
-): Buffer[] | null {
-  const decipher = newDecipher(aead, nonceOf(aead, index));
-  decipher.setAAD(associatedData(aead, index));
-  decipher.setAuthTag(tag);
-  const opened = slices.map((slice) => decipher.update(slice));
-  try {
-    opened.push(decipher.final());
-  } catch {
-    // node:crypto has one way to say that a tag is wrong: final() throws.
-    return null;
+/** Opens chunk `index`, slice by slice as it comes; its plaintext is out only when the tag proved right. */
+export class ChunkOpening {
+  readonly #decipher: DecipherOCB | DecipherGCM;
+  readonly #opened: Buffer[] = [];
+
+  constructor(aead: Aead, index: number) {
+    this.#decipher = newDecipher(aead, nonceOf(aead, index));
+    this.#decipher.setAAD(associatedData(aead, index));
   }
-  return opened.filter((slice) => slice.length > 0);
+
+  /** Uses the slice up. */
+  push(slice: Buffer): void {
+    this.#add(this.#decipher.update(slice));
+  }
+
+  /** The plaintext in memory of its own; null when it does not authenticate. */
+  end(tag: Buffer): readonly Buffer[] | null {
+    this.#decipher.setAuthTag(tag);
+    try {
+      this.#add(this.#decipher.final());
+    } catch {
+      // node:crypto has one way to say that a tag is wrong: final() throws.
+      return null;
+    }
+    return this.#opened;
+  }
+
+  #add(piece: Buffer): void {
+    if (piece.length > 0) this.#opened.push(piece);
+  }
 }
 
 function nonceOf(aead: Aead, index: number): Buffer {

@@ -6,7 +6,7 @@
  * that all of it was there and authentic. With tag 20 and version 2 packets every byte released was authenticated; with a
  * version 1 packet (`cfb`) that is known only at the end (cfb.ts).
  */
-import type { ByteSource } from "../bytes.ts";
+import type { LentSource } from "../bytes.ts";
 import type { Candidate, Keyring } from "./candidates.ts";
 import { gatherCandidates } from "./candidates.ts";
 import { openCfb } from "./cfb.ts";
@@ -25,13 +25,13 @@ const maxSessionKeyBytes = 2 ** 20;
 export type DecryptionKeys = { readonly sessionKey: Buffer } | { readonly keyring: Keyring };
 
 /**
- * The content of the literal packet in `source`. Holds two AEAD chunks of the size the message says (refused over 256
- * MiB) or, for version 1, 64 KiB.
+ * The content of the literal packet in `source`, lent. Holds one AEAD chunk of the size the message says (refused over 256
+ * MiB), and the first one twice, or, for version 1, 64 KiB.
  *
  * @throws ZferryError `message-invalid` with the offset of what is damaged, missing, left over or not supported;
  * `key-missing` and `key-wrong` as `openSessionKey` does, and `key-wrong` when the beginning fits no key
  */
-export async function* decrypt(source: ByteSource, keys: DecryptionKeys): AsyncGenerator<Buffer> {
+export async function* decrypt(source: LentSource, keys: DecryptionKeys): AsyncGenerator<Buffer> {
   const reader = new ByteReader(source, "message");
   try {
     const { sessionKeyPackets, header } = await readBeginning(reader);

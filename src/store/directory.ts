@@ -9,7 +9,7 @@ import type { BigIntStats } from "node:fs";
 import { lstat, mkdir, open, realpath, rename, rm, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import type { ByteSource } from "../bytes.ts";
+import type { ByteSource, LentSource } from "../bytes.ts";
 import { KiB } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
 import { pull } from "./abort.ts";
@@ -20,8 +20,8 @@ import { checkedRange, objectExists, objectMissing, objectReplaced } from "./out
 import type { GetOptions, ListOptions, ObjectKey, PutOptions, Store, StoredObject, UnfinishedPut } from "./store.ts";
 import { truncatedReply } from "./transient.ts";
 
-/** One read; larger ones are slower because every buffer is a fresh page fault. */
-const pieceBytes = 256 * KiB;
+/** One read. */
+const pieceBytes = 512 * KiB;
 /** Files looked at at a time while listing. */
 const statCount = 64;
 
@@ -87,7 +87,7 @@ class DirectoryStore implements Store {
     }
   }
 
-  async *get(key: ObjectKey, options: GetOptions): ByteSource {
+  async *get(key: ObjectKey, options: GetOptions): LentSource {
     options.signal.throwIfAborted();
     const path = files.pathOf(this.#root, key);
     const what = `read "${key}" from "${this.url}"`;
@@ -97,9 +97,10 @@ class DirectoryStore implements Store {
       if (options.etag !== undefined && options.etag !== object.etag) throw objectReplaced(key, this.url);
       const { startBytes, endBytes } = checkedRange(object, options.range);
       options.onFound?.(object);
+      const memory = Buffer.allocUnsafeSlow(Math.min(pieceBytes, endBytes - startBytes));
       for (let position = startBytes; position < endBytes;) {
         options.signal.throwIfAborted();
-        const piece = await files.tryTo(what, () => readAt(handle, key, position, endBytes));
+        const piece = await files.tryTo(what, () => readAt(handle, key, { position, into: memory.subarray(0, endBytes - position) }));
         position += piece.length;
         yield piece;
       }
@@ -284,10 +285,9 @@ async function writeAll(
   await files.tryTo(what, () => handle.sync());
 }
 
-async function readAt(handle: FileHandle, key: ObjectKey, position: number, endBytes: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(Math.min(pieceBytes, endBytes - position));
-  const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
-  if (bytesRead > 0) return buffer.subarray(0, bytesRead);
+async function readAt(handle: FileHandle, key: ObjectKey, { position, into }: { position: number; into: Buffer }): Promise<Buffer> {
+  const { bytesRead } = await handle.read(into, 0, into.length, position);
+  if (bytesRead > 0) return into.subarray(0, bytesRead);
   const cause = truncatedReply("end of file");
   throw new ZferryError("store-failed", `"${key}" became shorter while it was being read`, { cause });
 }

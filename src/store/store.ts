@@ -8,7 +8,7 @@
  * Errors of all verbs: `store-denied` (credentials, permission), `store-not-found` (the bucket or folder itself),
  * `store-full`, `store-failed` (anything else, after the retries of `retry.ts`).
  */
-import type { ByteSource } from "../bytes.ts";
+import type { ByteSource, LentSource } from "../bytes.ts";
 
 /** Slash-separated, 1–1,024 bytes of UTF-8, no empty, `.` or `..` component (the narrowest provider's rule, S3 and R2). */
 export type ObjectKey = string;
@@ -95,11 +95,11 @@ export interface Store {
   put(key: ObjectKey, body: Uint8Array | ByteSource, options: PutOptions): Promise<StoredObject>;
 
   /**
-   * Reads an object or a range of it. Yields exactly the promised number of bytes or throws: a connection that ends
+   * Reads an object or a range of it; the bytes are lent. Yields exactly the promised number of bytes or throws: a connection that ends
    * early is an error, not an end. Throws `object-missing` when there is none. Leaving the loop early lets go of the
    * connection.
    */
-  get(key: ObjectKey, options: GetOptions): ByteSource;
+  get(key: ObjectKey, options: GetOptions): LentSource;
 
   /** `null` means looked, not there. */
   head(key: ObjectKey, options: Cancellable): Promise<StoredObject | null>;

@@ -6,6 +6,7 @@
  * only when everything about it was found right.
  */
 import type { LentSource } from "../bytes.ts";
+import { Tail } from "../tail.ts";
 
 /** More than the 312 bytes of an END record, and of two of them in a compound stream. */
 export const withheldBytes = 64 * 1024;
@@ -18,38 +19,4 @@ export async function* withhold(source: LentSource, { bytes }: { bytes: number }
   const held = new Tail(bytes);
   for await (const slice of source) yield* held.push(slice);
   if (held.bytes.length > 0) yield held.bytes;
-}
-
-/** The last bytes of what was pushed, copied. */
-class Tail {
-  readonly #sizeBytes: number;
-  /** Twice as large, so that small slices are not moved to the front each time. */
-  readonly #memory: Buffer;
-  #start = 0;
-  #end = 0;
-
-  constructor(sizeBytes: number) {
-    this.#sizeBytes = sizeBytes;
-    this.#memory = Buffer.allocUnsafeSlow(2 * sizeBytes);
-  }
-
-  get bytes(): Buffer {
-    return this.#memory.subarray(this.#start, this.#end);
-  }
-
-  /** What must make way for the slice, and what of the slice itself is not among the last bytes. */
-  *push(slice: Uint8Array): Generator<Uint8Array> {
-    const ownBytes = Math.min(slice.length, this.#sizeBytes);
-    const leaving = this.bytes.subarray(0, Math.max(0, this.bytes.length + ownBytes - this.#sizeBytes));
-    if (leaving.length > 0) yield leaving;
-    this.#start += leaving.length;
-    if (slice.length > ownBytes) yield slice.subarray(0, slice.length - ownBytes);
-    if (this.#end + ownBytes > this.#memory.length) {
-      this.#memory.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
-    }
-    this.#memory.set(slice.subarray(slice.length - ownBytes), this.#end);
-    this.#end += ownBytes;
-  }
 }

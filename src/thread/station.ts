@@ -5,7 +5,7 @@
  * threads there are changes nothing about the bytes that come out.
  */
 import { createHash } from "node:crypto";
-import { asBuffer, KiB, type Transform } from "../bytes.ts";
+import { asBuffer, type LentSource, type Transform } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
 import { decrypt } from "../openpgp/decrypt.ts";
 import { type Message, sealingSteps } from "../openpgp/encrypt.ts";
@@ -31,9 +31,6 @@ export interface PieceClaim {
   /** The error when it is not, in its words. */
   readonly otherwise: { readonly message: string; readonly hint: string };
 }
-
-/** What is decrypted at a time; it is copied, so that the block can go back while the cipher still needs the bytes. */
-const openedBytes = 256 * KiB;
 
 /** Works until the input has ended; whatever goes wrong goes on to the output. Never throws. */
 export async function runStation(station: Station, input: Receiver<unknown>, output: Sender<unknown>): Promise<void> {
@@ -98,13 +95,13 @@ async function check(input: Receiver<PieceClaim>, output: Sender<unknown>): Prom
 }
 
 async function open(sessionKey: Buffer, input: Receiver<unknown>, output: Sender<unknown>): Promise<null> {
-  for await (const piece of decrypt(copies(input), { sessionKey })) await output.write(piece, null);
+  for await (const piece of decrypt(lent(input), { sessionKey })) await output.write(piece, null);
   return null;
 }
 
-async function* copies(input: Receiver<unknown>): AsyncGenerator<Buffer> {
+async function* lent(input: Receiver<unknown>): LentSource {
   for await (const { slice } of input) {
-    for (let at = 0; at < slice.length; at += openedBytes) yield Buffer.from(slice.subarray(at, at + openedBytes));
+    yield slice;
     input.giveBack(slice.buffer);
   }
 }

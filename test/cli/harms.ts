@@ -4,8 +4,8 @@
  *
  * There are two backups: the full `tank/src@one`, of three chunks or more, and the incremental `tank/src@two`.
  */
-import { buffer } from "node:stream/consumers";
 import { expect } from "vitest";
+import { gather, GiB } from "../../src/bytes.ts";
 import type { Store } from "../../src/store/store.ts";
 import { compareKeys } from "../../src/store/keys.ts";
 import { documentOf, type Ended, type Scene } from "./zferry.ts";
@@ -47,7 +47,7 @@ async function chunkKeyOf(store: Store, index: number): Promise<string> {
 }
 
 function read(store: Store, key: string): Promise<Buffer> {
-  return buffer(store.get(key, { signal }));
+  return gather(store.get(key, { signal }), GiB, () => new Error(`"${key}" is not small`));
 }
 
 async function change(store: Store, key: string, edit: (bytes: Buffer) => Buffer): Promise<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chunkBytesOf, openChunk, sealChunk, sealEnd } from "../../src/openpgp/chunk.ts";
+import { ChunkOpening, chunkBytesOf, sealChunk, sealEnd } from "../../src/openpgp/chunk.ts";
 import { ocbAead } from "../../src/openpgp/ocb.ts";
 import { rfc9580Aead } from "../../src/openpgp/rfc9580.ts";
 import { referenceOcb } from "./reference-ocb.ts";
@@ -52,9 +52,13 @@ describe("a sealed chunk", () => {
     const plaintext = bytesOf(50, "plaintext");
     for (const aead of [ocb, rfc9580]) {
       const sealed = Buffer.concat(sealChunk(aead, 2 ** 32, [plaintext]));
-      const [slices, tag] = [[sealed.subarray(0, 50)], sealed.subarray(50)];
-      expect(Buffer.concat(openChunk(aead, { index: 2 ** 32, slices, tag }) ?? [])).toEqual(plaintext);
-      expect(openChunk(aead, { index: 0, slices, tag })).toBeNull();
+      const open = (index: number): readonly Buffer[] | null => {
+        const opening = new ChunkOpening(aead, index);
+        for (const slice of [sealed.subarray(0, 17), sealed.subarray(17, 50)]) opening.push(slice);
+        return opening.end(sealed.subarray(50));
+      };
+      expect(Buffer.concat(open(2 ** 32) ?? [])).toEqual(plaintext);
+      expect(open(0)).toBeNull();
     }
   });
 });

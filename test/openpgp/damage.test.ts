@@ -22,7 +22,7 @@ interface Outcome {
 async function outcomeOf(ciphertext: Buffer, keys: DecryptionKeys): Promise<Outcome> {
   const pieces: Buffer[] = [];
   try {
-    for await (const piece of decrypt(sliced(ciphertext), keys)) pieces.push(piece);
+    for await (const piece of decrypt(sliced(ciphertext), keys)) pieces.push(Buffer.from(piece));
   } catch (error) {
     if (!isZferryError(error)) throw error;
     return { code: error.code, released: Buffer.concat(pieces) };

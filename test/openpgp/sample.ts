@@ -22,20 +22,22 @@ export function bytesOf(sizeBytes: number, seed: string): Buffer {
   return bytes;
 }
 
-/** `bytes` in pieces of the given sizes, over and over; in one piece when none is given. Pieces are copies. */
+/** `bytes` in pieces of the given sizes, over and over; in one piece when none is given. Lent: each is spoiled when the next is asked for. */
 export async function* sliced(bytes: Buffer, ...sizes: readonly number[]): AsyncGenerator<Buffer> {
   let at = 0;
   for (let turn = 0; at < bytes.length; turn += 1) {
     const size = sizes[turn % sizes.length] ?? bytes.length;
     await Promise.resolve();
-    yield Buffer.from(bytes.subarray(at, at + size));
+    const piece = Buffer.from(bytes.subarray(at, at + size));
+    yield piece;
+    piece.fill(0xee);
     at += size;
   }
 }
 
 export async function collect(source: ByteSource): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of source) pieces.push(piece);
+  for await (const piece of source) pieces.push(Buffer.from(piece));
   return Buffer.concat(pieces);
 }
 
