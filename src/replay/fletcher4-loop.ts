@@ -1,11 +1,11 @@
 /**
- * The inner loop of fletcher-4 as a WebAssembly module of 656 bytes, assembled here from its text: i64 arithmetic is
+ * The inner loop of fletcher-4 as a WebAssembly module, assembled here from its text: i64 arithmetic is
  * exact and runs at the machine's speed, where a BigInt costs an allocation.
  *
  * Measured on one core, the copy into linear memory included: 5.5 GiB/s little-endian, 3.6 GiB/s big-endian.
  */
 import { KiB } from "../bytes.ts";
-import { ZferryError } from "../errors.ts";
+import { advance, constant, endOfFunction, get, i32, i64, i64Add, i64Load, i64Store, instantiate, set, tee, turns } from "../wasm.ts";
 
 /** Bytes of one word. A stream's lengths are multiples of it, its slices are not. */
 export const wordBytes = 4;
@@ -15,21 +15,13 @@ export const stateBytes = 32;
 export const blockStart = 64 * KiB;
 export const blockBytes = 64 * KiB;
 
-/** What is used of the global; TypeScript has its type only in the browser's library. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-};
-
-interface LoopExports {
-  readonly memory: { readonly buffer: ArrayBuffer };
-  /** Adds the words from `start` to `end` (byte addresses, a multiple of 4 apart) to the sums at address 0. */
-  readonly little: (start: number, end: number) => void;
-  readonly big: (start: number, end: number) => void;
-}
-
-export interface Loop extends Omit<LoopExports, "memory"> {
+export interface Loop {
   readonly memory: Uint8Array;
+  readonly functions: {
+    /** Adds the words from `start` to `end` (byte addresses, a multiple of 4 apart) to the sums at address 0. */
+    readonly little: (start: number, end: number) => void;
+    readonly big: (start: number, end: number) => void;
+  };
 }
 
 let instance: Loop | null = null;
@@ -37,31 +29,15 @@ let instance: Loop | null = null;
 /**
  * The one instance, made at first use: it runs to its end within a call, so nobody can meet half of it.
  *
- * V8 reserves 10 GiB of addresses for the 128 KiB of memory, so that it need not check bounds.
- *
- * @throws ZferryError `usage` where the process may not have that many
+ * @throws ZferryError as `instantiate`
  */
 export function loop(): Loop {
-  instance ??= instantiate();
+  instance ??= instantiate({ pages: 2, parameters: [i32, i32], functions: { little: sumFunction(littleWord), big: sumFunction(bigWord) } });
   return instance;
 }
 
-function instantiate(): Loop {
-  try {
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(assemble()));
-    const { memory, little, big } = exports as LoopExports;
-    return { memory: new Uint8Array(memory.buffer), little, big };
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    throw new ZferryError("usage", "cannot reserve 10 GiB of address space for the checksum of send streams", {
-      hint: "lift the limit on addresses (`ulimit -v`, systemd LimitAS=); to limit memory in use, set MemoryMax=",
-      cause,
-    });
-  }
-}
-
 /**
- * The module, assembled from this text (both functions alike but for `word`):
+ * The module's text (both functions alike but for `word`):
  *
  * ```wat
  * (module
@@ -83,86 +59,46 @@ function instantiate(): Loop {
  *
  * `big` loads its word as `w = i32.load`, then `(rotl(w, 8) & 0x00ff00ff) | (rotr(w, 8) & 0xff00ff00)`, extended.
  */
-function assemble(): Uint8Array<ArrayBuffer> {
-  const functions = [sumFunction(littleWord), sumFunction(bigWord)];
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00], // magic, version 1
-    ...section(1, [1, 0x60, 2, i32, i32, 0]), // one type: two i32 in, nothing out
-    ...section(3, [2, 0, 0]), // two functions of it
-    ...section(5, [1, 1, 2, 2]), // one memory of exactly two pages
-    ...section(7, [3, ...name("memory"), 2, 0, ...name("little"), 0, 0, ...name("big"), 0, 1]),
-    ...section(10, [functions.length, ...functions.flatMap((body) => [...unsigned(body.length), ...body])]),
-  ]);
-}
-
-const [i32, i64] = [0x7f, 0x7e];
-/** Parameters first, then locals, by number. */
-const local = { at: 0, end: 1, w: 2, a: 3, b: 4, c: 5, d: 6 } as const;
-type Local = keyof typeof local;
+const [at, end, w, a, b, c, d] = [0, 1, 2, 3, 4, 5, 6];
+/** The sums and where they are kept between calls. */
 const sums = [
-  ["a", 0],
-  ["b", 8],
-  ["c", 16],
-  ["d", 24],
+  [a, 0],
+  [b, 8],
+  [c, 16],
+  [d, 24],
 ] as const;
-
-const get = (variable: Local): number[] => [0x20, local[variable]];
-const set = (variable: Local): number[] => [0x21, local[variable]];
-const tee = (variable: Local): number[] => [0x22, local[variable]];
-const constant = (value: number): number[] => [0x41, ...signed(value)];
-const i32Add = 0x6a;
-const i64Add = 0x7c;
 
 /** Puts the word at `$at + offset` on the stack as an i64. */
 type LoadWord = (offset: number) => number[];
 
-const littleWord: LoadWord = (offset) => [...get("at"), 0x35, 2, offset]; // i64.load32_u align=4
+const littleWord: LoadWord = (offset) => [...get(at), 0x35, 2, offset]; // i64.load32_u align=4
 
 const bigWord: LoadWord = (offset) => [
-  ...[...get("at"), 0x28, 2, offset, ...tee("w")], // i32.load align=4
+  ...[...get(at), 0x28, 2, offset, ...tee(w)], // i32.load align=4
   ...[...constant(8), 0x77, ...constant(0x00ff00ff), 0x71], // i32.rotl, i32.and
-  ...[...get("w"), ...constant(8), 0x78, ...constant(0xff00ff00 | 0), 0x71], // i32.rotr, i32.and
+  ...[...get(w), ...constant(8), 0x78, ...constant(0xff00ff00 | 0), 0x71], // i32.rotr, i32.and
   ...[0x72, 0xad], // i32.or, i64.extend_i32_u
 ];
 
 const addWord = (load: LoadWord, offset: number): number[] => [
-  ...[...load(offset), ...get("a"), i64Add, ...tee("a"), ...get("b"), i64Add, ...tee("b")],
-  ...[...get("c"), i64Add, ...tee("c"), ...get("d"), i64Add, ...set("d")],
+  ...[...load(offset), ...get(a), i64Add, ...tee(a), ...get(b), i64Add, ...tee(b)],
+  ...[...get(c), i64Add, ...tee(c), ...get(d), i64Add, ...set(d)],
 ];
 
 /** A loop over `wordCount` words a turn while that many are left. */
-function turns(load: LoadWord, wordCount: number): number[] {
+function sumTurns(load: LoadWord, wordCount: number): number[] {
   const strideBytes = wordCount * wordBytes;
-  return [
-    ...[0x02, 0x40, 0x03, 0x40], // block, loop
-    ...[...get("at"), ...constant(strideBytes), i32Add, ...get("end"), 0x4b, 0x0d, 1], // i32.gt_u, br_if 1
-    ...Array.from({ length: wordCount }, (_, index) => addWord(load, index * wordBytes)).flat(),
-    ...[...get("at"), ...constant(strideBytes), i32Add, ...set("at"), 0x0c, 0], // br 0
-    ...[0x0b, 0x0b], // end, end
-  ];
+  const words = Array.from({ length: wordCount }, (_, index) => addWord(load, index * wordBytes)).flat();
+  return turns({ at, end, strideBytes }, [...words, ...advance(at, strideBytes)]);
 }
 
 function sumFunction(load: LoadWord): number[] {
   return [
     ...[2, 1, i32, 4, i64], // locals: $w, then $a $b $c $d
-    ...sums.flatMap(([variable, address]) => [...constant(0), 0x29, 3, address, ...set(variable)]), // i64.load
-    ...turns(load, 4),
-    ...turns(load, 1),
-    ...sums.flatMap(([variable, address]) => [...constant(0), ...get(variable), 0x37, 3, address]), // i64.store
-    0x0b, // end
+    ...sums.flatMap(([variable, address]) => [...constant(0), ...i64Load(address), ...set(variable)]),
+    ...sumTurns(load, 4),
+    ...sumTurns(load, 1),
+    ...sums.flatMap(([variable, address]) => [...constant(0), ...get(variable), ...i64Store(address)]),
+    endOfFunction,
   ];
-}
-
-const section = (id: number, content: readonly number[]): number[] => [id, ...unsigned(content.length), ...content];
-const name = (text: string): number[] => [text.length, ...Buffer.from(text, "ascii")];
-
-/** Unsigned LEB128. */
-function unsigned(value: number): number[] {
-  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(value >>> 7)];
-}
-
-/** Signed LEB128 of an i32. */
-function signed(value: number): number[] {
-  const last = value >= -0x40 && value < 0x40;
-  return last ? [value & 0x7f] : [(value & 0x7f) | 0x80, ...signed(value >> 7)];
 }

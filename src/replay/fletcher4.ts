@@ -70,7 +70,8 @@ export class Fletcher4 {
   }
 
   #addWords(bytes: Uint8Array, lengthBytes: number): void {
-    const { memory, [this.#byteOrder]: addUp } = loop();
+    const { memory, functions } = loop();
+    const addUp = functions[this.#byteOrder];
     memory.set(this.#state);
     for (let at = 0; at < lengthBytes; at += blockBytes) {
       const block = bytes.subarray(at, Math.min(at + blockBytes, lengthBytes));
