@@ -13,7 +13,7 @@ export function starterConfig({ store, dataset, passphraseFile }: StarterValues)
   return `# zferry's configuration. Everything is optional; the values shown are the defaults unless said otherwise.
 # Flags of the command line win over this file.
 
-# Where the state file lives. It is a cache: losing it loses nothing.
+# The state file (a cache), locks, and the journals that let an unfinished run be gone on with. Of this host alone.
 # state_dir: /var/lib/zferry
 
 # Where backups go. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile, never from here.
@@ -52,7 +52,7 @@ defaults:
   # Worker threads for ciphers and hashes: 0, 1, 2, or auto, which is 2 where there is more than one core and else 0.
   # threads: auto
 
-# One dataset each. A job can override any of the defaults.
+# One dataset each. A job can override any of the defaults but threads.
 jobs:
   ${JSON.stringify(dataset.replaceAll("/", "-"))}:
     dataset: ${JSON.stringify(dataset)}

@@ -65,7 +65,7 @@ export function withStore(command: Command): Command {
     .option("--part-size <size>", "size of an upload part; memory is (concurrency + 2) parts (default 16MiB)", size)
     .option("--concurrency <n>", "parts or ranges in flight (default 4)", lanes)
     .option("--retry-for <time>", "how long a failing request is tried again (default 1h)", durationFlag)
-    .option("--state-dir <folder>", "where the state file lives");
+    .option("--state-dir <folder>", "folder of the state file, of locks and of journals");
 }
 
 /** Where the passphrase is. */
