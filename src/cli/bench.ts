@@ -17,10 +17,8 @@ import { durationFlag, size, withSizes, withStore, withThreads, withZfs } from "
 import { table } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStoreAt, zfsFor } from "./session.ts";
-import { storeSettings } from "./settings.ts";
+import { impatient, patience, storeSettings } from "./settings.ts";
 
-/** A person waits for the answer. */
-const patienceMs = 30_000;
 const dayMs = 24 * 60 * 60 * 1000;
 const defaultMaxBytes = 4 * GiB;
 
@@ -28,7 +26,8 @@ const explanation = `
 Sources: synthetic:SIZE is a valid stream of random bytes; file:PATH a stored one; zfs:DATASET@SNAPSHOT a full send, made
 anew for each trial. What goes to --store is sealed with keys that are thrown away, lies under a random prefix in bench/
 and is removed again; no backup is read or made. What a run that was killed left in bench/ can be removed at any time. Each
-stage is measured with those before it.`;
+stage is measured with those before it. Without --store, or with --store none, no store is measured, whatever the
+configuration names.`;
 
 interface BenchFlags extends PlanFlags {
   readonly source?: BenchSource;
@@ -45,7 +44,7 @@ export function benchCommand(command: Command, run: RunCommand): void {
     .addOption(new Option("--change <percent>", "with --plan: what is new each day, as 1%, for a month of nightly backups").argParser(said(parseChange)))
     .option("--full-every <time>", 'with --change: days from one full to the next, or "never" (default 30d)', fullEvery)
     .addHelpText("after", explanation);
-  withZfs(withThreads(withSizes(withStore(command)))).action(run(measureOrPlan));
+  withZfs(withThreads(withSizes(withStore(command, patience.text)))).action(run(measureOrPlan));
 }
 
 /** Our refusals, as commander wants to hear them. */
@@ -120,11 +119,11 @@ async function measure(session: Session, flags: BenchFlags): Promise<void> {
 }
 
 function benchStore(session: Session, flags: BenchFlags, wanted: StoreSettings): BenchStore {
-  const retryMs = flags.retryFor ?? Math.min(wanted.retryMs, patienceMs);
+  const opened = impatient(flags, wanted);
   return {
     kind: parseStoreUrl(wanted.url, session.terminal.environment).kind,
     concurrency: wanted.concurrency,
-    use: (concurrency, work) => useStoreAt(session, { ...wanted, retryMs, concurrency }, "write", ({ store }) => work(store)),
+    use: (concurrency, work) => useStoreAt(session, { ...opened, concurrency }, "write", ({ store }) => work(store)),
   };
 }
 

@@ -1,19 +1,16 @@
 /** `zferry doctor`: one line for each thing that was tried on the real store, and what follows from it. */
 import type { Command } from "commander";
 import { MiB } from "../bytes.ts";
-import type { StoreSettings } from "../config.ts";
 import { examine, type Outcome, type ProbeResult } from "../doctor.ts";
 import { ZferryError } from "../errors.ts";
 import { storeLimits } from "../store/open.ts";
 import { type SharedFlags, size, withStore } from "./options.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStoreAt } from "./session.ts";
-import { storeSettings } from "./settings.ts";
+import { impatient, patience, storeSettings } from "./settings.ts";
 
 /** Larger parts would prove no more, and cost more. */
 const largestProbePartBytes = 5 * MiB;
-/** A person waits for the answer. */
-const patienceMs = 30_000;
 
 const explanation = `
 Everything is tried under a random prefix in doctor/, which is emptied again. It takes up to 12 MiB of traffic. Exit
@@ -25,7 +22,7 @@ export function doctorCommand(command: Command, run: RunCommand): void {
   command
     .option("--chunk-size <size>", "the size backups are to be stored with (default 1GiB)", size)
     .addHelpText("after", explanation);
-  withStore(command).action(run(doctor));
+  withStore(command, patience.text).action(run(doctor));
 }
 
 async function doctor(session: Session, _words: readonly string[], flags: SharedFlags): Promise<void> {
@@ -33,11 +30,7 @@ async function doctor(session: Session, _words: readonly string[], flags: Shared
   const wanted = storeSettings(flags, settings.config, null);
   const limits = storeLimits(wanted.url, terminal.environment);
   const probePartBytes = Math.max(limits.minPartBytes, Math.min(wanted.partBytes, largestProbePartBytes));
-  const opened: StoreSettings = {
-    ...wanted,
-    partBytes: probePartBytes,
-    retryMs: flags.retryFor ?? Math.min(wanted.retryMs, patienceMs),
-  };
+  const opened = { ...impatient(flags, wanted), partBytes: probePartBytes };
   const chunkBytes = flags.chunkSize ?? settings.config.defaults.chunkBytes;
   const probes = await useStoreAt(session, opened, "write", ({ store }) =>
     examine({

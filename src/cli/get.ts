@@ -6,25 +6,21 @@ import { formatRate, formatSize } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
 import { getLent } from "../get.ts";
 import { parseSnapshotName } from "../zfs/names.ts";
-import { type SharedFlags, withOpening, withStore } from "./options.ts";
+import { withOpening, withStore } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
 import { readOptions, type Session, useStore } from "./session.ts";
-
-interface GetFlags extends SharedFlags {
-  readonly allowUnauthenticated: boolean;
-}
 
 export function getCommand(command: Command, run: RunCommand): void {
   withOpening(withStore(command)).action(run(getStream));
 }
 
-async function getStream(session: Session, [name = ""]: readonly string[], flags: GetFlags): Promise<void> {
+async function getStream(session: Session, [name = ""]: readonly string[]): Promise<void> {
   const { report, terminal } = session;
   const backup = parseSnapshotName(name);
   const progress = new Progress(report, "read");
   await useStore(session, { access: "read", named: null }, async ({ store, settings }) => {
-    const options = await readOptions(session, settings, flags, progress.count);
+    const options = await readOptions(session, settings, progress.count);
     await writeAll(getLent(store, backup, options), terminal.stdout, terminal.signal);
   }).finally(() => {
     progress.end();

@@ -25,6 +25,7 @@ export interface SharedFlags {
   readonly concurrency?: number;
   readonly retryFor?: number;
   readonly threads?: number;
+  readonly allowUnauthenticated?: boolean;
   readonly zfs?: string;
 }
 
@@ -54,17 +55,18 @@ function threadCount(text: string): number {
   throw new InvalidArgumentError("it must be 0, 1 or 2.");
 }
 
-function more(word: string, words: readonly string[] | undefined): string[] {
+/** For a flag that may be repeated. */
+export function more(word: string, words: readonly string[] | undefined): string[] {
   return [...(words ?? []), word];
 }
 
-/** Which store, and how it is talked to. */
-export function withStore(command: Command): Command {
+/** Which store, and how it is talked to. @param retryFor - the default of that flag, for the help (`impatient`) */
+export function withStore(command: Command, retryFor = "1h"): Command {
   return command
     .option("--store <url>", "s3://bucket/prefix?endpoint=…&region=…, file:///path, a path, or a name from the configuration")
     .option("--part-size <size>", "size of an upload part; memory is (concurrency + 2) parts (default 16MiB)", size)
     .option("--concurrency <n>", "parts or ranges in flight (default 4)", lanes)
-    .option("--retry-for <time>", "how long a failing request is tried again (default 1h)", durationFlag)
+    .option("--retry-for <time>", `how long a failing request is tried again (default ${retryFor})`, durationFlag)
     .option("--state-dir <folder>", "folder of the state file, of locks and of journals");
 }
 
@@ -98,7 +100,7 @@ export function withSizes(command: Command): Command {
 export function withOpening(command: Command): Command {
   return withThreads(withKeys(command))
     .option("--private-key <file>", "OpenPGP private key, mode 0600; may be repeated", more)
-    .option("--allow-unauthenticated", "take a backup that is not sealed with any key", false);
+    .option("--allow-unauthenticated", "take a backup that is not sealed with any key");
 }
 
 /** Which zfs. */

@@ -20,7 +20,7 @@ Backups are never touched: removing those that a retention policy no longer keep
 
 interface PruneFlags {
   readonly strays?: boolean;
-  readonly olderThan: number;
+  readonly olderThan?: number;
   readonly yes?: boolean;
 }
 
@@ -33,7 +33,7 @@ interface Judged extends SeenAttempt {
 export function pruneCommand(command: Command, run: RunCommand): void {
   command
     .option("--strays", "objects of attempts that no manifest names")
-    .option("--older-than <time>", "leave attempts that wrote anything within this time", graceFlag, durationFlag(defaultGrace))
+    .option("--older-than <time>", `leave attempts that wrote anything within this time (default ${defaultGrace})`, graceFlag)
     .option("--yes", "remove what would go")
     .addHelpText("after", explanation);
   withStore(command).action(run(prune));
@@ -60,7 +60,7 @@ async function prune(session: Session, _words: readonly string[], flags: PruneFl
     const leaseMs = isActing ? leaseMsFor(session, settings) : null;
     const request: SweepRequest = {
       store,
-      graceMs: flags.olderThan,
+      graceMs: flags.olderThan ?? durationFlag(defaultGrace),
       now: session.terminal.now,
       journaled: () => journaledAttempts(stateDir),
       alone: (dataset, work) => alone({ store, stateDir, leaseMs, progress: { warn }, signal: session.terminal.signal }, dataset, work),

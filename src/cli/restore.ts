@@ -9,7 +9,7 @@ import { restore, type RestoreStep, type Wanted } from "../restore.ts";
 import { restoreForeign } from "../restore-foreign.ts";
 import { datasetOf, parseDatasetName, parseSnapshotName, shortNameOf } from "../zfs/names.ts";
 import type { ReceiveOptions } from "../zfs/receive.ts";
-import { type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
+import { more, type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
 import { readOptions, type Session, useStoreAt, zfsFor } from "./session.ts";
@@ -20,12 +20,11 @@ interface RestoreFlags extends SharedFlags {
   readonly from?: string;
   readonly at?: Date;
   readonly dryRun?: boolean;
-  readonly mount: boolean;
-  readonly force: boolean;
-  readonly resumable: boolean;
-  readonly set: Record<string, string>;
-  readonly exclude: string[];
-  readonly allowUnauthenticated: boolean;
+  readonly mount?: boolean;
+  readonly force?: boolean;
+  readonly resumable?: boolean;
+  readonly set?: Record<string, string>;
+  readonly exclude?: string[];
 }
 
 export function restoreCommand(command: Command, run: RunCommand): void {
@@ -34,11 +33,11 @@ export function restoreCommand(command: Command, run: RunCommand): void {
     .option("--from <store>", "a store's URL or name, a downloaded folder, or a folder written by ZFS2Cloud")
     .option("--at <time>", "the newest backup that is not younger, as 2026-11-21 or 2026-11-21T02:00:00Z", time)
     .option("--dry-run", "show which backups would be received, check their manifests, and receive nothing")
-    .option("--mount", "mount what was received (zfs recv without -u)", false)
-    .option("-F, --force", "roll the target back and overwrite it (zfs recv -F)", false)
-    .option("-s, --resumable", "keep a half-received state when interrupted (zfs recv -s)", false)
-    .option("-o, --set <property=value>", "set a property on the target (zfs recv -o); may be repeated", property, {})
-    .option("-x, --exclude <property>", "do not take this property from the stream (zfs recv -x); may be repeated", more, []);
+    .option("--mount", "mount what was received (zfs recv without -u)")
+    .option("-F, --force", "roll the target back and overwrite it (zfs recv -F)")
+    .option("-s, --resumable", "keep a half-received state when interrupted (zfs recv -s)")
+    .option("-o, --set <property=value>", "set a property on the target (zfs recv -o); may be repeated", property)
+    .option("-x, --exclude <property>", "do not take this property from the stream (zfs recv -x); may be repeated", more);
   withZfs(withOpening(withStore(command))).action(run(restoreBackup));
 }
 
@@ -48,14 +47,10 @@ function time(text: string): Date {
   return date;
 }
 
-function property(text: string, before: Record<string, string>): Record<string, string> {
+function property(text: string, before: Record<string, string> | undefined): Record<string, string> {
   const at = text.indexOf("=");
   if (at < 1) throw new InvalidArgumentError("write it as property=value.");
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
-}
-
-function more(word: string, words: readonly string[]): string[] {
-  return [...words, word];
 }
 
 function wantedOf(name: string, at: Date | undefined): Wanted {
@@ -75,17 +70,17 @@ async function restoreBackup(session: Session, [name = ""]: readonly string[], f
   const wanted = wantedOf(name, flags.at);
   const target = parseDatasetName(flags.to);
   const receive: ReceiveOptions = {
-    unmounted: !flags.mount,
-    force: flags.force,
-    resumable: flags.resumable,
-    set: flags.set,
-    exclude: flags.exclude,
+    unmounted: flags.mount !== true,
+    force: flags.force === true,
+    resumable: flags.resumable === true,
+    set: flags.set ?? {},
+    exclude: flags.exclude ?? [],
   };
   const { report, settings } = session;
   const zfs = zfsFor(session, settings.config.defaults);
   const progress = new Progress(report, "fetched");
   const store = storeSettings(flags.from === undefined ? flags : { ...flags, store: flags.from }, settings.config, null);
-  const options = await readOptions(session, store, flags, progress.count);
+  const options = await readOptions(session, store, progress.count);
 
   const folder = folderOf(store.url);
   const files = folder !== null && wanted.kind === "snapshot" ? await findChunkFiles(folder, wanted.name) : null;

@@ -121,12 +121,11 @@ export async function ferrySettings(session: Session, store: StoreSettings, chun
 export async function readOptions(
   session: Session,
   { concurrency }: StoreSettings,
-  flags: { readonly allowUnauthenticated: boolean },
   onFetched: (bytes: number) => void,
 ): Promise<ReadOptions> {
   return {
     keyring: await readKeyring(session.settings.encryption, session.terminal.environment),
-    allowUnauthenticated: flags.allowUnauthenticated,
+    allowUnauthenticated: session.flags.allowUnauthenticated === true,
     concurrency,
     threads: session.settings.threads,
     onFetched,

@@ -95,6 +95,14 @@ export function storeSettings(flags: SharedFlags, config: Config, named: string 
   };
 }
 
+/** How long a failing request is tried again where a person waits for the answer. */
+export const patience = { text: "30s", ms: 30_000 };
+
+/** The store's settings for such a command: the patience of a nightly run only when it is asked for. */
+export function impatient(flags: SharedFlags, settings: StoreSettings): StoreSettings {
+  return { ...settings, retryMs: flags.retryFor ?? Math.min(settings.retryMs, patience.ms) };
+}
+
 function onlyName(config: Config): string | null {
   const [first, second] = config.stores.keys();
   return first !== undefined && second === undefined ? first : null;

@@ -20,7 +20,6 @@ interface VerifyFlags extends SharedFlags {
   readonly into?: string;
   readonly sample?: string;
   readonly sampleSeed?: string;
-  readonly allowUnauthenticated: boolean;
 }
 
 const levelHelp = `
@@ -71,7 +70,7 @@ async function verifyBackups(session: Session, [name]: readonly string[], flags:
   const told = new Told(session, progress);
   const scratch = scratchFor(session, flags, told.sample);
   await useStore(session, { access: "read", named: null }, async ({ store, settings: storeSettings }) => {
-    const options = await readOptions(session, storeSettings, flags, progress.count);
+    const options = await readOptions(session, storeSettings, progress.count);
     told.level = flags.level ?? defaultLevel(options);
     const { findings } = await verify({
       ...options,
