@@ -11,6 +11,7 @@ import type { BackupOutcome } from "../voyage.ts";
 import { datasetOf, parseDatasetName, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
 import { durationFlag, type SharedFlags, withPacking, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
+import { counted, rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { ferrySettings, leaseMsFor, type Session, useStore, zfsFor } from "./session.ts";
 import { storeSettings } from "./settings.ts";
@@ -158,7 +159,7 @@ function tell({ report }: Session, job: JobSettings, outcome: BackupOutcome, { s
     streamBytes: manifest?.stream.sizeBytes ?? null,
     storedBytes: manifest?.messageBytes ?? null,
     chunkCount: manifest?.chunks.length ?? null,
-    seconds: Math.round(seconds * 1000) / 1000,
+    seconds: rounded(seconds),
   });
   if (manifest === null) {
     report.text([isDryRun ? `${job.name}: would make: ${plan.kind}, ${plan.reason}` : `${job.name}: nothing to send: ${plan.reason}`]);
@@ -166,7 +167,7 @@ function tell({ report }: Session, job: JobSettings, outcome: BackupOutcome, { s
   }
   const { stream, messageBytes, chunks } = manifest;
   report.text([
-    `${job.name}: stored ${manifest.kind} backup ${manifest.backup}: ${formatSize(messageBytes)} in ${chunks.length} ` +
-      `${chunks.length === 1 ? "chunk" : "chunks"}, ${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}`,
+    `${job.name}: stored ${manifest.kind} backup ${manifest.backup}: ${formatSize(messageBytes)} in ` +
+      `${counted(chunks.length, "chunk")}, ${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}`,
   ]);
 }

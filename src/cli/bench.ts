@@ -14,7 +14,7 @@ import { checkSizes } from "../store/sizes.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { plan, type PlanFlags } from "./bench-plan.ts";
 import { durationFlag, size, withSizes, withStore, withThreads, withZfs } from "./options.ts";
-import { table } from "./report.ts";
+import { counted, rounded, table } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStoreAt, zfsFor } from "./session.ts";
 import { impatient, patience, storeSettings } from "./settings.ts";
@@ -141,7 +141,7 @@ function nameOfSource(source: BenchSource): string {
 function nameOf({ stage, packet, threads, concurrency }: Trial): string {
   const how = [
     ...(packet === null ? [] : [packet === "none" ? "none, hashed only" : packet]),
-    ...(threads === null ? [] : [`${threads} ${threads === 1 ? "thread" : "threads"}`]),
+    ...(threads === null ? [] : [counted(threads, "thread")]),
     ...(concurrency === null ? [] : [`${concurrency} parts in flight`]),
   ];
   const what = stage === "upload" ? "store alone" : stage;
@@ -152,18 +152,17 @@ function document({ ladder, comparisons, coreCount, peakRssBytes, limit, advice 
   const { stage, resource, mibPerSecond, withoutItMibPerSecond } = limit;
   return {
     coreCount,
-    stages: ladder.map(rounded),
-    comparisons: comparisons.map(rounded),
+    stages: ladder.map(roundedAll),
+    comparisons: comparisons.map(roundedAll),
     peakRssBytes,
-    limit: rounded({ stage, resource, mibPerSecond, withoutItMibPerSecond }),
+    limit: roundedAll({ stage, resource, mibPerSecond, withoutItMibPerSecond }),
     advice,
   };
 }
 
-/** Numbers to three decimals: more would be noise. */
-function rounded(figures: object): Record<string, unknown> {
+function roundedAll(figures: object): Record<string, unknown> {
   const entries: [string, unknown][] = Object.entries(figures);
-  return Object.fromEntries(entries.map(([name, value]) => [name, typeof value === "number" ? Math.round(value * 1000) / 1000 : value]));
+  return Object.fromEntries(entries.map(([name, value]) => [name, typeof value === "number" ? rounded(value) : value]));
 }
 
 const where = { processor: "all cores are busy", "main-thread": "the main thread is busy", waiting: "it waits, for the outside or for other programs" } as const;

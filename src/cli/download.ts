@@ -6,6 +6,7 @@ import { parseSnapshotName } from "../zfs/names.ts";
 import { defaultSettings } from "../config.ts";
 import { withStore } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
+import { rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore, useStoreAt } from "./session.ts";
 
@@ -35,7 +36,7 @@ async function downloadBackup(session: Session, [name = "", folder = ""]: readon
   });
   const { bytes, seconds } = progress;
   const backups = chain.map((entry) => entry.backup);
-  report.json({ type: "download", folder, backups, bytes, seconds: Math.round(seconds * 1000) / 1000 });
+  report.json({ type: "download", folder, backups, bytes, seconds: rounded(seconds) });
   report.text([
     `downloaded ${backups.join(" and ")} into ${folder}: ${formatSize(bytes)}, ${clock(seconds)}, ${formatRate(bytes, seconds)}`,
     `restore from there with: zferry restore ${backup} --from ${folder} --to TARGET`,

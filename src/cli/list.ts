@@ -6,7 +6,7 @@ import { type ListedBackup, list, type Listing } from "../list.ts";
 import type { LastVerified } from "../verified.ts";
 import { parseDatasetName } from "../zfs/names.ts";
 import { withStore } from "./options.ts";
-import { table } from "./report.ts";
+import { counted, table } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore } from "./session.ts";
 
@@ -29,7 +29,7 @@ async function listBackups(session: Session, [name]: readonly string[]): Promise
 function refuseSilence({ backups, damaged }: Listing): void {
   if (damaged.length === 0) return;
   const count = backups.length + damaged.length;
-  throw new ZferryError("findings", `${damaged.length} of ${count} ${count === 1 ? "manifest" : "manifests"} cannot be used`, {
+  throw new ZferryError("findings", `${damaged.length} of ${counted(count, "manifest")} cannot be used`, {
     hint: "the others are listed; restore the damaged ones from a second copy of the store, and see `zferry verify`",
   });
 }

@@ -6,6 +6,7 @@ import { isZferryError, ZferryError } from "../errors.ts";
 import { journaledAttempts } from "../journal.ts";
 import { removeStray, type SeenAttempt, type StayingAttempt, type Survey, surveyStrays, type SweepRequest } from "../strays.ts";
 import { durationFlag, withStore } from "./options.ts";
+import { counted } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { leaseMsFor, type Session, useStore } from "./session.ts";
 
@@ -142,8 +143,4 @@ function toLine({ outcome, reason, ...seen }: Judged): string {
 function sizeOf({ objectCount, unfinishedCount }: { readonly objectCount: number; readonly unfinishedCount: number }): string {
   const objects = counted(objectCount, "object");
   return unfinishedCount === 0 ? objects : `${objects}, ${counted(unfinishedCount, "unfinished upload")}`;
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

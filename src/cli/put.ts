@@ -6,6 +6,7 @@ import { parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withPacking, withStore } from "./options.ts";
 import { readPipe } from "./pipe-reader.ts";
 import { clock, Progress } from "./progress.ts";
+import { counted, rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { ferrySettings, leaseMsFor, type Session, useStore } from "./session.ts";
 import { storeSettings } from "./settings.ts";
@@ -52,10 +53,10 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
     streamBytes: stream.sizeBytes,
     storedBytes: messageBytes,
     chunkCount: chunks.length,
-    seconds: Math.round(seconds * 1000) / 1000,
+    seconds: rounded(seconds),
   });
   report.text([
-    `stored ${kind} backup ${backup}: ${formatSize(messageBytes)} in ${chunks.length} ${chunks.length === 1 ? "chunk" : "chunks"}, ` +
+    `stored ${kind} backup ${backup}: ${formatSize(messageBytes)} in ${counted(chunks.length, "chunk")}, ` +
       `${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}`,
   ]);
 }

@@ -120,6 +120,16 @@ export function toJson(document: unknown): string {
   return JSON.stringify(document, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value));
 }
 
+/** Three decimals, as documents have them: more would be noise. */
+export function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+
+/** `1 chunk`, `2 chunks`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 /** Columns padded to their widest cell, the last one left as it is. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0));

@@ -11,6 +11,7 @@ import { datasetOf, parseDatasetName, parseSnapshotName, shortNameOf } from "../
 import type { ReceiveOptions } from "../zfs/receive.ts";
 import { more, type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
+import { rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { readOptions, type Session, useStoreAt, zfsFor } from "./session.ts";
 import { storeSettings } from "./settings.ts";
@@ -145,7 +146,7 @@ function tell(
     snapshot,
     steps: steps.map(({ entry, isThere }) => ({ backup: entry.backup, isThere })),
     fetchedBytes: bytes,
-    seconds: Math.round(seconds * 1000) / 1000,
+    seconds: rounded(seconds),
   });
   report.text([`restored ${snapshot}: ${formatSize(bytes)} fetched, ${clock(seconds)}, ${formatRate(bytes, seconds)}; its guid is the backup's`]);
   report.info(`it is not mounted unless --mount was given: zfs mount ${datasetOf(parseSnapshotName(snapshot))}`);

@@ -17,7 +17,7 @@ import { readKeyring, readRecipients } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
 import { type Zfs, zfsThrough } from "../zfs/command.ts";
 import type { SharedFlags } from "./options.ts";
-import { Report } from "./report.ts";
+import { counted, Report } from "./report.ts";
 import { type Settings, settle, storeSettings, zfsCommand } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import { defaultSettings, type JobSettings } from "../config.ts";
@@ -87,7 +87,7 @@ async function refuseVanishedFolder({ report, terminal, settings }: Session, { u
   });
   const count = Object.keys(remembered.manifests).length;
   if (count === 0) return;
-  throw new ZferryError("store-not-found", `the folder "${location.path}" held ${count} ${count === 1 ? "backup" : "backups"} and is not there`, {
+  throw new ZferryError("store-not-found", `the folder "${location.path}" held ${counted(count, "backup")} and is not there`, {
     hint: "mount its disk; if it is to begin anew, create the folder",
   });
 }

@@ -11,6 +11,7 @@ import type { Sample } from "../verify-sample.ts";
 import { parseDatasetName, parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
+import { counted, rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { readOptions, type Session, useStore, zfsFor } from "./session.ts";
 
@@ -146,7 +147,7 @@ class Told {
       findings: this.#findings,
       samples: this.#samples,
       bytes: this.#progress.bytes,
-      seconds: Math.round(this.#progress.seconds * 1000) / 1000,
+      seconds: rounded(this.#progress.seconds),
     });
   }
 
@@ -165,10 +166,6 @@ class Told {
   get #count(): number {
     return this.#findings.length + this.#backups.reduce((sum, { findings }) => sum + findings.length, 0);
   }
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function textOf({ kind, message }: Finding): string {
