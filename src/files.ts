@@ -2,11 +2,40 @@
  * Small local files that must be whole or not there: written beside, flushed, renamed, and the folder flushed too.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { ZferryError } from "./errors.ts";
 
 /** A draft this old belongs to a process that died with it. */
 const leftoverMs = 600_000;
+
+/** The content of a file; null when there is none. */
+export async function readIfAny(path: string): Promise<Buffer | null> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/**
+ * What the kernel refuses of a file in the state folder is for the user to put right, and no bug.
+ *
+ * @param what - what was to be done, as in `write the journal "…"`
+ * @throws ZferryError `config-invalid` for that; whatever else `work` throws as it is
+ */
+export async function inStateFolder<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof ZferryError || !(error instanceof Error) || !("syscall" in error)) throw error;
+    throw new ZferryError("config-invalid", `cannot ${what}: ${error.message}`, {
+      hint: "give the user zferry runs as access to its state folder, or name another with --state-dir",
+      cause: error,
+    });
+  }
+}
 
 /** Replaces `path` with `content` (mode 0600, folders 0700), so that a crash leaves the old file or the new one. */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {

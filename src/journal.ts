@@ -6,11 +6,10 @@
  * line before that makes the file garbage, which is set aside. Deleted at the commit.
  */
 import { createHash } from "node:crypto";
-import { type FileHandle, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { ZferryError } from "./errors.ts";
-import { syncFolder, writeWhole } from "./files.ts";
+import { inStateFolder, readIfAny, syncFolder, writeWhole } from "./files.ts";
 import { packetNames } from "./format/layout.ts";
 import type { ChunkEntry } from "./format/manifest.ts";
 import { storeIdOf } from "./state.ts";
@@ -100,7 +99,7 @@ export class Journal {
    */
   static async begin(stateDir: string, owner: JournalOwner, header: JournalHeader): Promise<Journal> {
     const path = journalPath(stateDir, header.storeUrl, owner);
-    const file = await tryTo("write", path, async () => {
+    const file = await inStateFolder(writing(path), async () => {
       await writeWhole(path, lineOf({ header }));
       return open(path, "a", 0o600);
     });
@@ -120,16 +119,16 @@ export class Journal {
     onGarbage: (setAside: string) => void,
   ): Promise<Journal | null> {
     const path = journalPath(stateDir, storeUrl, owner);
-    const text = await readIfAny(path);
+    const text = await readJournal(path);
     if (text === null) return null;
     const read = parse(text);
     if (read === null) {
       const setAside = `${path}.unreadable-${Date.now()}`;
-      await tryTo("set aside", path, () => rename(path, setAside));
+      await inStateFolder(`set aside the journal "${path}"`, () => rename(path, setAside));
       onGarbage(setAside);
       return null;
     }
-    const file = await tryTo("write", path, () => openBehind(path, read.goodBytes));
+    const file = await inStateFolder(writing(path), () => openBehind(path, read.goodBytes));
     return new Journal(path, file, read.header, read.progress);
   }
 
@@ -171,7 +170,7 @@ export class Journal {
   #write(fact: unknown): Promise<void> {
     const line = lineOf(fact);
     this.#last = this.#last.then(() =>
-      tryTo("write", this.path, async () => {
+      inStateFolder(writing(this.path), async () => {
         await this.#file.appendFile(line);
         await this.#file.datasync();
       }),
@@ -185,14 +184,13 @@ function lineOf(fact: unknown): string {
   return `${sumOf(json)} ${json}\n`;
 }
 
+function writing(path: string): string {
+  return `write the journal "${path}"`;
+}
+
 /** Null when there is none. */
-async function readIfAny(path: string): Promise<Buffer | null> {
-  return tryTo("read", path, () =>
-    readFile(path).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-      throw error;
-    }),
-  );
+function readJournal(path: string): Promise<Buffer | null> {
+  return inStateFolder(`read the journal "${path}"`, () => readIfAny(path));
 }
 
 /** Opens a journal behind what is good of it. */
@@ -207,18 +205,6 @@ async function openBehind(path: string, goodBytes: number): Promise<FileHandle> 
   }
 }
 
-/** What the kernel refuses, in the words of the state file's errors. */
-async function tryTo<T>(what: "read" | "set aside" | "write", path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw new ZferryError("config-invalid", `cannot ${what} the journal "${path}": ${(error as Error).message}`, {
-      hint: "give the user zferry runs as access to its state folder, or name another with --state-dir",
-      cause: error,
-    });
-  }
-}
-
 /**
  * The attempts that have a journal here, for any store: what a sweep must not touch.
  *
@@ -226,7 +212,7 @@ async function tryTo<T>(what: "read" | "set aside" | "write", path: string, work
  */
 export async function journaledAttempts(stateDir: string): Promise<ReadonlySet<string>> {
   const folder = join(stateDir, folderName);
-  const names = await tryTo("read", folder, () =>
+  const names = await inStateFolder(`read the journal "${folder}"`, () =>
     readdir(folder).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
       throw error;
@@ -234,7 +220,7 @@ export async function journaledAttempts(stateDir: string): Promise<ReadonlySet<s
   );
   const attempts = new Set<string>();
   for (const name of names.filter((candidate) => candidate.endsWith(".journal"))) {
-    const bytes = await readIfAny(join(folder, name));
+    const bytes = await readJournal(join(folder, name));
     const read = bytes === null ? null : parse(bytes); // gone: its run has ended meanwhile
     if (read !== null) attempts.add(read.header.attempt);
   }

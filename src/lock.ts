@@ -14,6 +14,7 @@ import { copyFile, type FileHandle, link, mkdir, open, readdir, rename, rm, stat
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ZferryError } from "./errors.ts";
+import { inStateFolder } from "./files.ts";
 import { type LockHolder, lockHolderSchema, presenceOf, type ProcessIdentity, thisProcess } from "./lock-holder.ts";
 import type { DatasetName } from "./zfs/names.ts";
 
@@ -48,13 +49,13 @@ export async function withLocalLock<T>(
 ): Promise<T> {
   signal.throwIfAborted();
   const path = lockPath(stateDir, dataset);
-  const bid = await tryTo(`lock "${dataset}"`, stateDir, () => drafted(path, procDir, signal));
+  const bid = await inStateFolder(`lock "${dataset}" in the state folder "${stateDir}"`, () => drafted(path, procDir, signal));
   try {
-    const holder = await tryTo(`lock "${dataset}"`, stateDir, () => seize(bid, path));
+    const holder = await inStateFolder(`lock "${dataset}" in the state folder "${stateDir}"`, () => seize(bid, path));
     if (holder !== null) throw heldBy(holder, dataset);
     const timer = setInterval(() => void bid.file.utimes(new Date(), new Date()).catch(() => undefined), touchMs).unref();
     try {
-      await tryTo(`tidy the locks of "${dataset}"`, stateDir, () => sweep(bid));
+      await inStateFolder(`tidy the locks of "${dataset}" in the state folder "${stateDir}"`, () => sweep(bid));
       return await work();
     } finally {
       clearInterval(timer);
@@ -80,7 +81,7 @@ export function lockPath(stateDir: string, dataset: DatasetName): string {
  * @throws ZferryError `config-invalid` when the state folder cannot be made
  */
 export async function holderIdOf(stateDir: string, procDir = "/proc"): Promise<string> {
-  return tryTo("prepare", stateDir, async () => {
+  return inStateFolder(`prepare the state folder "${stateDir}"`, async () => {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     const { dev, ino } = await stat(stateDir, { bigint: true });
     const { bootId } = await thisProcess(procDir);
@@ -256,17 +257,4 @@ function digest(text: string, hexDigits: number): string {
 
 function isErrno(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
-}
-
-/** What the kernel refuses, in the words of the state file's errors. */
-async function tryTo<T>(what: string, stateDir: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof ZferryError || !(error instanceof Error) || !("syscall" in error)) throw error;
-    throw new ZferryError("config-invalid", `cannot ${what} in the state folder "${stateDir}": ${error.message}`, {
-      hint: "give the user zferry runs as access to its state folder, or name another with --state-dir",
-      cause: error,
-    });
-  }
 }

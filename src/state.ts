@@ -5,11 +5,10 @@
  * a file that cannot be read is set aside under another name, reported, and rebuilt.
  */
 import { createHash } from "node:crypto";
-import { readFile, rename } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { ZferryError } from "./errors.ts";
-import { writeWhole } from "./files.ts";
+import { inStateFolder, readIfAny, writeWhole } from "./files.ts";
 import { type BackupEntry, entrySchema } from "./format/entry.ts";
 import { resultsSchema } from "./verified.ts";
 
@@ -48,30 +47,14 @@ function fileIn(stateDir: string): string {
 
 async function readState(stateDir: string, onGarbage: (setAside: string) => void): Promise<State> {
   const file = fileIn(stateDir);
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { version: 1, stores: {} };
-    throw unusable("read", file, error);
-  }
-  const state = parseState(text);
+  const bytes = await inStateFolder(`read the state file "${file}"`, () => readIfAny(file));
+  if (bytes === null) return { version: 1, stores: {} };
+  const state = parseState(bytes.toString("utf8"));
   if (state !== null) return state;
   const setAside = `${file}.unreadable-${Date.now()}`;
-  try {
-    await rename(file, setAside);
-  } catch (error) {
-    throw unusable("set aside", file, error);
-  }
+  await inStateFolder(`set aside the state file "${file}"`, () => rename(file, setAside));
   onGarbage(setAside);
   return { version: 1, stores: {} };
-}
-
-function unusable(verb: "read" | "set aside" | "write", file: string, error: unknown): ZferryError {
-  return new ZferryError("config-invalid", `cannot ${verb} the state file "${file}": ${(error as Error).message}`, {
-    hint: "give the user zferry runs as access to its state folder, or name another with --state-dir",
-    cause: error,
-  });
 }
 
 /** Null for anything that is not a whole state file of this version. */
@@ -111,11 +94,7 @@ export async function updateStoreState(stateDir: string, url: string, change: (s
   state.stores[id] = store;
   const text = JSON.stringify(state, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value));
   const file = fileIn(stateDir);
-  try {
-    await writeWhole(file, `${text}\n`);
-  } catch (error) {
-    throw unusable("write", file, error);
-  }
+  await inStateFolder(`write the state file "${file}"`, () => writeWhole(file, `${text}\n`));
 }
 
 /** A manifest is written once and never changed, so that its attempt and its time tell one commit from another. */
