@@ -124,6 +124,20 @@ export async function fetchManifest(store: Store, backup: SnapshotName, signal: 
   }
 }
 
+/**
+ * Whether a manifest names this attempt.
+ *
+ * @throws ZferryError `manifest-invalid` and `format-too-new` when there is one that cannot be read: it may
+ */
+export async function isCommitted(store: Store, backup: SnapshotName, attempt: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    return (await fetchManifest(store, backup, signal)).manifest.attempt === attempt;
+  } catch (error) {
+    if (isZferryError(error, "backup-not-found")) return false;
+    throw error;
+  }
+}
+
 /** A backup whose manifest was found to be what its writer wrote, as far as a key can tell. */
 export interface OpenedBackup {
   readonly manifest: Manifest;

@@ -4,7 +4,7 @@
 import type { Attempt } from "./attempt.ts";
 import { gather } from "./bytes.ts";
 import type { Cargo, FerrySettings, Lock } from "./cargo.ts";
-import { fetchManifest } from "./catalog.ts";
+import { isCommitted } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { attemptPrefix, manifestKey } from "./format/layout.ts";
 import { type ChunkEntry, formatVersion, type Manifest, parseManifest, sealManifest } from "./format/manifest.ts";
@@ -164,19 +164,5 @@ export async function giveUp(
     attempt.journal?.giveUp();
   } catch (error) {
     warn(`could not remove the unfinished objects under "${prefix}": ${(error as Error).message}`);
-  }
-}
-
-/**
- * Whether a manifest names this attempt.
- *
- * @throws ZferryError when there is a manifest and it cannot be read
- */
-export async function isCommitted(store: Store, backup: SnapshotName, attempt: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    return (await fetchManifest(store, backup, signal)).manifest.attempt === attempt;
-  } catch (error) {
-    if (isZferryError(error, "backup-not-found")) return false;
-    throw error;
   }
 }

@@ -8,7 +8,7 @@
  * can be of a live run. What is interrupted is taken up by the next sweep.
  */
 import type { Guard } from "./alone.ts";
-import { fetchManifest, readCatalog } from "./catalog.ts";
+import { isCommitted, readCatalog } from "./catalog.ts";
 import { isZferryError } from "./errors.ts";
 import {
   attemptPrefix,
@@ -268,10 +268,8 @@ function attemptIn({ record }: FoundLease): Attempt | null | undefined {
 /** The last look before the first object goes. */
 async function committedMeanwhile({ backup, attempt }: SeenAttempt, { store, signal }: SweepRequest): Promise<string | null> {
   try {
-    const { manifest } = await fetchManifest(store, backup, signal);
-    return manifest.attempt === attempt ? "it was committed meanwhile" : null;
+    return (await isCommitted(store, backup, attempt, signal)) ? "it was committed meanwhile" : null;
   } catch (error) {
-    if (isZferryError(error, "backup-not-found")) return null;
     if (isZferryError(error, "manifest-invalid", "format-too-new")) return `the manifest "${manifestKey(backup)}" cannot be read, and may name it`;
     throw error;
   }

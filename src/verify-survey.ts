@@ -2,7 +2,7 @@
  * All that can be said of the backups in a scope without reading a chunk: their manifests, their objects, their bases,
  * and what this host remembers of them. Every verification begins with it, at whatever level.
  */
-import { type Catalog, fetchManifest } from "./catalog.ts";
+import { type Catalog, fetchManifest, isCommitted } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { type BackupEntry, entryOf } from "./format/entry.ts";
 import { backupOfManifestKey, streamsPrefix } from "./format/layout.ts";
@@ -129,9 +129,8 @@ async function lookAt(
 /** Whether the backup is still what it was: one that is removed meanwhile looks like one that was damaged. */
 export async function isStillThere(store: Store, { backup, attempt }: Manifest | BackupEntry, signal: AbortSignal): Promise<boolean> {
   try {
-    return (await fetchManifest(store, backup, signal)).manifest.attempt === attempt;
+    return await isCommitted(store, backup, attempt, signal);
   } catch (error) {
-    if (isZferryError(error, "backup-not-found")) return false;
     if (isZferryError(error, "manifest-invalid", "format-too-new")) return true;
     throw error;
   }
