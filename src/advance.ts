@@ -23,12 +23,12 @@ interface Advancing {
 }
 
 /** Hold tag of a store's anchor. One dataset can have an anchor in each of several stores. */
-export function anchorTag(store: Store): string {
+function anchorTag(store: Store): string {
   return `zferry:anchor:${storeIdOf(store.url)}`;
 }
 
 /** Our bookmarks are told from other people's by this prefix, and from other stores' by the id in it. */
-export function anchorBookmarkPrefix(store: Store): string {
+function anchorBookmarkPrefix(store: Store): string {
   return `zferry-anchor-${storeIdOf(store.url)}-`;
 }
 

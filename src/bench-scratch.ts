@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { ZferryError } from "./errors.ts";
 import type { Store } from "./store/store.ts";
 
-export const scratchFolder = "bench/";
+const scratchFolder = "bench/";
 /** How long the clean-up may take. */
 const cleanupTimeoutMs = 60_000;
 

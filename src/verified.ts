@@ -33,7 +33,7 @@ export interface LastVerified extends VerifyResult {
   readonly ok: boolean;
 }
 
-export function isAtLeast(level: VerifyLevel, wanted: VerifyLevel): boolean {
+function isAtLeast(level: VerifyLevel, wanted: VerifyLevel): boolean {
   return verifyLevels.indexOf(level) >= verifyLevels.indexOf(wanted);
 }
 

@@ -8,7 +8,7 @@ import { posix } from "node:path";
 import ts from "typescript";
 
 /** The first entry that fits gives a file its row; an entry with a final slash is a whole folder. New file? New entry. */
-export const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
+const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [0, ["errors.ts", "bytes.ts", "tail.ts", "wasm.ts", "version.ts"]],
   [1, ["zfs/names.ts"]],
   [2, ["config.ts", "config-source.ts", "starter-config.ts", "format/", "stream/", "replay/", "openpgp/"]],
@@ -29,7 +29,7 @@ export const rows: readonly (readonly [row: number, files: readonly string[]])[]
 ];
 
 /** Imports across folders of one row that are natural. Each with its reason. */
-export const sideways: readonly (readonly [from: string, to: string, why: string])[] = [
+const sideways: readonly (readonly [from: string, to: string, why: string])[] = [
   ["stream/inspect.ts", "replay/", "the stage is the walk over replay records, put into the stream"],
   ["config.ts", "format/", "a prefix in the configuration is checked by what makes keys of it"],
 ];
@@ -50,7 +50,7 @@ function fits(file: string, entry: string): boolean {
 }
 
 /** The row of a file given by its path under `src/`, or null for one that nobody gave a row. */
-export function rowOf(file: string): number | null {
+function rowOf(file: string): number | null {
   return rows.find(([, files]) => files.some((entry) => fits(file, entry)))?.[0] ?? null;
 }
 

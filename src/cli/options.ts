@@ -71,7 +71,7 @@ export function withStore(command: Command, retryFor = "1h"): Command {
 }
 
 /** Where the passphrase is. */
-export function withKeys(command: Command): Command {
+function withKeys(command: Command): Command {
   return command
     .option("--passphrase-file <file>", "file with the passphrase in its first line, mode 0600")
     .option("--passphrase-env <variable>", "environment variable with the passphrase")

@@ -7,7 +7,7 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
 import { ZferryError } from "../errors.ts";
-import { type DatasetName, datasetOf, type Guid, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
+import { type Guid, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
 import { maxChunkCount, packetNames } from "./layout.ts";
 
 /** The one version this program writes; it reads this and nothing newer. */
@@ -79,10 +79,6 @@ export interface ParsedManifest {
   readonly isKeyed: boolean;
   /** @throws ZferryError `manifest-invalid` when the HMAC under `key` (32 bytes) does not fit, or there is none */
   checkSeal(key: Buffer): void;
-}
-
-export function datasetOfManifest(manifest: Manifest): DatasetName {
-  return datasetOf(manifest.backup);
 }
 
 /** The manifest's file, sealed with `key` (32 bytes), or unkeyed with null. */

@@ -6,7 +6,7 @@ import { ZferryError } from "../errors.ts";
 import type { ObjectKey } from "./store.ts";
 
 /** Bytes of UTF-8 in one key, the prefix of the store's URL included (S3, R2: r2/platform/limits, read 2026-09). */
-export const maxKeyBytes = 1024;
+const maxKeyBytes = 1024;
 
 function flawOf(key: string): string | null {
   if (key === "") return "it is empty";

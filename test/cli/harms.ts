@@ -84,7 +84,7 @@ async function putBack(store: Store, intact: Intact): Promise<void> {
 const one = "manifests/tank/src@one.json";
 const two = "manifests/tank/src@two.json";
 
-export const harms: readonly Harm[] = [
+const harms: readonly Harm[] = [
   { what: "nothing in a clean store", from: null, lines: [], doIt: () => Promise.resolve() },
   {
     what: "a missing chunk",

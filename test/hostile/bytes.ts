@@ -37,7 +37,7 @@ function edited(bytes: Buffer, one: Edit): Buffer {
 }
 
 /** A valid input with one to four things done to it. */
-export function mutated(valid: Uint8Array): fc.Arbitrary<Buffer> {
+function mutated(valid: Uint8Array): fc.Arbitrary<Buffer> {
   return fc.array(edit, { minLength: 1, maxLength: 4 }).map((edits) => edits.reduce(edited, Buffer.from(valid)));
 }
 
