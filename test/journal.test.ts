@@ -6,43 +6,19 @@ import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { Journal, journaledAttempts, type JournalHeader } from "../src/journal.ts";
-import { parseSnapshotName } from "../src/zfs/names.ts";
+import { Journal, journaledAttempts } from "../src/journal.ts";
 import { ownFolder } from "./folder.ts";
+import { header, leaveJournal, owner, storeUrl } from "./journaling.ts";
 import { failureOf } from "./stream/sources.ts";
-
-const backup = parseSnapshotName("tank/src@s1");
-const owner = { verb: "put", name: backup } as const;
-const storeUrl = "s3://bucket/";
-const header: JournalHeader = {
-  version: 1,
-  storeUrl,
-  backup,
-  attempt: "0000aaaa",
-  startedAt: new Date("2026-11-21T00:00:00Z"),
-  packet: "ocb",
-  chunkBytes: 65_536,
-  partBytes: 16_384,
-  sessionKey: "AAAA",
-  nonce: "AAAA",
-  lockPackets: null,
-  send: null,
-};
 
 interface Left {
   readonly stateDir: string;
   readonly path: string;
 }
 
-/** A state folder with a journal of a header, two marks and a chunk. */
 async function left(): Promise<Left> {
   const stateDir = ownFolder();
-  const journal = await Journal.begin(stateDir, owner, header);
-  await journal.mark(0, 0, "aa");
-  await journal.chunk(0, { sizeBytes: 7, sha256: "bb", marks: ["aa"] });
-  await journal.mark(1, 0, "cc");
-  await journal.close();
-  return { stateDir, path: journal.path };
+  return { stateDir, path: await leaveJournal(stateDir) };
 }
 
 async function found({ stateDir }: Left): Promise<{ journal: Journal | null; setAside: string[] }> {

@@ -5,26 +5,13 @@
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { describe, expect, it } from "vitest";
-import { Journal, type JournalHeader, type JournalOwner } from "../../src/journal.ts";
+import { Journal, type JournalOwner } from "../../src/journal.ts";
 import { parseDatasetName, parseSnapshotName } from "../../src/zfs/names.ts";
+import { headerFor } from "../journaling.ts";
 import { nightly, streamOf } from "./pool.ts";
 import { type Ended, filesUnder, Scene } from "./zferry.ts";
 
 const backup = parseSnapshotName("tank/src@one");
-const header: Omit<JournalHeader, "storeUrl"> = {
-  version: 1,
-  backup,
-  attempt: "0000aaaa",
-  startedAt: new Date("2026-11-20T00:00:00Z"),
-  packet: "ocb",
-  chunkBytes: 65_536,
-  partBytes: 16_384,
-  sessionKey: "AAAA",
-  nonce: "AAAA",
-  lockPackets: null,
-  send: null,
-};
-
 interface Verb {
   readonly owner: JournalOwner;
   readonly run: (scene: Scene) => Promise<Ended>;
@@ -45,7 +32,7 @@ const verbs: Readonly<Record<"backup" | "put", Verb>> = {
 async function unfinished({ owner }: Verb): Promise<{ scene: Scene; path: string }> {
   const scene = new Scene();
   mkdirSync(scene.store);
-  const journal = await Journal.begin(scene.stateDir, owner, { ...header, storeUrl: `file://${scene.store}` });
+  const journal = await Journal.begin(scene.stateDir, owner, headerFor(backup, `file://${scene.store}`));
   await journal.mark(0, 0, "aa");
   await journal.close();
   return { scene, path: journal.path };

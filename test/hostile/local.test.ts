@@ -8,12 +8,12 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { emptyConfig, parseConfig } from "../../src/config.ts";
-import { Journal, journaledAttempts, type JournalHeader } from "../../src/journal.ts";
+import { Journal, journaledAttempts } from "../../src/journal.ts";
 import { readKeyring, readRecipients } from "../../src/secrets.ts";
 import { readStoreState, updateStoreState } from "../../src/state.ts";
-import { parseSnapshotName } from "../../src/zfs/names.ts";
 import { fixtures } from "../cli/zferry.ts";
 import { ownFolder } from "../folder.ts";
+import { leaveJournal, owner, storeUrl } from "../journaling.ts";
 import { documented, growthOf, hostile, roomBytes } from "./bytes.ts";
 
 describe("a configuration", () => {
@@ -89,22 +89,13 @@ describe("a state file", () => {
 });
 
 describe("a journal", () => {
-  const backup = parseSnapshotName("tank/src@s1");
-  const owner = { verb: "put", name: backup } as const;
-  const storeUrl = "s3://bucket/";
-
   it("in any hostile form is gone on with as far as it is whole, or set aside", async () => {
     const stateDir = ownFolder();
-    const header = { version: 1, storeUrl, backup, attempt: "0000aaaa", startedAt: new Date(0), packet: "ocb", chunkBytes: 65_536, partBytes: 16_384, sessionKey: "AAAA", nonce: "AAAA", lockPackets: null, send: null } as JournalHeader;
-    const journal = await Journal.begin(stateDir, owner, header);
-    await journal.mark(0, 0, "aa");
-    await journal.chunk(0, { sizeBytes: 7, sha256: "bb", marks: ["aa"] });
-    await journal.mark(1, 0, "cc");
-    await journal.close();
-    const valid = readFileSync(journal.path);
+    const path = await leaveJournal(stateDir);
+    const valid = readFileSync(path);
     const property = fc.asyncProperty(hostile(valid), async (bytes) => {
-      writeFileSync(journal.path, bytes);
-      chmodSync(journal.path, 0o600);
+      writeFileSync(path, bytes);
+      chmodSync(path, 0o600);
       expect(await documented(() => journaledAttempts(stateDir))).toHaveProperty("value");
       const outcome = await documented(() => Journal.find(stateDir, storeUrl, owner, () => undefined));
       expect(outcome).toHaveProperty("value");
