@@ -1,6 +1,6 @@
 /**
- * Whole runs of the command line between a pretended pool and a bucket behind a proxy: what the tests of faults and of
- * aborts do again and again.
+ * Whole runs of the command line between a pretended pool and a bucket behind a proxy: what the tests of faults do
+ * again and again.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
