@@ -5,8 +5,8 @@
  *
  * Every arrow is a pull: nothing is read while the upload window is full, and `zfs send` sleeps. The end of each stage
  * is a claim of success by all stages before it, so reaching the commit proves that the source ended well, the END
- * record was seen with the right checksum and guids, and every chunk is stored. On any failure nothing is committed and
- * the attempt's objects are removed. ADR 0002 says why this is nested generators and not `stream.pipeline`.
+ * record was seen with the right checksum and guids, and every chunk is stored. On any failure nothing is committed;
+ * what was stored is removed, or kept for the next run to go on. ADR 0002 says why this is nested generators and not `stream.pipeline`.
  */
 import { type Attempt, AttemptDiffers, noteMark, storedChunk } from "./attempt.ts";
 import type { ByteSource } from "./bytes.ts";
