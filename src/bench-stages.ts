@@ -9,6 +9,7 @@ import type { Attempt } from "./attempt.ts";
 import { Meter, type Measured, type ProcessUsage } from "./bench-meter.ts";
 import { firstBytes, type OpenSource, synthetic } from "./bench-source.ts";
 import type { ByteSource } from "./bytes.ts";
+import { chunksInFlight, lent } from "./ferry.ts";
 import type { PacketName } from "./format/layout.ts";
 import { newMessageSecrets } from "./openpgp/session.ts";
 import { packing } from "./packing.ts";
@@ -57,9 +58,6 @@ export interface TrialRequest {
   readonly usage: () => ProcessUsage;
   readonly signal: AbortSignal;
 }
-
-/** Chunks in flight, as in `ferry.ts`. */
-const chunksInFlight = 2;
 
 /** @throws what the source, the stages or the store threw; the signal's reason */
 export async function runTrial(trial: Trial, request: TrialRequest): Promise<Figures> {
@@ -140,9 +138,4 @@ async function upload(
     }
   };
   await drain(parallel(chunks, { limit: chunksInFlight, run }, put));
-}
-
-/** The body without a way to return it, for the reason given in `ferry.ts`. */
-function lent(body: AsyncIterator<Uint8Array>): ByteSource {
-  return { [Symbol.asyncIterator]: () => ({ next: () => body.next() }) };
 }

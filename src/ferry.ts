@@ -6,7 +6,8 @@
  * Every arrow is a pull: nothing is read while the upload window is full, and `zfs send` sleeps. The end of each stage
  * is a claim of success by all stages before it, so reaching the commit proves that the source ended well, the END
  * record was seen with the right checksum and guids, and every chunk is stored. On any failure nothing is committed;
- * what was stored is removed, or kept for the next run to go on. ADR 0002 says why this is nested generators and not `stream.pipeline`.
+ * what was stored is removed, or kept for the next run to go on. ADR 0002 says why this is nested generators and not
+ * `stream.pipeline`.
  */
 import { type Attempt, AttemptDiffers, noteMark, storedChunk } from "./attempt.ts";
 import type { ByteSource } from "./bytes.ts";
@@ -25,7 +26,7 @@ import { parallel } from "./stream/parallel.ts";
 import { Run } from "./stream/run.ts";
 
 /** Chunks in flight: the next one fills while the last one is being completed. */
-const chunksInFlight = 2;
+export const chunksInFlight = 2;
 
 /**
  * Stores one backup, or goes on storing it where `attempt` was cut off.
@@ -116,7 +117,7 @@ function isStoreFailure(error: unknown): boolean {
  * The body without a way to return it. A store lets go of a body as soon as something is wrong and says what only after
  * its clean-up; if the chunk ended meanwhile, the abandoned stream would be the first failure, and the one reported.
  */
-function lent(body: AsyncIterator<Uint8Array>): ByteSource {
+export function lent(body: AsyncIterator<Uint8Array>): ByteSource {
   return { [Symbol.asyncIterator]: () => ({ next: () => body.next() }) };
 }
 
