@@ -7,7 +7,8 @@
 import { hostname } from "node:os";
 import type { FerryProgress } from "./cargo.ts";
 import { holderIdOf, withLocalLock } from "./lock.ts";
-import { leaseTiming, takeLease } from "./store/lease.ts";
+import { takeLease } from "./store/lease.ts";
+import { leaseTiming } from "./store/lease-object.ts";
 import type { Store } from "./store/store.ts";
 import type { DatasetName } from "./zfs/names.ts";
 

@@ -21,7 +21,7 @@ import {
   restoreNoteKey,
   streamsPrefix,
 } from "./format/layout.ts";
-import { expiryOf, findLease, type FoundLease, leaseKey, leaseTiming, maxTtlMs } from "./store/lease.ts";
+import { expiryOf, findLease, type FoundLease, leaseKey, leaseTiming, maxTtlMs } from "./store/lease-object.ts";
 import type { ObjectKey, Store, StoredObject, UnfinishedPut } from "./store/store.ts";
 import { type DatasetName, datasetOf, parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type Config, defaultSettings, emptyConfig, parseConfig, parseDuration } from "../src/config.ts";
 import { ZferryError } from "../src/errors.ts";
 import { starterConfig } from "../src/starter-config.ts";
-import { maxTtlMs, minTtlMs, ttlFor } from "../src/store/lease.ts";
+import { maxTtlMs, minTtlMs, ttlFor } from "../src/store/lease-object.ts";
 
 const folder = new URL("../fixtures/config/", import.meta.url);
 

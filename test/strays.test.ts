@@ -8,7 +8,7 @@ import { alone } from "../src/alone.ts";
 import { ZferryError } from "../src/errors.ts";
 import { attemptPrefix, chunkKey, manifestKey, restoreNoteKey } from "../src/format/layout.ts";
 import type { Manifest } from "../src/format/manifest.ts";
-import { findLease } from "../src/store/lease.ts";
+import { findLease } from "../src/store/lease-object.ts";
 import { MemoryStore } from "../src/store/memory.ts";
 import type { Store } from "../src/store/store.ts";
 import { attemptOfKey, removeStray, type Removal, type SeenAttempt, type Survey, surveyStrays, type SweepRequest } from "../src/strays.ts";

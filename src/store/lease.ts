@@ -24,19 +24,13 @@ import {
   leaseBody,
   leaseKey,
   type LeaseRecord,
-  leaseTiming,
   type LeaseTiming,
   maxTtlMs,
   maxWatchMs,
-  minTtlMs,
-  ttlFor,
   watchMsOf,
 } from "./lease-object.ts";
 import type { PutOptions, Store } from "./store.ts";
 import { parseStoreUrl } from "./url.ts";
-
-export { expiryOf, findLease, leaseKey, leaseTiming, maxTtlMs, minTtlMs, ttlFor };
-export type { FoundLease, Lease, LeaseClock, LeaseTiming };
 
 /** No faster than any store takes writes to one key. */
 const minHeartbeatMs = 1000;

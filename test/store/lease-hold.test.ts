@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Lease, type LeaseOptions, takeLease } from "../../src/store/lease.ts";
+import { type LeaseOptions, takeLease } from "../../src/store/lease.ts";
+import type { Lease } from "../../src/store/lease-hold.ts";
 import { MemoryStore } from "../../src/store/memory.ts";
 import { type FaultyStore, faultyStore, networkError, serviceError } from "../faulty-store.ts";
 import { replace, signal } from "../store.bodies.ts";

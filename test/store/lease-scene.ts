@@ -2,7 +2,8 @@
 import { setMaxListeners } from "node:events";
 import type { LeaseClock } from "../../src/store/lease-clock.ts";
 import type { LeaseRecord } from "../../src/store/lease-object.ts";
-import { leaseKey, type LeaseOptions, type LeaseTiming } from "../../src/store/lease.ts";
+import type { LeaseOptions } from "../../src/store/lease.ts";
+import { leaseKey, type LeaseTiming } from "../../src/store/lease-object.ts";
 import type { Store } from "../../src/store/store.ts";
 import { parseDatasetName } from "../../src/zfs/names.ts";
 import { read, signal } from "../store.bodies.ts";

@@ -1,5 +1,7 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type Lease, type LeaseOptions, leaseSupport, leaseTiming, maxTtlMs, minTtlMs, takeLease, ttlFor } from "../../src/store/lease.ts";
+import { type LeaseOptions, leaseSupport, takeLease } from "../../src/store/lease.ts";
+import type { Lease } from "../../src/store/lease-hold.ts";
+import { leaseTiming, maxTtlMs, minTtlMs, ttlFor } from "../../src/store/lease-object.ts";
 import { MemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { replace } from "../store.bodies.ts";
