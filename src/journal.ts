@@ -3,7 +3,7 @@
  *
  * One file per run, mode 0600 because it holds the session key, a line per fact, each line with its own
  * checksum and flushed before what it speaks of may happen. A torn last line is as if it had never been written; a bad
- * line before that makes the file garbage, which is set aside. Deleted at the commit.
+ * line before that makes the file garbage, which is set aside. Removed last, when all it stands for is settled.
  */
 import { createHash } from "node:crypto";
 import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";

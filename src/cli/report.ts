@@ -1,7 +1,7 @@
 /**
  * What commands say: to people on stderr, to programs on stdout. One voice for all of them.
  *
- * stdout is data: with `--json` one document per command (`docs/json-output.md`). stderr is conversation: lines that
+ * stdout is data: with `--json` one document per result (`docs/json-output.md`). stderr is conversation: lines that
  * begin with the program's name, or with `--json` one JSON object per line.
  */
 import { type ErrorCode, exitStatus, isZferryError } from "../errors.ts";

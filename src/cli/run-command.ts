@@ -1,5 +1,5 @@
 /**
- * The frame around every command: opens its session, hands it words and flags, and lets errors through to `main.ts`.
+ * The frame around every command: opens its session, hands it words and flags, and lets errors through to `program.ts`.
  */
 import type { Command } from "commander";
 import type { SharedFlags } from "./options.ts";
