@@ -20,7 +20,7 @@ import { parallel } from "./stream/parallel.ts";
 import { Run } from "./stream/run.ts";
 import { withheldBytes, withhold } from "./stream/withhold.ts";
 import { throughLine } from "./thread/line.ts";
-import type { Sender } from "./thread/link.ts";
+import { blockBytes, type Sender } from "./thread/link.ts";
 import type { PieceClaim, Station } from "./thread/station.ts";
 import type { Guid } from "./zfs/names.ts";
 
@@ -31,7 +31,7 @@ const maxRangesInFlight = 2;
 const sliceBytes = 256 * KiB;
 
 export interface RetrieveOptions {
-  /** Ranges fetched at a time, two at most; memory is (that + 1) × the manifest's mark distance, + 2 with threads. */
+  /** Ranges fetched at a time, two at most; memory is (that + 1) × the manifest's mark distance. */
   readonly concurrency: number;
   /** Worker threads for hashes and ciphers, 0 (the default) to 2. */
   readonly threads?: number;
@@ -64,31 +64,36 @@ async function* openedInThreads(
   { concurrency, threads, onFetched, signal }: Required<RetrieveOptions>,
 ): AsyncGenerator<Uint8Array> {
   const run = new Run(signal);
-  const largestBytes = Math.min(manifest.markBytes, manifest.messageBytes);
+  const largestBytes = largestPieceBytes(manifest);
   const limit = Math.min(concurrency, maxRangesInFlight);
-  const buffers = new Pool(limit + 2, () => Buffer.from(new ArrayBuffer(largestBytes)));
+  const buffers = new Pool<Buffer>(limit, () => Buffer.allocUnsafeSlow(largestBytes));
   const stations: Station[] = [{ kind: "check" }];
   if (sessionKey !== null && manifest.encryption.packet !== "none") stations.push({ kind: "open", sessionKey });
-  const onReturned = (block: ArrayBuffer): void => {
-    buffers.give(Buffer.from(block));
-  };
+  const plan = { stations, threads, keptBlocks: Math.ceil(largestBytes / blockBytes) };
   const feed = async (input: Sender<PieceClaim | null>): Promise<null> => {
-    for await (const { piece, bytes } of fetched(store, manifest, manifest.chunks.keys(), { buffers, limit, run })) {
+    for await (const { piece, bytes, buffer } of fetched(store, manifest, manifest.chunks.keys(), { buffers, limit, run })) {
       onFetched(bytes.length);
-      input.forward(bytes, claimOf(manifest, piece));
+      const claim = claimOf(manifest, piece);
+      await input.write(bytes, claim);
+      input.flush(claim);
+      buffers.give(buffer);
     }
     return null;
   };
-  for await (const { slice } of throughLine<PieceClaim | null, null>({ stations, threads, onReturned }, run, feed, () => undefined)) {
+  for await (const { slice } of throughLine<PieceClaim | null, null>(plan, run, feed, () => undefined)) {
     for (let at = 0; at < slice.length; at += sliceBytes) yield slice.subarray(at, at + sliceBytes);
   }
+}
+
+function largestPieceBytes({ markBytes, messageBytes }: Manifest): number {
+  return Math.min(markBytes, messageBytes);
 }
 
 function claimOf(manifest: Manifest, piece: Piece): PieceClaim {
   const { chunk, range } = piece;
   const { message, hint } = notAsStored(manifest, piece);
   const sha256 = range.endBytes === chunk.sizeBytes ? chunk.sha256 : chunk.marks[range.startBytes / manifest.markBytes];
-  return { begins: range.startBytes === 0, sha256: sha256 ?? "", otherwise: { message, hint: hint ?? "" } };
+  return { sizeBytes: range.endBytes - range.startBytes, begins: range.startBytes === 0, sha256: sha256 ?? "", otherwise: { message, hint: hint ?? "" } };
 }
 
 /** What the stream must say of itself. A compound stream has several snapshots, and its first record names none. */
@@ -111,8 +116,7 @@ export async function* chunkPieces(
 ): AsyncGenerator<Buffer> {
   const run = new Run(signal);
   const limit = Math.min(concurrency, maxRangesInFlight);
-  const largestBytes = Math.min(manifest.markBytes, manifest.messageBytes);
-  const buffers = new Pool(limit + 1, () => Buffer.from(new ArrayBuffer(largestBytes)));
+  const buffers = new Pool<Buffer>(limit + 1, () => Buffer.allocUnsafeSlow(largestPieceBytes(manifest)));
   let check: ChunkCheck | null = null;
   for await (const { piece, bytes, buffer } of fetched(store, manifest, indices, { buffers, limit, run })) {
     onFetched(bytes.length);
@@ -123,13 +127,11 @@ export async function* chunkPieces(
   }
 }
 
-type PieceBuffer = Buffer<ArrayBuffer>;
-
 interface Fetched {
   readonly piece: Piece;
-  readonly bytes: PieceBuffer;
+  readonly bytes: Buffer;
   /** Of the pool. */
-  readonly buffer: PieceBuffer;
+  readonly buffer: Buffer;
 }
 
 /** Pieces of the mark distance in buffers of the pool, in order, not checked yet. */
@@ -137,7 +139,7 @@ function fetched(
   store: Store,
   manifest: Manifest,
   indices: Iterable<number>,
-  { buffers, limit, run }: { readonly buffers: Pool<PieceBuffer>; readonly limit: number; readonly run: Run },
+  { buffers, limit, run }: { readonly buffers: Pool<Buffer>; readonly limit: number; readonly run: Run },
 ): AsyncGenerator<Fetched> {
   return parallel(piecesOf(manifest, indices), { limit, run }, async (piece) => {
     const buffer = await buffers.take(run.signal);

@@ -2,12 +2,12 @@
  * A line of stations in worker threads, one behind the other: what is fed in at one end comes out at the other, in order.
  *
  * Stations are dealt out to the threads in turn, so that two that follow each other work at the same time. Never holds
- * more than three blocks a link. Whatever goes wrong in a thread is thrown at the end of the line.
+ * more than three blocks a link, and what its first station may keep. Whatever goes wrong in a thread is thrown at the end of the line.
  */
 import { MessageChannel, Worker } from "node:worker_threads";
 import { ZferryError } from "../errors.ts";
 import type { Run } from "../stream/run.ts";
-import { type Block, Receiver, Sender } from "./link.ts";
+import { type Block, blocksPerLink, Receiver, Sender } from "./link.ts";
 import type { Station } from "./station.ts";
 import type { Post } from "./worker.ts";
 
@@ -15,8 +15,8 @@ export interface LinePlan {
   readonly stations: readonly Station[];
   /** Threads besides this one, 1 at least; more than there are stations make no difference. */
   readonly threads: number;
-  /** Gets back blocks that were forwarded into the line; for a sender that fills blocks of its own. */
-  readonly onReturned?: (block: ArrayBuffer) => void;
+  /** Blocks the first station may keep beyond those that go round. */
+  readonly keptBlocks?: number;
 }
 
 /**
@@ -72,7 +72,7 @@ class Line<In, Out> {
   readonly #workers: readonly Worker[];
   #isClosing = false;
 
-  constructor({ stations, threads, onReturned }: LinePlan) {
+  constructor({ stations, threads, keptBlocks = 0 }: LinePlan) {
     const links = Array.from({ length: stations.length + 1 }, () => new MessageChannel());
     const posts = stations.map((station, index): Post => {
       const [before, after] = [links[index], links[index + 1]];
@@ -81,7 +81,7 @@ class Line<In, Out> {
     });
     const [first, last] = [links[0], links.at(-1)];
     if (first === undefined || last === undefined) throw new Error("a line without stations");
-    this.input = new Sender(first.port1, onReturned === undefined ? {} : { onReturned });
+    this.input = new Sender(first.port1, { blocks: blocksPerLink + keptBlocks });
     this.output = new Receiver(last.port2);
     const count = Math.min(threads, stations.length);
     this.#workers = Array.from({ length: count }, (_, thread) => this.#start(posts.filter((_, index) => index % count === thread)));

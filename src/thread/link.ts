@@ -14,7 +14,7 @@ export const blockBytes = MiB;
 /** A block that nothing was added to for this long is sent as it is: a source that dawdles is not kept waiting for its rest. */
 const idleMs = 50;
 /** One is filled, one is on its way or worked on, one is on its way back. */
-const blocksPerLink = 3;
+export const blocksPerLink = 3;
 
 /** Bytes in a block of their own, and what the sender says about them. */
 export interface Block<Note = unknown> {
@@ -78,7 +78,7 @@ export class Sender<Note> {
       const copied = slice.copy(block, this.#filledBytes, at);
       at += copied;
       this.#filledBytes += copied;
-      if (this.#filledBytes === block.length) this.#flush(note);
+      if (this.#filledBytes === block.length) this.flush(note);
     }
     this.#isIdle = false;
     if (this.#filledBytes > 0) this.#idleTimer ??= this.#awaitIdleness(note);
@@ -90,7 +90,7 @@ export class Sender<Note> {
       const isIdle = this.#isIdle;
       this.#isIdle = true;
       this.#idleTimer = null;
-      if (isIdle) this.#flush(note);
+      if (isIdle) this.flush(note);
       else if (this.#filledBytes > 0) this.#idleTimer = this.#awaitIdleness(note);
     }, idleMs).unref();
   }
@@ -104,13 +104,22 @@ export class Sender<Note> {
     await this.write(slice, note);
   }
 
+  /** Sends what was written and is not on its way yet. */
+  flush(note: Note): void {
+    if (this.#filling !== null && this.#filledBytes > 0) {
+      this.#post({ kind: "block", slice: this.#filling.subarray(0, this.#filledBytes), note }, this.#filling.buffer);
+    }
+    this.#filling = null;
+    this.#filledBytes = 0;
+  }
+
   /** Sends memory that is not of this link; `onReturned` gets it back. */
   forward(slice: Uint8Array<ArrayBuffer>, note: Note): void {
     this.#post({ kind: "block", slice, note }, slice.buffer);
   }
 
   end(note: Note): void {
-    this.#flush(note);
+    this.flush(note);
     this.#stopTimer();
     this.#post({ kind: "end", note });
   }
@@ -136,14 +145,6 @@ export class Sender<Note> {
   #stopTimer(): void {
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     this.#idleTimer = null;
-  }
-
-  #flush(note: Note): void {
-    if (this.#filling !== null && this.#filledBytes > 0) {
-      this.#post({ kind: "block", slice: this.#filling.subarray(0, this.#filledBytes), note }, this.#filling.buffer);
-    }
-    this.#filling = null;
-    this.#filledBytes = 0;
   }
 
   #post(message: Message, ...transfer: ArrayBuffer[]): void {

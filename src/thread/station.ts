@@ -17,13 +17,14 @@ export type Station =
   | { readonly kind: "seal"; readonly message: Message; readonly step: number }
   /** Passes blocks on, with the marks that fall into them as their note. */
   | { readonly kind: "mark"; readonly layout: MarkLayout }
-  /** Passes pieces on that are what their note, a {@link PieceClaim}, says; ends at the first that is not. */
+  /** Passes the blocks of a piece on when it is what their note, a {@link PieceClaim}, says; ends at the first that is not. */
   | { readonly kind: "check" }
   /** Decrypts. */
   | { readonly kind: "open"; readonly sessionKey: Uint8Array };
 
-/** What a piece of a chunk has to be. */
+/** What a piece of a chunk has to be. Each of its blocks says so, and no block has bytes of two. */
 export interface PieceClaim {
+  readonly sizeBytes: number;
   /** Whether it is the first of its chunk. */
   readonly begins: boolean;
   /** The chunk's SHA-256 up to the end of this piece. */
@@ -84,12 +85,20 @@ async function mark(walk: MarkWalk, input: Receiver<unknown>, output: Sender<unk
 
 async function check(input: Receiver<PieceClaim>, output: Sender<unknown>): Promise<null> {
   let hash = createHash("sha256");
+  let seenBytes = 0;
+  let held: Uint8Array<ArrayBuffer>[] = [];
   for await (const { slice, note } of input) {
-    if (note.begins) hash = createHash("sha256");
-    if (hash.update(slice).copy().digest("hex") !== note.sha256) {
+    if (note.begins && seenBytes === 0) hash = createHash("sha256");
+    hash.update(slice);
+    held.push(slice);
+    seenBytes += slice.length;
+    if (seenBytes < note.sizeBytes) continue;
+    if (hash.copy().digest("hex") !== note.sha256) {
       throw new ZferryError("chunk-invalid", note.otherwise.message, { hint: note.otherwise.hint });
     }
-    output.forward(slice, null);
+    for (const block of held) output.forward(block, null);
+    held = [];
+    seenBytes = 0;
   }
   return null;
 }
