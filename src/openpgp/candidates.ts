@@ -1,9 +1,8 @@
 /**
- * The session keys that a keyring gets out of a message's session-key packets, by the openpgp library.
+ * The session keys that a keyring gets out of a message's session-key packets.
  *
  * Candidates, because a version 4 packet opened with a wrong passphrase can look right; the caller tries them against a
- * key check or against the message itself. One packet and one secret at a time, since the library takes 65 MiB for one
- * iterated S2K and 64 MiB for one Argon2.
+ * key check or against the message itself. One packet and one secret at a time, since one Argon2 takes 64 MiB.
  */
 import type { PrivateKey } from "openpgp";
 import { isZferryError, ZferryError } from "../errors.ts";

@@ -7,13 +7,14 @@
 import type { DecryptedSessionKey, Message, PartialConfig, PrivateKey, PublicKey } from "openpgp";
 import { ZferryError } from "../errors.ts";
 import { packet, tags } from "./packets.ts";
+import { isPassphrasePacket, openForPassphrase } from "./passphrase.ts";
 
-/** One session-key packet of a version the library knows. */
+/** One session-key packet of a version that is known. */
 export interface SessionKeyPacket {
   readonly kind: "passphrase" | "private-key";
   readonly version: number;
-  /** The packet alone, as a message. */
-  readonly message: Message<Uint8Array>;
+  /** The packet alone, as the library reads it, or the body of one that `passphrase.ts` reads. */
+  readonly content: Message<Uint8Array> | Buffer;
   /** Hexadecimal ids of the keys it is for; none for a passphrase. */
   readonly keyIds: readonly string[];
 }
@@ -45,6 +46,7 @@ export async function parseSessionKeyPacket(tag: number, body: Buffer): Promise<
   const version = body[0];
   if (version === undefined) return "malformed";
   if (knownVersions.get(tag)?.includes(version) !== true) return "unknown";
+  if (tag === tags.passphraseSessionKey && isPassphrasePacket(body)) return { kind: "passphrase", version, content: body, keyIds: [] };
   const { enums, readMessage } = await import("openpgp");
   let message: Message<Uint8Array>;
   try {
@@ -58,7 +60,7 @@ export async function parseSessionKeyPacket(tag: number, body: Buffer): Promise<
       ? (["passphrase", enums.packet.symEncryptedSessionKey] as const)
       : (["private-key", enums.packet.publicKeyEncryptedSessionKey] as const);
   if (message.packets.filterByTag(libraryTag).length === 0) return "unknown";
-  return { kind, version, message, keyIds: message.getEncryptionKeyIDs().map((id) => id.toHex()) };
+  return { kind, version, content: message, keyIds: message.getEncryptionKeyIDs().map((id) => id.toHex()) };
 }
 
 /**
@@ -66,10 +68,14 @@ export async function parseSessionKeyPacket(tag: number, body: Buffer): Promise<
  *
  * @throws ZferryError `message-invalid` when the packet wants more memory than {@link argon2Limit} grants
  */
-export async function openWithPassphrase({ message }: SessionKeyPacket, passphrase: string): Promise<readonly Buffer[]> {
+export async function openWithPassphrase({ content }: SessionKeyPacket, passphrase: string): Promise<readonly Buffer[]> {
+  if (Buffer.isBuffer(content)) {
+    const sessionKey = openForPassphrase(content, passphrase);
+    return sessionKey === null ? [] : [sessionKey];
+  }
   const { decryptSessionKeys } = await import("openpgp");
   try {
-    return aesKeys(await decryptSessionKeys({ message, passwords: [passphrase], config: argon2Limit }));
+    return aesKeys(await decryptSessionKeys({ message: content, passwords: [passphrase], config: argon2Limit }));
   } catch (error) {
     if (error instanceof Error && error.cause instanceof Error && error.cause.name === "Argon2OutOfMemoryError") {
       throw new ZferryError("message-invalid", "the OpenPGP message wants more memory to check a passphrase than there is", {
@@ -83,11 +89,12 @@ export async function openWithPassphrase({ message }: SessionKeyPacket, passphra
 }
 
 /** The session keys that an unlocked private key finds in the packet: one, or none. */
-export async function openWithPrivateKey({ message }: SessionKeyPacket, key: PrivateKey): Promise<readonly Buffer[]> {
+export async function openWithPrivateKey({ content }: SessionKeyPacket, key: PrivateKey): Promise<readonly Buffer[]> {
+  if (Buffer.isBuffer(content)) return []; // for a passphrase
   const { decryptSessionKeys, readMessage } = await import("openpgp");
   try {
     // A copy: the library empties a public-key packet when it opens it.
-    const copy = await readMessage({ binaryMessage: Buffer.from(message.packets.write()) });
+    const copy = await readMessage({ binaryMessage: Buffer.from(content.packets.write()) });
     return aesKeys(await decryptSessionKeys({ message: copy, decryptionKeys: [key] }));
   } catch {
     // As above: the key does not fit, or the packet is damaged; the two cannot be told apart.
@@ -135,8 +142,9 @@ function armoredBlocks(text: string): readonly string[] {
 }
 
 /** True when the packet is for this key or for nobody named. */
-export function isAddressed({ message }: SessionKeyPacket, key: PrivateKey): boolean {
-  return message.getEncryptionKeyIDs().some((id) => id.toHex() === wildcardId || key.getKeys(id).length > 0);
+export function isAddressed({ content }: SessionKeyPacket, key: PrivateKey): boolean {
+  if (Buffer.isBuffer(content)) return false;
+  return content.getEncryptionKeyIDs().some((id) => id.toHex() === wildcardId || key.getKeys(id).length > 0);
 }
 
 /** @throws ZferryError `key-missing` for a locked key without a passphrase, `key-wrong` for one with a wrong one */

@@ -1,16 +1,18 @@
 /**
  * The session key of a message: made, wrapped for its recipients, unwrapped again, and what else is derived from it.
  *
- * Wrapping is the openpgp library's work. `ocb` and `cfb` take version 4 (passphrase) and version 3 (certificate) packets,
- * which every OpenPGP program since 2001 reads; `rfc9580` takes version 6 (RFC 9580 §5.1, §5.3; `docs/format.md`).
- * The library is loaded when the first key is wrapped or opened: most verbs, most of the time, have none.
+ * `ocb` and `cfb` take version 4 (passphrase) and version 3 (certificate) packets, which every OpenPGP program since 2001
+ * reads; `rfc9580` takes version 6 (RFC 9580 §5.1, §5.3; `docs/format.md`). All but the first kind (`passphrase.ts`) are the
+ * openpgp library's work, which is loaded when it is needed.
  */
 import { hkdfSync, randomBytes } from "node:crypto";
-import type { encryptSessionKey, enums, PartialConfig, PublicKey } from "openpgp";
+import type { encryptSessionKey, PartialConfig, PublicKey } from "openpgp";
 import { ZferryError } from "../errors.ts";
 import type { Keyring } from "./candidates.ts";
 import { findCandidates, keyWrong } from "./candidates.ts";
 import { parseCertificates } from "./keys.ts";
+import { packet as wholePacket, tags } from "./packets.ts";
+import { wrapForPassphrase } from "./passphrase.ts";
 
 export type { Keyring } from "./candidates.ts";
 
@@ -43,7 +45,7 @@ export function newMessageSecrets(): MessageSecrets {
  *
  * A passphrase is stretched by iterated and salted SHA-256 over 65,011,712 bytes, the most the format can say (what gpg
  * itself takes), for `ocb` and `cfb`; by Argon2id (3 passes, 4 lanes, 64 MiB) for `rfc9580`, since whatever reads
- * version 6 packets reads Argon2. Takes up to 65 MiB for one passphrase after the other while it runs.
+ * version 6 packets reads Argon2.
  *
  * The order of the passphrases is kept. Put the one that must open the message on a bare system first: gpg 1.4 and 2.2
  * (seen with 2.2.40) try the first passphrase packet only.
@@ -53,17 +55,14 @@ export function newMessageSecrets(): MessageSecrets {
  */
 export async function wrapSessionKey(sessionKey: Buffer, recipients: Recipients, packet: PacketKind): Promise<Buffer> {
   const packets: Uint8Array[] = [];
-  const { encryptSessionKey, enums } = await import("openpgp");
-  const wrap: Wrap = (recipient) =>
-    encryptSessionKey({ data: sessionKey, algorithm: "aes256", format: "binary", ...versionOptions(packet, enums.s2k), ...recipient });
   for (const armored of recipients.certificates) {
     for (const certificate of await parseCertificates(armored)) {
-      packets.push(await wrapForCertificate(certificate, wrap));
+      packets.push(await wrapForCertificate(sessionKey, certificate, packet));
     }
   }
   for (const passphrase of recipients.passphrases) {
     if (passphrase === "") throw new ZferryError("secret-unusable", "the passphrase is empty");
-    packets.push(await wrap({ passwords: [passphrase] }));
+    packets.push(await wrapWithPassphrase(sessionKey, passphrase, packet));
   }
   if (packets.length === 0) {
     throw new ZferryError("key-missing", "there is neither a passphrase nor a certificate to encrypt for", {
@@ -104,23 +103,14 @@ function derive(sessionKey: Buffer, info: string, sizeBytes: number): Buffer {
   return Buffer.from(hkdfSync("sha256", sessionKey, Buffer.alloc(0), info, sizeBytes));
 }
 
-/** The packet for one recipient. */
-type Wrap = (recipient: Pick<Parameters<typeof encryptSessionKey>[0], "passwords" | "encryptionKeys">) => Promise<Uint8Array>;
-
-interface VersionOptions {
-  readonly config: PartialConfig;
-  readonly aeadAlgorithm?: "ocb";
+async function wrapWithPassphrase(sessionKey: Buffer, passphrase: string, packet: PacketKind): Promise<Uint8Array> {
+  if (packet !== "rfc9580") return wholePacket(tags.passphraseSessionKey, wrapForPassphrase(sessionKey, passphrase));
+  return wrap(sessionKey, packet, { passwords: [passphrase] });
 }
 
-function versionOptions(packet: PacketKind, s2k: typeof enums.s2k): VersionOptions {
-  const config = { s2kIterationCountByte: 255 };
-  if (packet !== "rfc9580") return { config: { ...config, aeadProtect: false, s2kType: s2k.iterated } };
-  return { config: { ...config, aeadProtect: true, s2kType: s2k.argon2 }, aeadAlgorithm: "ocb" };
-}
-
-async function wrapForCertificate(certificate: PublicKey, wrap: Wrap): Promise<Uint8Array> {
+async function wrapForCertificate(sessionKey: Buffer, certificate: PublicKey, packet: PacketKind): Promise<Uint8Array> {
   try {
-    return await wrap({ encryptionKeys: [certificate] });
+    return await wrap(sessionKey, packet, { encryptionKeys: [certificate] });
   } catch (cause) {
     const name = certificate.getKeyID().toHex();
     throw new ZferryError("secret-unusable", `the certificate "${name}" cannot be encrypted to`, {
@@ -128,4 +118,16 @@ async function wrapForCertificate(certificate: PublicKey, wrap: Wrap): Promise<U
       cause,
     });
   }
+}
+
+/** The library's packet for one recipient. */
+async function wrap(
+  sessionKey: Buffer,
+  packet: PacketKind,
+  recipient: Pick<Parameters<typeof encryptSessionKey>[0], "passwords" | "encryptionKeys">,
+): Promise<Uint8Array> {
+  const { encryptSessionKey, enums } = await import("openpgp");
+  const [config, version]: [PartialConfig, { aeadAlgorithm?: "ocb" }] =
+    packet === "rfc9580" ? [{ aeadProtect: true, s2kType: enums.s2k.argon2 }, { aeadAlgorithm: "ocb" }] : [{ aeadProtect: false }, {}];
+  return encryptSessionKey({ data: sessionKey, algorithm: "aes256", format: "binary", config, ...version, ...recipient });
 }
