@@ -17,6 +17,8 @@ export type Fault =
     }
   /** Answers at once, without reading the body, and leaves the connection open. */
   | { readonly kind: "status-early"; readonly status: number; readonly code: string }
+  /** Reads everything and says 200 to it, as a proxy or a gateway that lost its backend might; no server hears of it. */
+  | { readonly kind: "swallow"; readonly headers?: Record<string, string> }
   | { readonly kind: "reset" }
   /** Reads everything and never answers. */
   | { readonly kind: "hang" }
@@ -165,6 +167,11 @@ function answerAlone(fault: Fault, incoming: IncomingMessage, outgoing: ServerRe
       return true;
     case "status-early":
       answer(fault.status, fault.code);
+      return true;
+    case "swallow":
+      incoming.resume().on("end", () => {
+        outgoing.writeHead(200, { "content-length": 0, ...fault.headers }).end();
+      });
       return true;
     case "reset":
       incoming.socket.resetAndDestroy();

@@ -163,10 +163,9 @@ async function sendPartOnce(upload: Upload, part: Part, signal: AbortSignal, wha
         const reply = await sendBody(part.bytes, (Body) =>
           session.client.send(new UploadPartCommand({ ...input, Body }), http),
         );
-        if (reply.ETag === undefined) throw truncatedReply("the reply lacks an ETag");
-        session.checkReceipt(part, reply);
+        const ETag = session.checkReceipt(part, reply);
         const echoed = reply.ChecksumCRC32 === undefined ? {} : { ChecksumCRC32: reply.ChecksumCRC32 };
-        return { PartNumber, ETag: reply.ETag, ...echoed };
+        return { PartNumber, ETag, ...echoed };
       },
       { signal, bodyBytes: ContentLength },
     );

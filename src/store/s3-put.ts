@@ -82,8 +82,7 @@ export async function putWhole(
         const reply = await sendBody(payload.bytes, (Body) =>
           session.client.send(new PutObjectCommand({ ...input, Body }), http),
         );
-        session.checkReceipt(payload, reply);
-        return etagOf(reply);
+        return etagOf({ ETag: session.checkReceipt(payload, reply) });
       },
       { signal, bodyBytes: payload.bytes.length },
     );
@@ -99,7 +98,11 @@ export async function putWhole(
   }
 }
 
-/** What was put, with the time the store gives it; our own version even if another writer has replaced it already. */
+/**
+ * What was put, with the time the store gives it; our own version even if another writer has replaced it already.
+ *
+ * @throws an error worth another try when nothing is there: a 200 is not believed against the store's own word
+ */
 async function seenAsPut(
   session: S3Session,
   key: ObjectKey,
@@ -107,6 +110,7 @@ async function seenAsPut(
   signal: AbortSignal,
 ): Promise<StoredObject> {
   const found = await session.head(key, signal);
-  if (found === null || etagOf(found) !== put.etag) return { key, ...put, modifiedAt: new Date() };
+  if (found === null) throw truncatedReply("the server said 200, and has no such object");
+  if (etagOf(found) !== put.etag) return { key, ...put, modifiedAt: new Date() };
   return storedObject(key, found);
 }

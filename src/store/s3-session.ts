@@ -151,11 +151,20 @@ export class S3Session {
   }
 
   /**
-   * Compares what the server says it received with what was sent, by its CRC-32 or else by the MD5 in its ETag.
+   * Compares what the server says it received with what was sent, by its CRC-32 or else by the MD5 in its ETag. A reply
+   * without an ETag is none: something on the way said 200 to a body that nobody stored.
    *
-   * @throws an error that is worth another try, up to three times
+   * @returns the ETag as the server wrote it
+   * @throws an error that is worth another try, up to three times for other bytes
    */
-  checkReceipt(payload: Payload, reply: Receipt): void {
+  checkReceipt(payload: Payload, reply: Receipt): string {
+    const { ETag } = reply;
+    if (ETag === undefined || etagOf(reply) === "") throw truncatedReply("the reply lacks an ETag");
+    this.#compareReceipt(payload, reply);
+    return ETag;
+  }
+
+  #compareReceipt(payload: Payload, reply: Receipt): void {
     const { kind, base64 } = payload.checksum;
     if (kind === "crc32" && reply.ChecksumCRC32 === base64) return;
     if (kind === "crc32" && reply.ChecksumCRC32 !== undefined) throw badDigest("the server received other bytes");

@@ -183,6 +183,31 @@ describe.each([
     expect(server.objects.get("k")?.bytes.toString()).toBe("manifest");
   });
 
+  it.for([
+    ["without an ETag", {}],
+    ["with an ETag", { etag: '"5d41402abc4b2a76b9719d911017c592"' }],
+  ] as const)("does not take a 200 %s for an object that is there: it is put again until it is seen", async ([, headers]) => {
+    proxy.add({ match: /^PUT .*\/k/, times: 2, fault: { kind: "swallow", headers } });
+    const put = await store.put("k", Buffer.from("manifest"), { when: "create", signal });
+    expect(server.objects.get("k")?.bytes.toString()).toBe("manifest");
+    expect(put.etag).toBe(server.objects.get("k")?.etag);
+    expect(policy.notices).toHaveLength(2);
+  });
+
+  it("fails when a server says 200 to every put and has the object never", async () => {
+    const endpoint = `http://127.0.0.1:${proxy.port}`;
+    const hasty = await openOnServer({ endpoint, bucket: "box", provider, policy: impatient({ budgetMs: 5000 }) });
+    proxy.add({ match: /^PUT .*\/k/, times: Infinity, fault: { kind: "swallow" } });
+    await expect(hasty.put("k", Buffer.from("manifest"), { when: "create", signal })).rejects.toMatchObject({ code: "store-failed" });
+    await hasty.close();
+  });
+
+  it("does not take a part for sent when the 200 has no ETag", async () => {
+    proxy.add({ match: part2, times: 1, fault: { kind: "swallow" } });
+    await putAll();
+    expect(server.objects.get("k")?.bytes.equals(bytes)).toBe(true);
+  });
+
   it("does not take another's object for its own after a lost reply", async () => {
     proxy.add({
       match: /^PUT .*\/k/,
