@@ -11,6 +11,7 @@ import { type ChunkEntry, formatVersion, type Manifest, parseManifest, sealManif
 import { keyCheck, manifestKey as hmacKey } from "./openpgp/session.ts";
 import type { Store } from "./store/store.ts";
 import type { StreamFacts } from "./stream/inspect.ts";
+import { removeUnfinished } from "./unfinished.ts";
 import { version } from "./version.ts";
 import type { Guid, SnapshotName } from "./zfs/names.ts";
 
@@ -156,7 +157,7 @@ export async function giveUp(
   const prefix = attemptPrefix(backup, attempt.id);
   try {
     if (!(await isCommitted(store, backup, attempt.id, signal))) {
-      await store.removeUnfinished(prefix, { signal });
+      await removeUnfinished(store, prefix, { warn, signal });
       const keys: string[] = [];
       for await (const { key } of store.list(prefix, { signal })) keys.push(key);
       if (keys.length > 0) await store.delete(keys, { signal });

@@ -15,6 +15,7 @@ import type { Manifest } from "./format/manifest.ts";
 import { Journal } from "./journal.ts";
 import type { Store } from "./store/store.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
+import { removeUnfinished } from "./unfinished.ts";
 import { datasetOf, type Guid, type SnapshotName } from "./zfs/names.ts";
 
 export interface PutRequest {
@@ -80,27 +81,39 @@ async function run(request: PutRequest, check: () => Promise<void>): Promise<Man
 }
 
 /** The attempt an earlier `put` of this name left unfinished, if it is to be gone on with; otherwise a new one. */
-async function attemptFor({ store, backup, settings, stateDir, isResumed, progress, signal }: PutRequest): Promise<Attempt> {
+async function attemptFor(request: PutRequest): Promise<Attempt> {
+  const { store, backup, settings, stateDir, progress } = request;
   if (stateDir === null) return { ...(await newKeys(settings)), journal: null };
   const owner = { verb: "put", name: backup } as const;
   const left = await Journal.find(stateDir, store.url, owner, (setAside) => {
     progress.warn(`the journal of an unfinished run could not be read; it was set aside as "${setAside}"`);
   });
-  if (left !== null) {
-    const { attempt } = left.header;
-    if (await isCommitted(store, backup, attempt, signal)) {
-      await left.remove(); // killed behind its commit: there is nothing to go on with, and nothing to drop
-    } else if (isResumed === true && fits(left, settings)) {
-      await store.removeUnfinished(attemptPrefix(backup, attempt), { signal });
-      return attemptOf(left);
-    } else {
-      const why = isResumed === true ? ": its sizes or packet were others" : "; --resume would go on with it";
-      progress.warn(`an unfinished upload of "${backup}" was dropped${why}`);
-      await giveUp(store, backup, { id: attempt, journal: left }, progress.warn);
-      await left.close(); // the new one takes its place
-    }
+  try {
+    const isGoneOnWith = left !== null && (await takeUp(left, request));
+    if (isGoneOnWith) return attemptOf(left);
+  } catch (error) {
+    await left?.close();
+    throw error;
   }
   return beginAttempt(stateDir, owner, settings, { storeUrl: store.url, backup, send: null });
+}
+
+/** Whether the attempt of a journal can be gone on with. When not, all that is left of it is gone. */
+async function takeUp(left: Journal, { store, backup, settings, isResumed, progress, signal }: PutRequest): Promise<boolean> {
+  const { attempt } = left.header;
+  if (await isCommitted(store, backup, attempt, signal)) {
+    await left.remove(); // killed behind its commit: there is nothing to go on with, and nothing to drop
+    return false;
+  }
+  if (isResumed === true && fits(left, settings)) {
+    await removeUnfinished(store, attemptPrefix(backup, attempt), { warn: progress.warn, signal });
+    return true;
+  }
+  const why = isResumed === true ? ": its sizes or packet were others" : "; --resume would go on with it";
+  progress.warn(`an unfinished upload of "${backup}" was dropped${why}`);
+  await giveUp(store, backup, { id: attempt, journal: left }, progress.warn);
+  await left.close(); // the new one takes its place
+  return false;
 }
 
 /** `zfs send -t` continues what one receiver has half received; no one else can receive it (`docs/format.md`). */

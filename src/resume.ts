@@ -15,6 +15,7 @@ import { letGo } from "./holding.ts";
 import { dropIntent, readIntent } from "./intent.ts";
 import { Journal, type JournalHeader } from "./journal.ts";
 import type { BaseCandidate } from "./plan.ts";
+import { removeUnfinished } from "./unfinished.ts";
 import type { BackupRequest, Scene, Voyage } from "./voyage.ts";
 import type { DatasetFacts, SnapshotFacts } from "./zfs/inventory.ts";
 import { parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
@@ -47,6 +48,16 @@ export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voya
     progress.warn(`the journal of an unfinished run could not be read; it was set aside as "${setAside}"`);
   });
   if (journal === null) return takeBack(request, scene);
+  try {
+    return await takeUpJournal(journal, request, scene);
+  } catch (error) {
+    await journal.close();
+    throw error;
+  }
+}
+
+async function takeUpJournal(journal: Journal, request: BackupRequest, scene: Scene): Promise<Voyage | "settled"> {
+  const { store, progress } = request;
   await dropIntent(intentOf(request));
   const { backup, attempt, send } = journal.header;
   if (scene.catalog.backups.some((entry) => entry.backup === backup && entry.attempt === attempt)) {
@@ -65,7 +76,7 @@ export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voya
     await (journal.isKept ? journal.close() : journal.remove()); // kept: its objects could not be removed
     return "settled";
   }
-  await store.removeUnfinished(attemptPrefix(backup, attempt), { signal: request.signal });
+  await removeUnfinished(store, attemptPrefix(backup, attempt), { warn: progress.warn, signal: request.signal });
   const storedCount = journal.progress.chunks.size;
   const reason = `goes on with an unfinished upload, ${storedCount} ${storedCount === 1 ? "chunk" : "chunks"} of which are stored`;
   const plan = { ...found.plan, reason };

@@ -23,6 +23,7 @@ import {
 } from "./format/layout.ts";
 import { expiryOf, findLease, type FoundLease, leaseKey, leaseTiming, maxTtlMs } from "./store/lease-object.ts";
 import type { ObjectKey, Store, StoredObject, UnfinishedPut } from "./store/store.ts";
+import { listUnfinished, removeUnfinished } from "./unfinished.ts";
 import { type DatasetName, datasetOf, parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
 
 /** Keys removed by one call; S3 takes a thousand at once. */
@@ -87,7 +88,7 @@ export type Removal =
  */
 export async function surveyStrays(request: SweepRequest): Promise<Survey> {
   const { store, warn, signal } = request;
-  const uploads = await unfinishedIn(streamsPrefix, request);
+  const uploads = await listUnfinished(store, streamsPrefix, request);
   const { attempts, foreignCount } = await listAttempts(store, streamsPrefix, uploads, signal);
   const catalog = await readCatalog(store, { dataset: null, stateDir: null, warn, signal });
   const committed = new Set(catalog.backups.map(({ backup, attempt }) => attemptPrefix(backup, attempt)));
@@ -113,20 +114,6 @@ export async function surveyStrays(request: SweepRequest): Promise<Survey> {
 }
 
 /**
- * Uploads of streams that were begun and not ended. Who may not look for them is told, and goes on: an attempt of which
- * objects are stored is found by those.
- */
-async function unfinishedIn(prefix: string, { store, warn, signal }: SweepRequest): Promise<readonly UnfinishedPut[]> {
-  try {
-    return await store.listUnfinished(prefix, { signal });
-  } catch (error) {
-    if (!isZferryError(error, "store-denied")) throw error;
-    warn(`${error.message}; those of which nothing else is stored are not found`);
-    return [];
-  }
-}
-
-/**
  * Removes one stray of a survey, unless something speaks for it by now or a run is at work on its dataset.
  *
  * @throws ZferryError the store's codes; some of its objects may be gone then
@@ -147,13 +134,14 @@ export async function removeStray(stray: SeenAttempt, request: SweepRequest): Pr
 async function removeAlone({ backup, attempt }: SeenAttempt, request: SweepRequest, throwIfOver: () => void): Promise<Removal> {
   const { store, signal } = request;
   const prefix = attemptPrefix(backup, attempt);
-  const uploads = await unfinishedIn(prefix, { ...request, warn: () => undefined });
+  const untold = { warn: () => undefined, signal }; // the survey has told who may not look
+  const uploads = await listUnfinished(store, prefix, untold);
   const seen = (await listAttempts(store, prefix, uploads, signal)).attempts.get(prefix);
   if (seen === undefined) return { kind: "removed", objectCount: 0, unfinishedCount: 0 };
   const reason = (await reasonToStay(seen, request)) ?? (await committedMeanwhile(seen, request));
   if (reason !== null) return { kind: "stays", reason };
   throwIfOver();
-  const unfinishedCount = await store.removeUnfinished(prefix, { signal });
+  const unfinishedCount = await (uploads.length === 0 ? removeUnfinished(store, prefix, untold) : store.removeUnfinished(prefix, { signal }));
   return { kind: "removed", objectCount: await deleteOurs(store, prefix, signal, throwIfOver), unfinishedCount };
 }
 

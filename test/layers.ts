@@ -21,7 +21,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [5, ["alone.ts", "attempt.ts", "resume.ts", "voyage.ts"]],
   [5, ["verify-survey.ts", "verify-manifests.ts", "verify-exists.ts", "verify-read.ts", "verify-stream.ts", "verify-receive.ts", "verify-sample.ts"]],
   [5, ["verify-budget.ts", "verify-findings.ts"]],
-  [5, ["strays.ts", "doctor-probes.ts"]],
+  [5, ["strays.ts", "unfinished.ts", "doctor-probes.ts"]],
   [5, ["bench-advice.ts", "bench-meter.ts", "bench-scratch.ts", "bench-source.ts", "bench-stages.ts"]],
   [5, ["scale.ts", "scale-prices.ts", "scale-text.ts"]],
   [6, ["cli/", "index.ts"]],
