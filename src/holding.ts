@@ -24,7 +24,8 @@ interface Holder {
   readonly signal: AbortSignal;
 }
 
-function runTag(store: Store): string {
+/** The tag of all runs that store into `store`, whatever their state folder. */
+export function runTag(store: Store): string {
   return `zferry:run:${storeIdOf(store.url)}`;
 }
 

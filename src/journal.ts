@@ -2,8 +2,10 @@
  * The journal of a run in progress: what is needed to make the same ciphertext again, and how far it got.
  *
  * One file per run, mode 0600 because it holds the session key, a line per fact, each line with its own
- * checksum and flushed before what it speaks of may happen. A torn last line is as if it had never been written; a bad
- * line before that makes the file garbage, which is set aside. Removed last, when all it stands for is settled.
+ * checksum and flushed before what it speaks of may happen. A torn last line is as if it had never been written. A bad
+ * line before that means that it cannot be told what may have left this machine: the run is not gone on with, but the
+ * header still says what to let go. Without a header the file is garbage, which is set aside. Removed last, when all it
+ * stands for is settled.
  */
 import { createHash } from "node:crypto";
 import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
@@ -80,16 +82,19 @@ export class Journal {
   readonly path: string;
   readonly header: JournalHeader;
   readonly progress: JournaledProgress;
+  /** False when a line behind the header is damaged: `progress` is not all that was noted then. */
+  readonly isWhole: boolean;
   readonly #file: FileHandle;
   #last: Promise<void> = Promise.resolve();
   #isOpen = true;
   #isGivenUp = false;
 
-  private constructor(path: string, file: FileHandle, header: JournalHeader, progress: JournaledProgress) {
+  private constructor(path: string, file: FileHandle, { header, progress, isWhole }: Omit<Read, "goodBytes">) {
     this.path = path;
     this.#file = file;
     this.header = header;
     this.progress = progress;
+    this.isWhole = isWhole;
   }
 
   /**
@@ -103,13 +108,13 @@ export class Journal {
       await writeWhole(path, lineOf({ header }));
       return open(path, "a", 0o600);
     });
-    return new Journal(path, file, header, { chunks: new Map(), marks: new Map() });
+    return new Journal(path, file, { header, progress: { chunks: new Map(), marks: new Map() }, isWhole: true });
   }
 
   /**
    * Opens the journal an earlier run has left, or null when there is none.
    *
-   * @param onGarbage - told where one was put that is garbage, or of another version
+   * @param onGarbage - told where one was put that has no header, or one of another version
    * @throws ZferryError `config-invalid` when it cannot be read for another reason than what stands in it
    */
   static async find(
@@ -129,7 +134,7 @@ export class Journal {
       return null;
     }
     const file = await inStateFolder(writing(path), () => openBehind(path, read.goodBytes));
-    return new Journal(path, file, read.header, read.progress);
+    return new Journal(path, file, read);
   }
 
   /** Notes what is about to leave this machine. Resolves when it is on the disk. */
@@ -230,11 +235,12 @@ export async function journaledAttempts(stateDir: string): Promise<ReadonlySet<s
 interface Read {
   readonly header: JournalHeader;
   readonly progress: JournaledProgress;
-  /** Length of what is good; a torn last line is behind it. */
+  readonly isWhole: boolean;
+  /** Length of what is kept: all but a torn last line. */
   readonly goodBytes: number;
 }
 
-/** Null for garbage. */
+/** Null when there is no header. */
 function parse(bytes: Buffer): Read | null {
   const chunks = new Map<number, ChunkEntry>();
   const marks = new Map<string, string>();
@@ -245,14 +251,14 @@ function parse(bytes: Buffer): Read | null {
     const fact = end < 0 ? null : parseLine(bytes.toString("utf8", goodBytes, end));
     if (fact === null) {
       if (end < 0 || end === bytes.length - 1) break; // torn
-      return null;
+      return header === null ? null : { header, progress: { chunks, marks }, isWhole: false, goodBytes: bytes.length };
     }
     if ("header" in fact) header = fact.header;
     else if ("mark" in fact) marks.set(markKey(fact.mark.chunk, fact.mark.index), fact.mark.sha256);
     else chunks.set(fact.chunk.index, fact.chunk);
     goodBytes = end + 1;
   }
-  return header === null ? null : { header, progress: { chunks, marks }, goodBytes };
+  return header === null ? null : { header, progress: { chunks, marks }, isWhole: true, goodBytes };
 }
 
 export function markKey(chunk: number, index: number): string {

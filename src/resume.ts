@@ -1,24 +1,20 @@
 /**
- * Going on where an earlier run was cut off, or giving it up.
+ * Going on where an earlier run was cut off, or ending it (`settle.ts`).
  *
  * The journal says which snapshot was being sent, from which base and under which keys. The send is replayed, the same
  * ciphertext made again, and every chunk the store has is compared and skipped (`ferry.ts`). That needs the same
- * snapshot and the same base, by guid, and the same sizes; when one of them is gone, the attempt is given up: its
- * objects are removed, its holds released, its snapshot destroyed.
+ * snapshot and the same base, by guid, and the same sizes; when one of them is gone, the attempt is given up.
  */
-import { advanceAnchor } from "./advance.ts";
 import { type Attempt, attemptOf, beginAttempt, fits } from "./attempt.ts";
-import { fetchManifest } from "./catalog.ts";
-import { giveUp } from "./commit.ts";
 import { attemptPrefix } from "./format/layout.ts";
 import { letGo } from "./holding.ts";
 import { dropIntent, readIntent } from "./intent.ts";
 import { Journal, type JournalHeader } from "./journal.ts";
 import type { BaseCandidate } from "./plan.ts";
+import { type Ending, endingOf, settle, tellGarbage } from "./settle.ts";
 import { removeUnfinished } from "./unfinished.ts";
 import type { BackupRequest, Scene, Voyage } from "./voyage.ts";
-import type { DatasetFacts, SnapshotFacts } from "./zfs/inventory.ts";
-import { parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
+import type { DatasetFacts } from "./zfs/inventory.ts";
 
 /** A new attempt at a voyage, and its journal. */
 export function attemptFor(request: BackupRequest, voyage: Omit<Voyage, "attempt" | "settings" | "isUnderWay">): Promise<Attempt> {
@@ -42,47 +38,33 @@ export function attemptFor(request: BackupRequest, voyage: Omit<Voyage, "attempt
  * was brought to its end just now, one way or the other, and the scene is not what it was.
  */
 export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voyage | "none" | "settled"> {
-  const { store, stateDir, dataset, progress } = request;
+  const { store, stateDir, dataset } = request;
   if (request.isDryRun) return "none";
   const journal = await Journal.find(stateDir, store.url, { verb: "backup", name: dataset }, (setAside) => {
-    progress.warn(`the journal of an unfinished run could not be read; it was set aside as "${setAside}"`);
+    tellGarbage(setAside, request, scene);
   });
   if (journal === null) return takeBack(request, scene);
   try {
-    return await takeUpJournal(journal, request, scene);
+    await dropIntent(intentOf(request));
+    const found = endingOf(journal.header, scene) ?? matching(journal, scene, request);
+    if (!("kind" in found)) return await goOn(journal, found, request);
+    await settle(journal, found, request, scene);
+    return "settled";
   } catch (error) {
     await journal.close();
     throw error;
   }
 }
 
-async function takeUpJournal(journal: Journal, request: BackupRequest, scene: Scene): Promise<Voyage | "settled"> {
-  const { store, progress } = request;
-  await dropIntent(intentOf(request));
+async function goOn(journal: Journal, found: Found, { store, settings, progress, signal }: BackupRequest): Promise<Voyage> {
   const { backup, attempt, send } = journal.header;
-  if (scene.catalog.backups.some((entry) => entry.backup === backup && entry.attempt === attempt)) {
-    progress.warn(`"${backup}" was committed by a run that could not finish its last steps; they are done now`);
-    const { manifest } = await fetchManifest(store, backup, request.signal);
-    await advanceAnchor(request, scene.dataset, manifest);
-    await letGo(request, namesOf(journal.header));
-    await journal.remove();
-    return "settled";
-  }
-  const found = request.isAbandoning ? "it was asked to" : matching(journal, scene, request);
-  if (typeof found === "string") {
-    progress.warn(`the unfinished upload of "${backup}" is given up: ${found}`);
-    await giveUp(store, backup, { id: attempt, journal }, progress.warn);
-    await letGo(request, namesOf(journal.header), ownSnapshot(scene, journal.header));
-    await (journal.isKept ? journal.close() : journal.remove()); // kept: its objects could not be removed
-    return "settled";
-  }
-  await removeUnfinished(store, attemptPrefix(backup, attempt), { warn: progress.warn, signal: request.signal });
+  await removeUnfinished(store, attemptPrefix(backup, attempt), { warn: progress.warn, signal });
   const storedCount = journal.progress.chunks.size;
   const reason = `goes on with an unfinished upload, ${storedCount} ${storedCount === 1 ? "chunk" : "chunks"} of which are stored`;
   const plan = { ...found.plan, reason };
   progress.onPlan(plan);
   const isOwnSnapshot = send?.isOwnSnapshot ?? false;
-  return { ...found, plan, flags: send?.flags ?? [], isOwnSnapshot, settings: request.settings, isUnderWay: true, attempt: attemptOf(journal) };
+  return { ...found, plan, flags: send?.flags ?? [], isOwnSnapshot, settings, isUnderWay: true, attempt: attemptOf(journal) };
 }
 
 /** Where the intent of a run stands. */
@@ -103,24 +85,29 @@ async function takeBack(request: BackupRequest, { dataset, catalog }: Scene): Pr
   return "settled";
 }
 
-/** What the journal speaks of, found again on the pool and in the store; or what is missing. */
-function matching(
-  journal: Journal,
-  { dataset, catalog, flags }: Scene,
-  { settings }: BackupRequest,
-): Pick<Voyage, "plan" | "target" | "base" | "baseBackup"> | string {
+/** What the journal speaks of, found again on the pool and in the store. */
+type Found = Pick<Voyage, "plan" | "target" | "base" | "baseBackup">;
+
+/** The same, or what is missing. */
+function matching(journal: Journal, { dataset, catalog, flags }: Scene, { settings, isAbandoning }: BackupRequest): Found | Ending {
   const { backup, send } = journal.header;
-  if (send === null) return "it does not say what was sent";
+  if (isAbandoning) return givenUp("it was asked to");
+  if (!journal.isWhole) return givenUp("its journal is damaged");
+  if (send === null) return givenUp("it does not say what was sent");
   const target = dataset.snapshots.find(({ name, guid }) => name === backup && String(guid) === send.guid);
-  if (target === undefined) return "its snapshot is gone";
-  if (!fits(journal, settings)) return "packet, chunk size or part size were changed";
-  if (send.flags.join(" ") !== flags.join(" ")) return "zfs send would be given other flags";
+  if (target === undefined) return givenUp("its snapshot is gone");
+  if (!fits(journal, settings)) return givenUp("packet, chunk size or part size were changed");
+  if (send.flags.join(" ") !== flags.join(" ")) return givenUp("zfs send would be given other flags");
   if (send.baseGuid === null) return { plan: { kind: "full", reason: "" }, target, base: null, baseBackup: null };
   const base = baseOf(send, dataset);
   const anchor = catalog.backups.find((entry) => entry.backup === send.baseBackup && String(entry.guid) === send.baseGuid);
-  if (base === null) return "its base is gone from the pool";
-  if (anchor === undefined) return "its anchor is gone from the store";
+  if (base === null) return givenUp("its base is gone from the pool");
+  if (anchor === undefined) return givenUp("its anchor is gone from the store");
   return { plan: { kind: "incremental", reason: "", anchor, base }, target, base, baseBackup: anchor.backup };
+}
+
+function givenUp(reason: string): Ending {
+  return { kind: "given-up", reason };
 }
 
 function baseOf(send: NonNullable<JournalHeader["send"]>, { snapshots, bookmarks }: DatasetFacts): BaseCandidate | null {
@@ -133,15 +120,4 @@ function baseOf(send: NonNullable<JournalHeader["send"]>, { snapshots, bookmarks
 
 function pick({ name, guid, createTxg }: Omit<BaseCandidate, "kind">): Omit<BaseCandidate, "kind"> {
   return { name, guid, createTxg };
-}
-
-/** The snapshots the unfinished run has held. */
-function namesOf({ backup, send }: JournalHeader): SnapshotName[] {
-  const base = send?.baseName ?? "";
-  return base.includes("@") ? [backup, parseSnapshotName(base)] : [backup];
-}
-
-function ownSnapshot({ dataset }: Scene, { backup, send }: JournalHeader): SnapshotFacts | null {
-  if (send?.isOwnSnapshot !== true) return null;
-  return dataset.snapshots.find(({ name, guid }) => name === backup && String(guid) === send.guid) ?? null;
 }

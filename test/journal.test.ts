@@ -59,6 +59,19 @@ describe("a journal", () => {
     }
   });
 
+  it("with a damaged line behind its header is found as not whole, as often as it is looked for", async () => {
+    const spoilt = await left();
+    const lines = readFileSync(spoilt.path, "utf8").split("\n");
+    writeFileSync(spoilt.path, [lines[0], "garbage", ...lines.slice(2)].join("\n"));
+    const bytes = readFileSync(spoilt.path);
+    for (const time of ["first", "second"]) {
+      const { journal, setAside } = await found(spoilt);
+      expect([journal?.header.attempt, journal?.isWhole, setAside], time).toEqual(["0000aaaa", false, []]);
+      expect(readFileSync(spoilt.path).equals(bytes), time).toBe(true);
+    }
+    expect((await found(await left())).journal?.isWhole).toBe(true);
+  });
+
   it.for<[string, (path: string) => void]>([
     ["is empty", (path) => { writeFileSync(path, ""); }],
     ["is torn in its header", (path) => { truncateSync(path, 40); }],

@@ -18,7 +18,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [5, ["download.ts", "status.ts", "doctor.ts", "bench.ts", "init.ts", "state-rebuild.ts"]],
   // The steps the verbs are made of.
   [5, ["cargo.ts", "catalog.ts", "catalog-cache.ts", "ferry.ts", "commit.ts", "advance.ts", "holding.ts", "packing.ts", "retrieve.ts", "foreign.ts"]],
-  [5, ["alone.ts", "attempt.ts", "resume.ts", "voyage.ts"]],
+  [5, ["alone.ts", "attempt.ts", "resume.ts", "settle.ts", "voyage.ts"]],
   [5, ["verify-survey.ts", "verify-manifests.ts", "verify-exists.ts", "verify-read.ts", "verify-stream.ts", "verify-receive.ts", "verify-sample.ts"]],
   [5, ["verify-budget.ts", "verify-findings.ts"]],
   [5, ["strays.ts", "unfinished.ts", "doctor-probes.ts"]],
