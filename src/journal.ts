@@ -8,7 +8,7 @@
  * stands for is settled.
  */
 import { createHash } from "node:crypto";
-import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { inStateFolder, readIfAny, syncFolder, writeWhole } from "./files.ts";
@@ -60,7 +60,8 @@ export interface JournaledProgress {
   readonly marks: ReadonlyMap<string, string>;
 }
 
-const folderName = "journal";
+/** Of all journals, in the state folder. */
+export const folderName = "journal";
 
 /** Whose journal: a dataset has one for `backup`, and each name one for `put`. */
 export type JournalOwner =
@@ -210,26 +211,10 @@ async function openBehind(path: string, goodBytes: number): Promise<FileHandle> 
   }
 }
 
-/**
- * The attempts that have a journal here, for any store: what a sweep must not touch.
- *
- * @throws ZferryError `config-invalid` when it cannot be told: "could not look" must not become "nothing there"
- */
-export async function journaledAttempts(stateDir: string): Promise<ReadonlySet<string>> {
-  const folder = join(stateDir, folderName);
-  const names = await inStateFolder(`read the journal "${folder}"`, () =>
-    readdir(folder).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-      throw error;
-    }),
-  );
-  const attempts = new Set<string>();
-  for (const name of names.filter((candidate) => candidate.endsWith(".journal"))) {
-    const bytes = await readJournal(join(folder, name));
-    const read = bytes === null ? null : parse(bytes); // gone: its run has ended meanwhile
-    if (read !== null) attempts.add(read.header.attempt);
-  }
-  return attempts;
+/** What a journal says of its run; null when there is none, or none that can be understood. @throws ZferryError `config-invalid` */
+export async function readHeader(path: string): Promise<JournalHeader | null> {
+  const bytes = await readJournal(path);
+  return bytes === null ? null : (parse(bytes)?.header ?? null);
 }
 
 interface Read {

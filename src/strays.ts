@@ -36,7 +36,7 @@ export interface SweepRequest {
   /** An attempt stays whose newest object was written, or whose newest unfinished upload was begun, within this time. */
   readonly graceMs: number;
   readonly now: () => Date;
-  /** The attempts that have a journal on this host (`journaledAttempts`). Asked again before each removal; must throw when it cannot tell. */
+  /** The attempts that a journal on this host speaks for (`old-puts.ts`). Asked again before each removal; must throw when it cannot tell. */
   readonly journaled: () => Promise<ReadonlySet<Attempt>>;
   /** Runs `work` while no run is at work on the dataset (`alone.ts`). @throws ZferryError `locked` when one is */
   readonly alone: <T>(dataset: DatasetName, work: (guard: Guard) => Promise<T>) => Promise<T>;

@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { Journal, journaledAttempts } from "../src/journal.ts";
+import { Journal } from "../src/journal.ts";
+import { readJournals } from "../src/journals.ts";
 import { ownFolder } from "./folder.ts";
 import { header, leaveJournal, owner, storeUrl } from "./journaling.ts";
 import { failureOf } from "./stream/sources.ts";
@@ -124,7 +125,7 @@ describe("a journal that cannot be had", () => {
     };
     expect(await failureOf(found(spoilt))).toMatchObject({ ...told, message: expect.stringContaining(spoilt.path) as string });
     // Whoever sweeps must not take "could not look" for "nobody needs it".
-    expect(await failureOf(journaledAttempts(spoilt.stateDir))).toMatchObject(told);
+    expect(await failureOf(readJournals(spoilt.stateDir))).toMatchObject(told);
   });
 
   it("cannot be begun either, and the error says the same", async () => {
@@ -147,16 +148,16 @@ describe("a journal that cannot be had", () => {
   });
 });
 
-describe("the attempts that have a journal", () => {
-  it("are those of readable ones; what was set aside speaks for nothing", async () => {
+describe("the journals of a host", () => {
+  it("are those that can be read; what was set aside speaks for nothing", async () => {
     const { stateDir, path } = await left();
     appendFileSync(path, "torn");
     writeFileSync(`${path}.unreadable-1`, readFileSync(path, "utf8").replace("0000aaaa", "0000bbbb"));
-    expect([...(await journaledAttempts(stateDir))]).toEqual(["0000aaaa"]);
+    expect(await readJournals(stateDir)).toMatchObject([{ path, storeUrl, backup: owner.name, attempt: "0000aaaa", isPut: true }]);
     expect(readdirSync(dirname(path))).toHaveLength(2);
   });
 
   it("are none where there is no state folder", async () => {
-    expect([...(await journaledAttempts(join(ownFolder(), "none")))]).toEqual([]);
+    expect(await readJournals(join(ownFolder(), "none"))).toEqual([]);
   });
 });

@@ -1,12 +1,11 @@
 /** `zferry prune --strays`: shows what attempts came to nothing, why the others stay, and removes them with `--yes`. */
 import { type Command, InvalidArgumentError } from "commander";
 import { alone } from "../alone.ts";
-import { formatSize } from "../bytes.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
-import { journaledAttempts } from "../journal.ts";
+import { dropOldPut, findOldPuts, type PutSweep, spokenFor } from "../old-puts.ts";
 import { removeStray, type SeenAttempt, type StayingAttempt, type Survey, surveyStrays, type SweepRequest } from "../strays.ts";
 import { durationFlag, withStore } from "./options.ts";
-import { counted } from "./report.ts";
+import { type Judged, type JudgedJournal, sizeOf, tell } from "./prune-report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { leaseMsFor, type Session, useStore } from "./session.ts";
 
@@ -17,18 +16,13 @@ const explanation = `
 A stray is an attempt at a backup that no manifest names. It goes when its newest object was written, and its newest
 unfinished upload begun, longer ago than --older-than (0s to ${maxGrace}), and neither an unfinished run of this host nor a lease
 in the store speaks for it. It is removed under the lock and the lease of its dataset, so never while a run is at work.
+An unfinished put into which nothing was written for as long speaks for nothing: its journal, which holds a key, goes too.
 Backups are never touched: removing those that a retention policy no longer keeps, \`prune [JOB]\`, is not in this version.`;
 
 interface PruneFlags {
   readonly strays?: boolean;
   readonly olderThan?: number;
   readonly yes?: boolean;
-}
-
-/** What became of an attempt; `would-go` without `--yes`. */
-interface Judged extends SeenAttempt {
-  readonly outcome: "would-go" | "removed" | "stays" | "failed";
-  readonly reason: string | null;
 }
 
 export function pruneCommand(command: Command, run: RunCommand): void {
@@ -59,18 +53,20 @@ async function prune(session: Session, _words: readonly string[], flags: PruneFl
     const { stateDir } = session.settings;
     const { warn } = session.report;
     const leaseMs = isActing ? leaseMsFor(session, settings) : null;
-    const request: SweepRequest = {
+    const { now, signal } = session.terminal;
+    const sweep: PutSweep = {
       store,
+      stateDir,
       graceMs: flags.olderThan ?? durationFlag(defaultGrace),
-      now: session.terminal.now,
-      journaled: () => journaledAttempts(stateDir),
-      alone: (dataset, work) => alone({ store, stateDir, leaseMs, progress: { warn }, signal: session.terminal.signal }, dataset, work),
-      warn,
-      signal: session.terminal.signal,
+      now,
+      alone: (dataset, work) => alone({ store, stateDir, leaseMs, progress: { warn }, signal }, dataset, work),
     };
+    const request: SweepRequest = { ...sweep, journaled: () => spokenFor(sweep), warn, signal };
     const survey = await surveyStrays(request);
     const judged = isActing ? await removeAll(survey, request, session) : survey.strays.map(wouldGo);
-    tell(session, { judged: [...judged, ...survey.staying.map(stays)], survey, isActing });
+    const attempts = [...judged, ...survey.staying.map(stays)];
+    const journals = await judgeJournals(attempts, sweep, isActing);
+    tell(session.report, { attempts, journals, survey, isActing });
     const failedCount = judged.filter(({ outcome }) => outcome === "failed").length;
     if (failedCount > 0) {
       throw new ZferryError("findings", `${failedCount} of ${judged.length} strays could not be removed`, {
@@ -106,41 +102,17 @@ async function removeAll({ strays }: Survey, request: SweepRequest, { report }: 
   return judged;
 }
 
-interface Told {
-  readonly judged: readonly Judged[];
-  readonly survey: Survey;
-  readonly isActing: boolean;
-}
-
-function tell({ report }: Session, { judged, survey, isActing }: Told): void {
-  const { committedCount, foreignCount } = survey;
-  report.json({ type: "prune", dryRun: !isActing, attempts: judged.map(toDocument), committedCount, foreignCount });
-  const going = judged.filter(({ outcome }) => outcome === "would-go");
-  report.text([
-    ...judged.map(toLine),
-    `${counted(judged.length, "attempt")} without a manifest, ${counted(committedCount, "backup")}`,
-    ...(foreignCount > 0 ? [`${counted(foreignCount, "object")} under streams/ not made by zferry: not touched`] : []),
-    ...(going.length > 0 ? ["nothing was removed; --yes removes what would go"] : []),
-  ]);
-}
-
-function toDocument({ backup, attempt, objectCount, sizeBytes, unfinishedCount, newestAt, outcome, reason }: Judged): Record<string, unknown> {
-  return { backup, attempt, objectCount, bytes: sizeBytes, unfinishedCount, newestAt, outcome, reason };
-}
-
-const verbs: Readonly<Record<Judged["outcome"], string>> = {
-  "would-go": "would go",
-  removed: "removed",
-  stays: "stays",
-  failed: "not removed",
-};
-
-function toLine({ outcome, reason, ...seen }: Judged): string {
-  const why = reason === null ? "" : `: ${reason}`;
-  return `${verbs[outcome]}: attempt ${seen.attempt} of ${seen.backup}, ${sizeOf(seen)}, ${formatSize(seen.sizeBytes)}${why}`;
-}
-
-function sizeOf({ objectCount, unfinishedCount }: { readonly objectCount: number; readonly unfinishedCount: number }): string {
-  const objects = counted(objectCount, "object");
-  return unfinishedCount === 0 ? objects : `${objects}, ${counted(unfinishedCount, "unfinished upload")}`;
+/** After the attempts, whose objects a journal speaks for: where those stay, it stays with them. */
+async function judgeJournals(attempts: readonly Judged[], sweep: PutSweep, isActing: boolean): Promise<JudgedJournal[]> {
+  const judged: JudgedJournal[] = [];
+  for (const old of await findOldPuts(sweep)) {
+    const { outcome, reason } = attempts.find(({ attempt }) => attempt === old.attempt) ?? { outcome: "removed", reason: null };
+    if (outcome === "stays" || outcome === "failed") judged.push({ ...old, outcome: "stays", reason });
+    else if (!isActing) judged.push({ ...old, outcome: "would-go", reason: null });
+    else {
+      const removal = await dropOldPut(old, sweep);
+      judged.push({ ...old, outcome: removal.kind, reason: removal.kind === "stays" ? removal.reason : null });
+    }
+  }
+  return judged;
 }

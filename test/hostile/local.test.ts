@@ -8,7 +8,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { emptyConfig, parseConfig } from "../../src/config.ts";
-import { Journal, journaledAttempts } from "../../src/journal.ts";
+import { Journal } from "../../src/journal.ts";
+import { readJournals } from "../../src/journals.ts";
 import { readKeyring, readRecipients } from "../../src/secrets.ts";
 import { readStoreState, updateStoreState } from "../../src/state.ts";
 import { fixtures } from "../cli/zferry.ts";
@@ -96,7 +97,7 @@ describe("a journal", () => {
     const property = fc.asyncProperty(hostile(valid), async (bytes) => {
       writeFileSync(path, bytes);
       chmodSync(path, 0o600);
-      expect(await documented(() => journaledAttempts(stateDir))).toHaveProperty("value");
+      expect(await documented(() => readJournals(stateDir))).toHaveProperty("value");
       const outcome = await documented(() => Journal.find(stateDir, storeUrl, owner, () => undefined));
       expect(outcome).toHaveProperty("value");
       if (!("value" in outcome) || outcome.value === null) return;
