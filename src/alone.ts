@@ -1,8 +1,8 @@
 /**
  * One run per dataset and store: on this host by a lock file, between hosts by a lease in the store.
  *
- * A lease can be lost to another host while a run is paused or cut off from the store. The run's signal is aborted then,
- * and its last word is `check`, right before the commit.
+ * A lease can run out, and be lost to another host, while a run is paused or cut off from the store. The run's signal is
+ * aborted then, and its last word is `check`, right before the commit. Whether somebody has taken over is seen in the store.
  */
 import { hostname } from "node:os";
 import type { FerryProgress } from "./cargo.ts";
@@ -26,7 +26,7 @@ export interface AloneRequest {
 
 /** What a run has while it is the only one. */
 export interface Guard {
-  /** Aborted with `locked` when another host took over, and with the request's own signal. */
+  /** Aborted with `locked` when the lease ran out or another host took over, and with the request's own signal. */
   readonly signal: AbortSignal;
   /** @throws ZferryError `locked` when another host took over meanwhile */
   readonly check: () => Promise<void>;
@@ -36,6 +36,24 @@ export interface Guard {
    * @throws ZferryError `locked` when one may have
    */
   readonly throwIfOver: () => void;
+  /**
+   * Whether nobody has taken over, as far as can be seen: also true when the store cannot be asked. A look, not a promise:
+   * the next moment somebody may. Never throws.
+   */
+  readonly isStillAlone: () => Promise<boolean>;
+}
+
+/** How long the look of `isStillAlone` may take. */
+const lookTimeoutMs = 10_000;
+
+/** What a run has where nothing but the local lock keeps it alone. */
+export function unguarded(signal: AbortSignal): Guard {
+  return {
+    signal,
+    check: () => Promise.resolve(),
+    throwIfOver: () => undefined,
+    isStillAlone: () => Promise.resolve(true),
+  };
 }
 
 /**
@@ -46,7 +64,7 @@ export interface Guard {
 export function alone<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
   const { store, stateDir, leaseMs, progress, signal } = request;
   return withLocalLock(stateDir, dataset, { signal }, async () => {
-    if (leaseMs === null) return work({ signal, check: () => Promise.resolve(), throwIfOver: () => undefined });
+    if (leaseMs === null) return work(unguarded(signal));
     const holder = { id: await holderIdOf(stateDir), host: hostname() };
     const lease = await takeLease(store, dataset, {
       ...leaseTiming(leaseMs),
@@ -62,6 +80,7 @@ export function alone<T>(request: AloneRequest, dataset: DatasetName, work: (gua
         throwIfOver: () => {
           lease.throwIfOver();
         },
+        isStillAlone: () => lease.isStillOwn(AbortSignal.timeout(lookTimeoutMs)).catch(() => true),
       });
     } finally {
       await lease.release();

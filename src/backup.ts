@@ -4,11 +4,11 @@
  *   alone → look → take up an unfinished run, or plan → snapshot → hold → send … commit (`ferry.ts`) → advance the anchor
  *
  * The snapshot and the anchor are held before the first byte is sent, and the anchor moves only after the commit. A run
- * that the store failed keeps journal, holds and snapshot for the next one to go on (`resume.ts`). After any other
- * failure the holds are released and a snapshot this run has made is destroyed again.
+ * that the store failed, or that outslept its lease, keeps journal, holds and snapshot for the next one to go on
+ * (`resume.ts`). After any other failure the holds are released and a snapshot this run has made is destroyed again.
  */
 import { advanceAnchor } from "./advance.ts";
-import { alone } from "./alone.ts";
+import { alone, type Guard, unguarded } from "./alone.ts";
 import { AttemptDiffers } from "./attempt.ts";
 import type { Cargo } from "./cargo.ts";
 import { readCatalog } from "./catalog.ts";
@@ -33,11 +33,11 @@ import { createSnapshots, newSnapshotName } from "./zfs/snapshots.ts";
  * @throws ZferryError `zfs-…` for the pool's side, `store-…` for the store's, `stream-invalid`, `backup-conflict`
  */
 export function backup(request: BackupRequest): Promise<BackupOutcome> {
-  if (request.isDryRun) return run(request, () => Promise.resolve());
-  return alone(request, request.dataset, ({ signal, check }) => run({ ...request, signal }, check));
+  if (request.isDryRun) return run(request, unguarded(request.signal));
+  return alone(request, request.dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
 }
 
-async function run(request: BackupRequest, check: () => Promise<void>): Promise<BackupOutcome> {
+async function run(request: BackupRequest, guard: Guard): Promise<BackupOutcome> {
   let scene = await look(request);
   const unfinished = await takeUp(request, scene);
   if (unfinished === "settled") scene = await look(request);
@@ -47,12 +47,12 @@ async function run(request: BackupRequest, check: () => Promise<void>): Promise<
   const { target, base } = voyage;
   const names = base?.kind === "snapshot" ? [target.name, base.name as SnapshotName] : [target.name];
   const manifest = await withHolds(request, { names, voyage }, async () => {
-    const stored = await carry(request, voyage, check);
+    const stored = await carry(request, voyage, guard);
     await advanceAnchor(request, scene.dataset, stored);
     return stored;
   });
   const isAskedFor = request.snapshot === target.name || (request.snapshot === null && request.policy.ask === "auto");
-  if (!isNew && !isAskedFor) return run(request, check); // that was last night's; now what was asked for
+  if (!isNew && !isAskedFor) return run(request, guard); // that was last night's; now what was asked for
   return { plan: voyage.plan, manifest };
 }
 
@@ -142,7 +142,7 @@ async function setOut(request: BackupRequest, scene: Scene): Promise<Voyage | { 
 }
 
 /** Sends the snapshot into the store; once more from the start when an unfinished run turns out to have sent other bytes. */
-async function carry(request: BackupRequest, voyage: Voyage, check: () => Promise<void>): Promise<Manifest> {
+async function carry(request: BackupRequest, voyage: Voyage, guard: Guard): Promise<Manifest> {
   const { zfs, store, progress, signal } = request;
   const { target, base, baseBackup, plan, flags, settings } = voyage;
   const sendPlan = { snapshot: target.name, base: base === null ? null : base.name, flags };
@@ -155,7 +155,8 @@ async function carry(request: BackupRequest, voyage: Voyage, check: () => Promis
       if (plan.kind === "incremental") refuseNewFeatures(begin, plan.anchor);
       await refuseTakenName(store, target.name, target.guid, signal);
     },
-    beforeCommit: check,
+    beforeCommit: guard.check,
+    isStillAlone: guard.isStillAlone,
     baseBackup: () => baseBackup,
     createTxg: target.createTxg,
     flags,
@@ -172,7 +173,7 @@ async function carry(request: BackupRequest, voyage: Voyage, check: () => Promis
     else throw error;
     await voyage.attempt.journal?.close(); // the new one takes its place
     voyage.attempt = await attemptFor(request, voyage);
-    return await carry(request, voyage, check);
+    return await carry(request, voyage, guard);
   }
 }
 

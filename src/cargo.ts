@@ -18,6 +18,8 @@ export interface Cargo {
   readonly onBegin: (begin: BeginFacts) => Promise<void>;
   /** The last question before the commit; throws when it must not happen. */
   readonly beforeCommit: () => Promise<void>;
+  /** Asked when the run ended as `locked`: whether nobody else has begun, so that it can be gone on with. Never throws. */
+  readonly isStillAlone: () => Promise<boolean>;
   /** The backup in this store that holds the snapshot the stream starts from. */
   readonly baseBackup: (guid: Guid) => SnapshotName | null;
   readonly createTxg: bigint | null;

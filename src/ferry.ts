@@ -33,8 +33,8 @@ export const chunksInFlight = 2;
  *
  * Memory: (uploads in flight + 2) × part size in the store, one slice per stage here.
  *
- * What becomes of a failed attempt depends on why it failed. The store's failures leave everything as it is when there
- * is a journal, for the next run to go on. After any other failure its objects and its journal are removed.
+ * What becomes of a failed attempt depends on why it failed. The store's failures, and a lease that ran out before anybody
+ * took it over, leave everything as it is when there is a journal, for the next run to go on. After any other failure its objects and its journal are removed.
  *
  * @returns the manifest, after it was committed
  * @throws ZferryError whatever the source threw; `stream-invalid`; `backup-conflict`; the store's codes
@@ -65,7 +65,8 @@ export async function ferry(
     run.signal.throwIfAborted(); // the last moment at which nothing can have been committed
   } catch (error) {
     run.fail(error);
-    if (attempt.journal === null || !isStoreFailure(run.failure)) await giveUp(store, cargo.backup, attempt, progress.warn, run.failure);
+    const isKept = attempt.journal !== null && (await canBeGoneOnWith(run.failure, cargo));
+    if (!isKept) await giveUp(store, cargo.backup, attempt, progress.warn, run.failure);
     throw run.failure;
   }
   await commit(store, { manifest, file, attempt }, progress.warn, run.signal);
@@ -108,8 +109,9 @@ export async function ferry(
   }
 }
 
-/** What the store or the way to it did: the next run may have better luck with the same bytes. */
-function isStoreFailure(error: unknown): boolean {
+/** What the store did, or the way to it, or a pause that outlasted the lease: the next run may be luckier with the same bytes. */
+async function canBeGoneOnWith(error: unknown, { isStillAlone }: Cargo): Promise<boolean> {
+  if (isZferryError(error, "locked")) return isStillAlone();
   return isZferryError(error, "store-failed", "store-denied", "store-not-found", "store-full");
 }
 

@@ -2,7 +2,7 @@
  * `zferry put`: stores a stream that someone else sends, as it is. Who it is and what it starts from is read from the
  * stream's own records.
  */
-import { alone } from "./alone.ts";
+import { alone, type Guard, unguarded } from "./alone.ts";
 import { type Attempt, attemptOf, beginAttempt, fits, newKeys } from "./attempt.ts";
 import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
@@ -41,11 +41,11 @@ export interface PutRequest {
  */
 export async function put(request: PutRequest): Promise<Manifest> {
   const { stateDir, leaseMs = null } = request;
-  if (stateDir === null) return run(request, () => Promise.resolve());
-  return alone({ ...request, stateDir, leaseMs }, datasetOf(request.backup), ({ signal, check }) => run({ ...request, signal }, check));
+  if (stateDir === null) return run(request, unguarded(request.signal));
+  return alone({ ...request, stateDir, leaseMs }, datasetOf(request.backup), (guard) => run({ ...request, signal: guard.signal }, guard));
 }
 
-async function run(request: PutRequest, check: () => Promise<void>): Promise<Manifest> {
+async function run(request: PutRequest, guard: Guard): Promise<Manifest> {
   const { store, backup, open, settings, stateDir, progress, signal } = request;
   const catalog = await readCatalog(store, { dataset: datasetOf(backup), stateDir, warn: progress.warn, signal });
   const cargo: Cargo = {
@@ -56,7 +56,8 @@ async function run(request: PutRequest, check: () => Promise<void>): Promise<Man
       refuseContinuation(begin);
       await refuseTakenName(store, backup, begin.toGuid, signal);
     },
-    beforeCommit: check,
+    beforeCommit: guard.check,
+    isStillAlone: guard.isStillAlone,
     baseBackup: (guid) => catalog.backups.find((entry) => entry.guid === guid)?.backup ?? null,
     createTxg: null,
     flags: null,

@@ -11,6 +11,7 @@ import { MemoryStore } from "../src/store/memory.ts";
 import type { PutOptions, Store } from "../src/store/store.ts";
 import type { BeginFacts } from "../src/stream/inspect.ts";
 import { faultyStore } from "./faulty-store.ts";
+import { ownFolder } from "./folder.ts";
 import { begin, end, type Piece, recorded, seal } from "./replay/forge.ts";
 import { bobsKeyring, bytesOf, ferrying, fullStream, keysIn, never, smallSettings, someBackup } from "./ferrying.ts";
 import { aborted, failureOf, pattern, sliced, watched } from "./stream/sources.ts";
@@ -343,6 +344,22 @@ describe("an abort", () => {
     await turn();
     stop.abort(reason);
     expect(await run).toBe(reason);
+  });
+});
+
+describe("a run whose lease is lost", () => {
+  it.for([
+    ["ran out stays to be gone on with while nobody else has begun", true],
+    ["another has by now is given up, and leaves no object", false],
+  ] as const)("that %s", async ([, isStillAlone]) => {
+    const [store, stateDir, stop] = [new MemoryStore(), ownFolder(), new AbortController()];
+    const reason = new ZferryError("locked", "the lease is lost");
+    const onStored = (): void => {
+      stop.abort(reason);
+    };
+    const cargo = { isStillAlone: () => Promise.resolve(isStillAlone) };
+    expect(await failureOf(ferrying(store, { stateDir, signal: stop.signal, onStored, cargo }))).toBe(reason);
+    expect((await keysIn(store)).length > 0).toBe(isStillAlone);
   });
 });
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { ByteSource } from "../src/bytes.ts";
 import type { Cargo, FerrySettings } from "../src/cargo.ts";
-import { newKeys } from "../src/attempt.ts";
+import { beginAttempt, newKeys } from "../src/attempt.ts";
 import { ferry } from "../src/ferry.ts";
 import type { Manifest } from "../src/format/manifest.ts";
 import type { Keyring } from "../src/openpgp/session.ts";
@@ -42,6 +42,8 @@ export interface Ferrying {
   readonly onRead: (bytes: number) => void;
   readonly onStored: (bytes: number) => void;
   readonly warnings: string[];
+  /** Where the attempt's journal is kept; none when left out. */
+  readonly stateDir: string;
 }
 
 /** Stores the full stream, or what the options say. */
@@ -54,6 +56,7 @@ export async function ferrying(store: Store, options: Partial<Ferrying> = {}): P
     onBegin: () => Promise.resolve(),
     baseBackup: () => null,
     beforeCommit: () => Promise.resolve(),
+    isStillAlone: () => Promise.resolve(true),
     createTxg: null,
     flags: null,
     ...options.cargo,
@@ -64,7 +67,12 @@ export async function ferrying(store: Store, options: Partial<Ferrying> = {}): P
     warn: (text: string): void => void warnings.push(text),
   };
   const settings = { ...smallSettings, ...options.settings };
-  const attempt = { ...(await newKeys(settings)), journal: null };
+  const { stateDir } = options;
+  const rest = { storeUrl: store.url, backup: someBackup, send: null };
+  const attempt =
+    stateDir === undefined
+      ? { ...(await newKeys(settings)), journal: null }
+      : await beginAttempt(stateDir, { verb: "put", name: someBackup }, settings, rest);
   return ferry(store, { cargo, attempt }, settings, progress, signal);
 }
 

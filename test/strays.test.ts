@@ -4,7 +4,7 @@
  */
 import { hostname } from "node:os";
 import { describe, expect, it } from "vitest";
-import { alone } from "../src/alone.ts";
+import { alone, unguarded } from "../src/alone.ts";
 import { ZferryError } from "../src/errors.ts";
 import { attemptPrefix, chunkKey, manifestKey, restoreNoteKey } from "../src/format/layout.ts";
 import type { Manifest } from "../src/format/manifest.ts";
@@ -61,7 +61,7 @@ function asking(store: Store, options: Partial<SweepRequest> = {}): SweepRequest
     graceMs: hourMs,
     now: () => new Date(Date.now() + 24 * hourMs),
     journaled: () => Promise.resolve(new Set()),
-    alone: (_dataset, work) => work({ signal: options.signal ?? never, check: () => Promise.resolve(), throwIfOver: () => undefined }),
+    alone: (_dataset, work) => work(unguarded(options.signal ?? never)),
     warn: () => undefined,
     signal: never,
     ...options,
@@ -210,7 +210,7 @@ describe("what goes is removed while the sweep is alone with the dataset", () =>
       callCount += 1;
       if (callCount >= call) throw new ZferryError("locked", "the lease was lost");
     };
-    const guard = { signal: never, check: () => Promise.resolve(), throwIfOver };
+    const guard = { ...unguarded(never), throwIfOver };
     const { removals } = await sweep(asking(store, { alone: (_dataset, work) => work(guard) }));
     expect(removals).toEqual([{ kind: "stays", reason: "the lease was lost" }]);
     expect(await keysIn(store)).toHaveLength(backupKeys.length + (call < 3 ? 1001 : 1));

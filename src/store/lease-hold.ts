@@ -40,6 +40,12 @@ export interface Lease {
    */
   throwIfOver(): void;
   /**
+   * Whether this holder's lease is what lies in the store, valid or run out: as long as it does, nobody has taken it over.
+   *
+   * @throws what the store throws
+   */
+  isStillOwn(signal: AbortSignal): Promise<boolean>;
+  /**
    * Ends the renewals and removes the lease if it is this holder's and valid, within 3 s. Never throws; twice is safe.
    * Before the local lock is let go of, if `holder.id` relies on that.
    */
@@ -106,6 +112,11 @@ class HeldLease implements Lease {
     if (this.#released !== null) throw new ZferryError("bug", "a lease was checked after its release");
     this.throwIfOver();
     await this.#renewInTurn();
+  }
+
+  async isStillOwn(signal: AbortSignal): Promise<boolean> {
+    const { store, key, record } = this.#grasp;
+    return (await findLease(store, key, signal))?.record?.token === record.token;
   }
 
   release(): Promise<void> {
@@ -237,9 +248,8 @@ class HeldLease implements Lease {
   }
 
   async #remove(signal: AbortSignal): Promise<void> {
-    const { store, key, record } = this.#grasp;
-    const found = await findLease(store, key, signal);
-    if (found?.record?.token === record.token) await store.delete([key], { signal });
+    const { store, key } = this.#grasp;
+    if (await this.isStillOwn(signal)) await store.delete([key], { signal });
   }
 }
 

@@ -115,6 +115,17 @@ describe("a lease that is held", () => {
     });
   });
 
+  it.for([
+    ["lies there as it was, although it has run out", () => Promise.resolve(), true],
+    ["is another's", overtake, false],
+    ["is gone", () => memory.delete([key], { signal }), false],
+  ] as const)("%s: by that its holder knows whether anybody took it over", async ([, happen, isStillOwn]) => {
+    clock.skip(2 * timing.ttlMs);
+    await happen();
+    await settle();
+    expect(await lease.isStillOwn(signal)).toBe(isStillOwn);
+  });
+
   it("is known to be lost at the next heartbeat, whoever took it", async () => {
     await overtake();
     await clock.advance(timing.heartbeatMs);

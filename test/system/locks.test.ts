@@ -4,10 +4,11 @@
  */
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { built } from "../build.ts";
 import type { Started } from "../cli/zferry.ts";
-import { type Host, type Place, places, Shore } from "./two-hosts.ts";
+import { type Host, leaseSeconds, type Place, places, Shore } from "./two-hosts.ts";
 
 const minutes = 60_000;
 /** Where the gate of {@link gated} stands: in the middle of the second chunk. */
@@ -83,6 +84,24 @@ async function wakes(place: Place, snapshot: string | null): Promise<void> {
   await shore.expectOnly(other.backup, other.stream);
 }
 
+/** A host is paused in mid-upload until its lease is over, and nobody takes it over meanwhile: what it stored is kept. */
+async function oversleeps(place: Place): Promise<void> {
+  const shore = new Shore(place);
+  const [paused] = shore.hosts("paused", "other", null);
+  const run = await paused.startAndStall();
+  const before = await shore.objects();
+  paused.signal(run, "SIGSTOP");
+  await sleep((leaseSeconds + 1) * 1000);
+  paused.signal(run, "SIGCONT");
+  const { exit, stderr } = await run.ended;
+  expect(exit, stderr).toBe(11);
+  expect([...(await shore.objects())]).toEqual(expect.arrayContaining([...before]));
+  const next = await (await paused.resume()).ended;
+  expect(next.exit, next.stderr).toBe(0);
+  expect(next.stderr).toContain("goes on with an unfinished upload, 1 chunk of which are stored");
+  await shore.expectOnly(paused.backup, paused.stream);
+}
+
 /** What is left is as it was, and what is gone is one attempt: the one that was paused. */
 async function expectOwnGone(shore: Shore, before: ReadonlyMap<string, string>): Promise<void> {
   const after = await shore.objects();
@@ -125,6 +144,7 @@ describe("of several hosts with one dataset", () => {
         [`a host dies, ${place.name}`, () => dies(place)],
         [`a host wakes, the same snapshot was stored, ${place.name}`, () => wakes(place, "s1")],
       ] as const),
+      [`a host oversleeps, ${first.name}`, () => oversleeps(first)],
       [`a host wakes, another snapshot was stored, ${first.name}`, () => wakes(first, null)],
     ]);
     for (const { openUploadCount } of all) expect(await openUploadCount()).toBe(0);

@@ -169,6 +169,12 @@ export class Host {
     return started;
   }
 
+  /** Starts it again, with a pool that no longer stops. */
+  resume(): Promise<Started> {
+    this.pool.change((state) => (state.faults = {}));
+    return this.start();
+  }
+
   /** Sends a signal to the program and to all its pool's. */
   signal(started: Started, signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
     started.kill(signal);
