@@ -7,7 +7,7 @@
  * that the store failed, or that outslept its lease, keeps journal, holds and snapshot for the next one to go on
  * (`resume.ts`). After any other failure the holds are released and a snapshot this run has made is destroyed again.
  */
-import { advanceAnchor } from "./advance.ts";
+import { advanceAnchor, secureAnchor } from "./advance.ts";
 import { alone, type Guard, unguarded } from "./alone.ts";
 import { AttemptDiffers } from "./attempt.ts";
 import type { Cargo } from "./cargo.ts";
@@ -47,6 +47,7 @@ async function run(request: BackupRequest, guard: Guard): Promise<BackupOutcome>
   const { target, base } = voyage;
   const names = base?.kind === "snapshot" ? [target.name, base.name as SnapshotName] : [target.name];
   const manifest = await withHolds(request, { names, voyage }, async () => {
+    if (base !== null) await secureAnchor(request, scene.dataset, base);
     const stored = await carry(request, voyage, guard);
     await advanceAnchor(request, scene.dataset, stored);
     return stored;

@@ -1,8 +1,9 @@
 /**
  * The decision of a night: a full, an incremental, or nothing, and why. Pure: it looks at facts and runs nothing.
  *
- * An incremental is always taken against the anchor, the latest full in this store whose snapshot (or bookmark) still
- * exists on the pool, recognised by guid and never by name.
+ * An incremental is always taken against the anchor, the latest full in this store, whose snapshot (or bookmark) must still
+ * exist on the pool, recognised by guid and never by name. Which one is the latest the pool says, which counts its own
+ * transaction groups; clocks, which may have been wrong, are asked only about what is gone from it.
  */
 import { type BackupEntry, byAge } from "./format/entry.ts";
 import type { BookmarkName, Guid, SnapshotName } from "./zfs/names.ts";
@@ -39,6 +40,9 @@ export type Plan =
   | { readonly kind: "incremental"; readonly reason: string; readonly anchor: BackupEntry; readonly base: BaseCandidate }
   | { readonly kind: "nothing"; readonly reason: string };
 
+/** The pool's host and this one may have set their clocks differently. */
+const clockSkewMs = 3_600_000;
+
 /** `--incremental` asks for what `auto` would do but for the age of the anchor; a full is made when there is no way. */
 export function planBackup(facts: PlanFacts, policy: PlanPolicy): Plan {
   const stored = facts.target === null ? undefined : facts.backups.find(({ guid }) => guid === facts.target?.guid);
@@ -46,14 +50,14 @@ export function planBackup(facts: PlanFacts, policy: PlanPolicy): Plan {
   if (policy.ask === "full") return { kind: "full", reason: "asked for" };
 
   const fulls = facts.backups.filter(({ kind, streamKind }) => kind === "full" && streamKind === "single").sort(byAge);
-  const anchor = fulls.at(-1);
+  const anchor = latestOf(fulls, facts);
   if (facts.rememberedAnchor !== null && !fulls.some(({ guid }) => guid === facts.rememberedAnchor)) {
     return { kind: "full", reason: "the manifest of the anchor is missing in the store" };
   }
   if (anchor === undefined) return { kind: "full", reason: "there is no full backup in the store yet" };
-  const ageMs = facts.now.getTime() - anchor.createdAt.getTime();
-  if (policy.ask === "auto" && policy.fullEveryMs !== null && ageMs >= policy.fullEveryMs) {
-    return { kind: "full", reason: `the anchor "${anchor.backup}" is ${days(ageMs)} old, the limit is ${days(policy.fullEveryMs)}` };
+  if (policy.ask === "auto" && policy.fullEveryMs !== null) {
+    const reason = reasonOfAge(anchor, facts.now, policy.fullEveryMs);
+    if (reason !== null) return { kind: "full", reason };
   }
   if (anchor.flags === null) {
     return { kind: "full", reason: `the anchor "${anchor.backup}" was stored by put, so the flags it was sent with are not known` };
@@ -71,6 +75,38 @@ export function planBackup(facts: PlanFacts, policy: PlanPolicy): Plan {
   }
   const from = base.kind === "snapshot" ? `the anchor "${anchor.backup}"` : `the bookmark "${base.name}" of the anchor, whose snapshot is gone`;
   return { kind: "incremental", reason: `against ${from}`, anchor, base };
+}
+
+/**
+ * The latest by createTxg of those on the pool, unless a later one is gone from there: then a full is due, and not an
+ * incremental against what was the anchor before. What was taken by a clock that was ahead is not later for that.
+ *
+ * @param fulls - ascending by age
+ */
+function latestOf(fulls: readonly BackupEntry[], { onPool, now }: PlanFacts): BackupEntry | undefined {
+  const txgs = new Map(onPool.map(({ guid, createTxg }) => [guid, createTxg]));
+  const txgOf = ({ guid }: BackupEntry): bigint => txgs.get(guid) ?? -1n;
+  const gone = fulls.findLast((full) => txgOf(full) < 0n && !isAhead(full.createdAt, now));
+  const here = fulls.filter((full) => txgOf(full) >= 0n).reduce<BackupEntry | undefined>(
+    (latest, full) => (latest !== undefined && txgOf(latest) > txgOf(full) ? latest : full),
+    undefined,
+  );
+  if (here === undefined) return fulls.at(-1);
+  return gone !== undefined && byAge(gone, here) > 0 ? gone : here;
+}
+
+/** Why its age makes a new full due; null when it does not. */
+function reasonOfAge({ backup, createdAt }: BackupEntry, now: Date, limitMs: number): string | null {
+  const ageMs = now.getTime() - createdAt.getTime();
+  if (isAhead(createdAt, now)) {
+    return `the anchor "${backup}" was taken by a clock that was ${days(-ageMs)} ahead, or the clock is behind now, so its age is not known`;
+  }
+  return ageMs < limitMs ? null : `the anchor "${backup}" is ${days(ageMs)} old, the limit is ${days(limitMs)}`;
+}
+
+/** Later than now by more than two hosts' clocks may differ. */
+function isAhead(time: Date, now: Date): boolean {
+  return time.getTime() - now.getTime() > clockSkewMs;
 }
 
 /** The anchor on the pool: its snapshot, or else a bookmark of it. */

@@ -217,11 +217,51 @@ const rows: readonly Row[] = [
   },
   { when: "a full is asked for", facts: healthy, policy: { ask: "full" }, kind: "full", reason: "asked for" },
   {
-    when: "the clock of the pool's host is behind the anchor",
-    facts: { ...healthy, backups: [full("a", 1, -3)] },
+    when: "the anchor is of a moment to come, as clocks may differ",
+    facts: { ...healthy, backups: [full("a", 1, -1 / 24)] },
     kind: "incremental",
     reason: 'against the anchor "tank/home@a"',
     base: "tank/home@a",
+  },
+  {
+    when: "the anchor is of a day to come, so that its age is not known",
+    facts: { ...healthy, backups: [full("a", 1, -3)] },
+    kind: "full",
+    reason: 'the anchor "tank/home@a" was taken by a clock that was 3 days ahead, or the clock is behind now, so its age is not known',
+  },
+  {
+    when: "the anchor is of a day to come and there is no limit",
+    facts: { ...healthy, backups: [full("a", 1, -3)] },
+    policy: { fullEveryMs: null },
+    kind: "incremental",
+    reason: 'against the anchor "tank/home@a"',
+    base: "tank/home@a",
+  },
+  {
+    when: "a full of a day to come was followed by one with the clock set right",
+    facts: { backups: [full("z", 1, -29_000), full("a", 2, 1)], onPool: [snapshot("z", 1, 100), snapshot("a", 2, 200)] },
+    kind: "incremental",
+    reason: 'against the anchor "tank/home@a"',
+    base: "tank/home@a",
+  },
+  {
+    when: "a full of a day to come is gone from the pool, and another is there",
+    facts: { backups: [full("z", 1, -29_000), full("a", 2, 1)], onPool: [bookmark("a", 2, 200)] },
+    kind: "incremental",
+    reason: 'against the bookmark "tank/home#a" of the anchor, whose snapshot is gone',
+    base: "tank/home#a",
+  },
+  {
+    when: "the last full is of a time long past, by a clock that had none",
+    facts: { backups: [full("a", 1, 1), full("1970", 2, 20_000)], onPool: [snapshot("a", 1, 100), snapshot("1970", 2, 200)] },
+    kind: "full",
+    reason: 'the anchor "tank/home@1970" is 20000 days old, the limit is 30 days',
+  },
+  {
+    when: "the last full is gone from the pool, and an older one is there",
+    facts: { backups: [full("a", 1, 10), full("b", 2, 1)], onPool: [snapshot("a", 1, 100)] },
+    kind: "full",
+    reason: 'the anchor "tank/home@b" has neither snapshot nor bookmark on the pool any more',
   },
   {
     when: "the flags would be others",
@@ -329,7 +369,13 @@ it("an incremental is never planned but against the latest full, by guid, from s
       expect(anchor.kind).toBe("full");
       expect(base.guid).toBe(anchor.guid);
       expect(onPool).toContain(base);
-      expect(backups.some(({ kind, createdAt }) => kind === "full" && createdAt > anchor.createdAt)).toBe(false);
+      const others = backups.filter(({ kind, guid: one }) => kind === "full" && one !== anchor.guid);
+      const txgs = new Map(onPool.map((one) => [one.guid, one.createTxg]));
+      for (const { guid: one, createdAt } of others) {
+        const txg = txgs.get(one);
+        if (txg === undefined) expect(createdAt <= anchor.createdAt).toBe(true);
+        else expect(txg < base.createTxg).toBe(true);
+      }
       if (facts.target !== null) expect(base.createTxg < facts.target.createTxg).toBe(true);
       expect(how.ask).not.toBe("full");
     }),

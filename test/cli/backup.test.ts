@@ -75,6 +75,7 @@ describe("night after night", () => {
     expect(told).toEqual([
       `hold -- ${tag} tank/src@${names[1]}`,
       `hold -- ${tag} ${anchorName}`,
+      `hold -- ${tag.replace("run", "anchor")} ${anchorName}`,
       `send -L -c -i ${anchorName} -- tank/src@${names[1]}`,
       `release -- ${tag} tank/src@${names[1]}`,
       `release -- ${tag} ${anchorName}`,
@@ -82,6 +83,21 @@ describe("night after night", () => {
     expect(pool.holds("tank/src")).toEqual([expect.stringMatching(/^zferry:anchor:[0-9a-f]{8}$/)]);
     const bookmarks = Object.entries(pool.dataset("tank/src").bookmarks);
     expect(bookmarks).toEqual([[expect.stringMatching(`^zferry-anchor-[0-9a-f]{8}-${names[0]}$`), expect.objectContaining({ guid: String(guids.one) })]]);
+  });
+
+  it("an anchor that has lost hold and bookmark gets them again before the next incremental is sent", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    await stored(scene, pool, 1);
+    const whole = pool.dataset("tank/src");
+    pool.change((state) => {
+      for (const dataset of Object.values(state.datasets)) {
+        dataset.bookmarks = {};
+        for (const { holds } of Object.values(dataset.snapshots)) holds.length = 0;
+      }
+      state.faults = { send: { at: 10_000, exit: 1 } }; // what comes behind the send is never reached
+    });
+    expect((await backup(scene, pool, 2)).exit).toBe(14);
+    expect(pool.dataset("tank/src")).toEqual(whole);
   });
 
   it("a later full takes over: hold and bookmark move, and the old ones go", async () => {
