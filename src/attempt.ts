@@ -5,12 +5,14 @@
  * machine must come out the same. At the first difference the attempt is given up (`AttemptDiffers`), and a new one
  * begins with fresh keys: one nonce never encrypts two streams.
  */
+import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { FerrySettings, Lock } from "./cargo.ts";
-import { ZferryError } from "./errors.ts";
+import { isZferryError, ZferryError } from "./errors.ts";
 import { newAttempt } from "./format/layout.ts";
 import type { ChunkEntry } from "./format/manifest.ts";
 import { Journal, type JournalHeader, type JournalOwner, markKey } from "./journal.ts";
-import { type MessageSecrets, newMessageSecrets, wrapSessionKey } from "./openpgp/session.ts";
+import { keyCheck, type MessageSecrets, newMessageSecrets, openSessionKey, type Recipients, wrapSessionKey } from "./openpgp/session.ts";
 
 export interface Attempt {
   readonly id: string;
@@ -58,14 +60,46 @@ export async function beginAttempt(
   return { ...keys, journal: await Journal.begin(stateDir, owner, headerOf(keys, settings, rest)) };
 }
 
-/** Whether a run with these settings would cut and pack the stream as the journal's attempt did. */
-export function fits({ header }: Journal, { packet, chunkBytes, partBytes }: FerrySettings): boolean {
-  return header.packet === packet && header.chunkBytes === chunkBytes && header.partBytes === partBytes;
+/** Why a run with these settings cannot go on with the journal's attempt: it would cut, pack or lock otherwise, or cannot compare. Null when it can. */
+export async function misfitOf({ header, isWhole }: Journal, settings: FerrySettings): Promise<string | null> {
+  if (!isWhole) return "its journal is damaged";
+  const { packet, chunkBytes, partBytes, recipients } = settings;
+  if (header.packet !== packet || header.chunkBytes !== chunkBytes || header.partBytes !== partBytes) {
+    return "packet, chunk size or part size were changed";
+  }
+  return (await isFor(header, recipients)) ? null : "it is for other recipients now";
+}
+
+/**
+ * Whether these recipients, and no others, can open the attempt. Nothing is noted of a passphrase: one that is still the
+ * same opens the attempt's own session-key packets, which takes as long as any guess at them. Certificates are compared
+ * by their text. The order of passphrases is not looked at.
+ */
+async function isFor(header: JournalHeader, recipients: Recipients): Promise<boolean> {
+  if (!isDeepStrictEqual(header.recipients, noteOf(recipients))) return false;
+  for (const passphrase of recipients.passphrases) if (!(await opens(passphrase, header))) return false;
+  return true;
+}
+
+function noteOf({ passphrases, certificates }: Recipients): JournalHeader["recipients"] {
+  const digests = certificates.map((armored) => createHash("sha256").update(armored.trim()).digest("hex"));
+  return { passphraseCount: new Set(passphrases).size, certificates: digests.sort() };
+}
+
+async function opens(passphrase: string, { sessionKey, lockPackets }: JournalHeader): Promise<boolean> {
+  const check = keyCheck(Buffer.from(sessionKey, "base64"));
+  try {
+    await openSessionKey(Buffer.from(lockPackets ?? "", "base64"), { passphrases: [passphrase], privateKeys: [] }, check);
+    return true;
+  } catch (error) {
+    if (isZferryError(error, "key-wrong", "key-missing")) return false;
+    throw error;
+  }
 }
 
 function headerOf(
   { id, startedAt, secrets, lock }: Omit<Attempt, "journal">,
-  { packet, chunkBytes, partBytes }: FerrySettings,
+  { packet, chunkBytes, partBytes, recipients }: FerrySettings,
   rest: Pick<JournalHeader, "storeUrl" | "backup" | "send">,
 ): JournalHeader {
   return {
@@ -79,6 +113,7 @@ function headerOf(
     sessionKey: secrets.sessionKey.toString("base64"),
     nonce: secrets.nonce.toString("base64"),
     lockPackets: lock === null ? null : lock.packets.toString("base64"),
+    recipients: noteOf(recipients),
   };
 }
 

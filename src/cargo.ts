@@ -26,7 +26,7 @@ export interface Cargo {
   readonly flags: readonly string[] | null;
 }
 
-/** How it is stored. A run that is taken up again keeps the sizes and the packet it began with. */
+/** How it is stored. A run can be taken up again only with the sizes, the packet and the recipients it began with. */
 export interface FerrySettings {
   readonly packet: PacketName;
   readonly recipients: Recipients;

@@ -30,6 +30,15 @@ const headerSchema = z.object({
   nonce: z.base64(),
   /** Session-key packets; null when there is no one to lock for. */
   lockPackets: z.base64().nullable(),
+  /** Who they are for (`attempt.ts`); null when that was not noted. */
+  recipients: z
+    .object({
+      passphraseCount: z.number(),
+      /** SHA-256 of each, ascending. */
+      certificates: z.array(z.string()),
+    })
+    .nullable()
+    .default(null),
   /** What the run sends, for `backup`; null for `put`, whose stream comes from outside. */
   send: z
     .object({

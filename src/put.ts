@@ -3,7 +3,7 @@
  * stream's own records.
  */
 import { alone, type Guard, unguarded } from "./alone.ts";
-import { type Attempt, attemptOf, beginAttempt, fits, newKeys } from "./attempt.ts";
+import { type Attempt, attemptOf, beginAttempt, misfitOf, newKeys } from "./attempt.ts";
 import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
 import { fetchManifest, isCommitted, readCatalog } from "./catalog.ts";
@@ -106,22 +106,16 @@ async function takeUp(left: Journal, { store, backup, settings, isResumed, progr
     await left.remove(); // killed behind its commit: there is nothing to go on with, and nothing to drop
     return false;
   }
-  const obstacle = obstacleTo(left, settings);
-  if (isResumed === true && obstacle === null) {
+  const misfit = await misfitOf(left, settings);
+  if (isResumed === true && misfit === null) {
     await removeUnfinished(store, attemptPrefix(backup, attempt), { warn: progress.warn, signal });
     return true;
   }
-  const why = obstacle === null ? "; --resume would go on with it" : `: ${obstacle}`;
+  const why = misfit === null ? "; --resume would go on with it" : `: ${misfit}`;
   progress.warn(`an unfinished upload of "${backup}" was dropped${why}`);
   await giveUp(store, backup, { id: attempt, journal: left }, progress.warn);
   await left.close(); // the new one takes its place
   return false;
-}
-
-/** What would make other ciphertext than the attempt made, or keep it from being compared; null for nothing. */
-function obstacleTo(left: Journal, settings: FerrySettings): string | null {
-  if (!left.isWhole) return "its journal is damaged";
-  return fits(left, settings) ? null : "its sizes or packet were others";
 }
 
 /** `zfs send -t` continues what one receiver has half received; no one else can receive it (`docs/format.md`). */

@@ -3,9 +3,10 @@
  *
  * The journal says which snapshot was being sent, from which base and under which keys. The send is replayed, the same
  * ciphertext made again, and every chunk the store has is compared and skipped (`ferry.ts`). That needs the same
- * snapshot and the same base, by guid, and the same sizes; when one of them is gone, the attempt is given up.
+ * snapshot and the same base, by guid, the same sizes and the same recipients; when one of them is gone or another now,
+ * the attempt is given up.
  */
-import { type Attempt, attemptOf, beginAttempt, fits } from "./attempt.ts";
+import { type Attempt, attemptOf, beginAttempt, misfitOf } from "./attempt.ts";
 import { attemptPrefix } from "./format/layout.ts";
 import { letGo } from "./holding.ts";
 import { dropIntent, readIntent } from "./intent.ts";
@@ -46,7 +47,7 @@ export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voya
   if (journal === null) return takeBack(request, scene);
   try {
     await dropIntent(intentOf(request));
-    const found = endingOf(journal.header, scene) ?? matching(journal, scene, request);
+    const found = endingOf(journal.header, scene) ?? (await matching(journal, scene, request));
     if (!("kind" in found)) return await goOn(journal, found, request);
     await settle(journal, found, request, scene);
     return "settled";
@@ -89,14 +90,14 @@ async function takeBack(request: BackupRequest, { dataset, catalog }: Scene): Pr
 type Found = Pick<Voyage, "plan" | "target" | "base" | "baseBackup">;
 
 /** The same, or what is missing. */
-function matching(journal: Journal, { dataset, catalog, flags }: Scene, { settings, isAbandoning }: BackupRequest): Found | Ending {
+async function matching(journal: Journal, { dataset, catalog, flags }: Scene, { settings, isAbandoning }: BackupRequest): Promise<Found | Ending> {
   const { backup, send } = journal.header;
   if (isAbandoning) return givenUp("it was asked to");
-  if (!journal.isWhole) return givenUp("its journal is damaged");
   if (send === null) return givenUp("it does not say what was sent");
   const target = dataset.snapshots.find(({ name, guid }) => name === backup && String(guid) === send.guid);
   if (target === undefined) return givenUp("its snapshot is gone");
-  if (!fits(journal, settings)) return givenUp("packet, chunk size or part size were changed");
+  const misfit = await misfitOf(journal, settings);
+  if (misfit !== null) return givenUp(misfit);
   if (send.flags.join(" ") !== flags.join(" ")) return givenUp("zfs send would be given other flags");
   if (send.baseGuid === null) return { plan: { kind: "full", reason: "" }, target, base: null, baseBackup: null };
   const base = baseOf(send, dataset);

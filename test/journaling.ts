@@ -20,6 +20,7 @@ export function headerFor(name: SnapshotName, url: string): JournalHeader {
     sessionKey: "AAAA",
     nonce: "AAAA",
     lockPackets: null,
+    recipients: null,
     send: null,
   };
 }

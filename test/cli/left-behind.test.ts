@@ -54,6 +54,7 @@ const header: Omit<JournalHeader, "storeUrl"> = {
   sessionKey: "AAAA",
   nonce: "AAAA",
   lockPackets: null,
+  recipients: null,
   send: { guid: String(guids.one), baseGuid: null, baseName: null, baseBackup: null, flags: ["-L", "-c"], isOwnSnapshot: true },
 };
 

@@ -28,6 +28,7 @@ const header: Omit<JournalHeader, "storeUrl"> = {
   sessionKey: "AAAA",
   nonce: "AAAA",
   lockPackets: null,
+  recipients: null,
   send: null,
 };
 

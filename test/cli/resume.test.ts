@@ -178,6 +178,16 @@ describe("a backup that was killed", () => {
     expect(exit, stderr).toBe(0);
     expect(stderr).toContain("packet, chunk size or part size were changed");
   });
+
+  it("is given up when it is for other recipients now: who is no longer one opens nothing that is stored afterwards", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    await killedBackup(scene, pool);
+    const words = wordsFor(scene).map((word) => (word === scene.certificate("bob") ? scene.certificate("alice") : word));
+    const { exit, stderr } = await scene.run(words, { env: pool.env, now: later });
+    expect(exit, stderr).toBe(0);
+    expect(stderr).toContain("is given up: it is for other recipients now");
+    expect((await scene.run(["get", backupIn(scene), ...scene.place, ...scene.asBob])).exit).toBe(12);
+  });
 });
 
 /** A full stream whose `writeCount` records of 16 KiB hold `fill`, but for one of them. */

@@ -17,7 +17,7 @@ import { look } from "../systems.ts";
 import { newBucket } from "./bucket.ts";
 import { payloadOf, streamOf } from "./synthetic.ts";
 
-const leaseSeconds = 10;
+export const leaseSeconds = 10;
 const dayMs = 24 * 3_600_000;
 /** Where a pool stops sending, if it does: one chunk of 10 MiB is stored then, and half of the next. */
 const stallAtBytes = 16 * MiB;

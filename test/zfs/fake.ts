@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { zfsThrough, type Zfs } from "../../src/zfs/command.ts";
 
-const fakeProgram = fileURLToPath(new URL("../../fixtures/bin/zfs", import.meta.url));
+export const fakeProgram = fileURLToPath(new URL("../../fixtures/bin/zfs", import.meta.url));
 
 /** `state.json`, as `fixtures/bin/zfs.mjs` describes it. */
 export interface FakeState {
