@@ -22,8 +22,8 @@ export type Guid = Branded<bigint, "Guid">;
 const maxNameLength = 255;
 const u64Limit = 1n << 64n;
 
-/** A component starts with an alphanumeric or one of `-_.:%` and may hold spaces, but not at its ends. */
-const component = /^[A-Za-z0-9_.:%-](?:[A-Za-z0-9_.: %-]*[A-Za-z0-9_.:%-])?$/;
+/** Alphanumerics, `-_.:%` and spaces, also at the ends: as strict as ZFS and no more, or another's name blocks a dataset. */
+const component = /^[A-Za-z0-9_.: %-]+$/;
 
 function isComponent(text: string): boolean {
   return component.test(text) && text !== "." && text !== "..";

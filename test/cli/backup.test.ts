@@ -195,6 +195,15 @@ describe("what is asked for", () => {
     expect(scene.manifests).toEqual(["tank/src@manual.json"]);
   });
 
+  it("snapshots, bookmarks and children of others never keep it from its work, whatever names zfs let them have", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    pool.change(({ datasets }) => {
+      const others = { snapshots: { "trail ": { guid: "7", holds: [], ours: false } }, bookmarks: { " lead": { guid: "8" } } };
+      Object.assign(datasets, { "tank/src": others, "tank/src/ child ": {} });
+    });
+    expect(await stored(scene, pool, 1)).toMatchObject({ plan: { kind: "full" }, backup: anchorName });
+  });
+
   it("an existing snapshot that fails to be stored is not destroyed", async () => {
     const [scene, pool] = [new Scene(), nightly({
       datasets: { "tank/src": { snapshots: { manual: { guid: String(guids.one) } } } },

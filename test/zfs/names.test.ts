@@ -14,7 +14,7 @@ function refusal(parse: (text: string) => unknown, text: string): string {
 
 const dataset254 = `p/${"d".repeat(252)}`;
 
-const good = ["tank", "tank/home", "t/a/b/c/d", "tank/my data", "tank/x_y-z.1:2", "tank/-x", "tank/...", "tank/%recv", `${dataset254}x`];
+const good = ["tank", "tank/home", "t/a/b/c/d", "tank/my data", "tank/x_y-z.1:2", "tank/-x", "tank/...", "tank/%recv", "tank/ home", "tank/home ", "tank/ ", `${dataset254}x`];
 const bad = [
   "",
   "/",
@@ -24,8 +24,6 @@ const bad = [
   "tank/.",
   "tank/..",
   "tank/../etc",
-  "tank/ home",
-  "tank/home ",
   "tank/home\n",
   "tank/ho\tme",
   "tank/häuser",
@@ -54,10 +52,12 @@ describe.for([
   ["snapshot", "@", names.parseSnapshotName],
   ["bookmark", "#", names.parseBookmarkName],
 ] as const)("a %s's name", ([what, separator, parse]) => {
-  it.for(good.filter((text) => text.length < 250))(`is a dataset's and one of its own: "%s${separator}monday"`, (text) => {
-    const name = parse(`${text}${separator}monday`);
-    expect(names.datasetOf(name)).toBe(text);
-    expect(names.shortNameOf(name)).toBe("monday");
+  it.for(good.filter((text) => text.length < 240))(`is a dataset's and one of its own: "%s${separator}monday"`, (text) => {
+    for (const short of ["monday", " monday", "monday "]) {
+      const name = parse(`${text}${separator}${short}`);
+      expect(names.datasetOf(name)).toBe(text);
+      expect(names.shortNameOf(name)).toBe(short);
+    }
   });
 
   it.for([
@@ -68,7 +68,6 @@ describe.for([
     `tank${separator}a${separator}b`,
     `tank${separator}a/b`,
     `tank${separator}.`,
-    `tank${separator}a `,
     `tank${separator}a\n`,
     "tank@a#b",
     "tank#a@b",
@@ -90,7 +89,7 @@ describe("names made of halves", () => {
   it("are parsed like any other", () => {
     expect(names.snapshotName(dataset, "monday")).toBe("tank/home@monday");
     expect(names.bookmarkName(dataset, "monday")).toBe("tank/home#monday");
-    for (const half of ["", "a@b", "a#b", "a/b", " a"]) {
+    for (const half of ["", "a@b", "a#b", "a/b", "a\n"]) {
       expect(refusal((text) => names.snapshotName(dataset, text), half)).not.toBe("");
       expect(refusal((text) => names.bookmarkName(dataset, text), half)).not.toBe("");
     }

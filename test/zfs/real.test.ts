@@ -62,7 +62,7 @@ describe("a real zfs", { timeout: 120_000 }, () => {
   it("shows a snapshot of ours with its identity, its mark and its holds, and children left out", async () => {
     const dataset = await makeSource("inventory");
     await makeSource("inventory/below");
-    const snapshot = await snap(dataset, "with space");
+    const snapshot = await snap(dataset, " with spaces ");
     await hold(zfs, "zferry", snapshot, options);
     await hold(zfs, "zferry", snapshot, options);
     const facts = await exists(dataset);
