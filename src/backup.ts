@@ -7,6 +7,7 @@
  * that the store failed, or that outslept its lease, keeps journal, holds and snapshot for the next one to go on
  * (`resume.ts`). After any other failure the holds are released and a snapshot this run has made is destroyed again.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { advanceAnchor, secureAnchor } from "./advance.ts";
 import { alone, type Guard, unguarded } from "./alone.ts";
 import { AttemptDiffers } from "./attempt.ts";
@@ -106,20 +107,38 @@ function existing({ snapshots }: DatasetFacts, wanted: SnapshotName): SnapshotFa
   });
 }
 
-/** The snapshot to store: the one asked for, or one taken now, which the next run would know of if this one ended here. */
+/** The snapshot to store: the one asked for, or one taken now. */
 async function targetOf(request: BackupRequest, { dataset }: Scene): Promise<SnapshotFacts> {
   if (request.snapshot !== null) return existing(dataset, request.snapshot);
+  const name = await takeSnapshot(request, dataset);
+  return existing(await factsOf(request.zfs, request.dataset, request.signal), name);
+}
+
+/** Names count seconds: where another job has taken one of this dataset in this second, the next second's is taken. */
+async function takeSnapshot(request: BackupRequest, dataset: DatasetFacts): Promise<SnapshotName> {
+  try {
+    return await takeNow(request, dataset);
+  } catch (error) {
+    if (!isZferryError(error, "target-exists")) throw error;
+    await sleep(1000 - (request.now().getTime() % 1000), undefined, { signal: request.signal }).catch(() => undefined);
+    request.signal.throwIfAborted();
+    return takeNow(request, dataset);
+  }
+}
+
+/** Takes a snapshot, which the next run would know of if this one ended here. */
+async function takeNow(request: BackupRequest, dataset: DatasetFacts): Promise<SnapshotName> {
   const { zfs, signal } = request;
   const name = snapshotName(request.dataset, newSnapshotName(request.snapshotPrefix, request.now()));
   const isTaken = dataset.snapshots.some((one) => one.name === name);
   if (!isTaken) await noteIntent(intentOf(request), name);
   try {
     await createSnapshots(zfs, [name], { signal });
+    return name;
   } catch (error) {
     if (!isTaken && isZferryError(error, "target-exists")) await dropIntent(intentOf(request));
     throw error;
   }
-  return existing(await factsOf(zfs, request.dataset, signal), name);
 }
 
 /** A new run: what the plan says, and for a backup its snapshot and its journal. */

@@ -1,0 +1,64 @@
+/** Moments of a backup that the command line cannot be brought to: stopped right behind its commit, two in one second. */
+import { env } from "node:process";
+import { expect, it } from "vitest";
+import { backup } from "../src/backup.ts";
+import { ZferryError } from "../src/errors.ts";
+import { MemoryStore } from "../src/store/memory.ts";
+import type { BackupOutcome, BackupRequest } from "../src/voyage.ts";
+import { zfsThrough } from "../src/zfs/command.ts";
+import { parseDatasetName } from "../src/zfs/names.ts";
+import { nightly, type Pool } from "./cli/pool.ts";
+import { never, smallSettings } from "./ferrying.ts";
+import { ownFolder } from "./folder.ts";
+import { fakeProgram } from "./zfs/fake.ts";
+
+const nothing = (): void => undefined;
+
+/** One night. What it warns of fails the test. */
+function night(pool: Pool, request: Partial<BackupRequest>): Promise<BackupOutcome> {
+  const warn = (text: string): void => {
+    throw new Error(`an unexpected warning: ${text}`);
+  };
+  return backup({
+    zfs: zfsThrough([fakeProgram], { ...env, ...pool.env }),
+    store: new MemoryStore(),
+    dataset: parseDatasetName("tank/src"),
+    snapshot: null,
+    snapshotPrefix: "zferry-",
+    policy: { ask: "auto", fullEveryMs: null },
+    settings: smallSettings,
+    stateDir: ownFolder(),
+    leaseMs: null,
+    isAbandoning: false,
+    isDryRun: false,
+    now: () => new Date(),
+    progress: { onRead: nothing, onStored: nothing, onPlan: nothing, onEstimate: nothing, warn },
+    signal: never,
+    ...request,
+  });
+}
+
+it("a run that is stopped right behind its commit secures its anchor all the same, and says nothing of it", async () => {
+  const [pool, stop, store] = [nightly(), new AbortController(), new MemoryStore()];
+  const put = store.put.bind(store);
+  store.put = async (key, body, options) => {
+    const stored = await put(key, body, options);
+    if (key.startsWith("manifests/")) stop.abort(new ZferryError("terminated", "stopped by SIGTERM"));
+    return stored;
+  };
+  const { manifest } = await night(pool, { store, signal: stop.signal });
+  expect(manifest?.kind).toBe("full");
+  expect(pool.holds("tank/src")).toEqual([expect.stringContaining("zferry:anchor:")]);
+  expect(Object.keys(pool.dataset("tank/src").bookmarks)).toHaveLength(1);
+});
+
+it("a run that finds its name taken, because another job took a snapshot in this second, takes one in the next", async () => {
+  const pool = nightly();
+  pool.change(({ datasets }) => {
+    Object.assign(datasets, { "tank/src": { snapshots: { "zferry-20261121T074200Z": { guid: "7", ours: true, holds: [] } } } });
+  });
+  const now = (): Date => new Date(pool.calls("snapshot").length === 0 ? "2026-11-21T07:42:00.990Z" : "2026-11-21T07:42:01.000Z");
+  const { manifest } = await night(pool, { now });
+  expect(manifest?.backup).toBe("tank/src@zferry-20261121T074201Z");
+  expect(Object.keys(pool.dataset("tank/src").snapshots)).toHaveLength(2);
+});
