@@ -225,7 +225,12 @@ function parse(text: string): LockHolder | null {
 
 async function isHeld({ holder, touchedAtMs }: Found, { self, procDir }: Bid): Promise<boolean> {
   const presence = holder === null ? "unknown" : await presenceOf(holder, self, procDir);
-  return presence === "unknown" ? Date.now() - touchedAtMs < silentMs : presence === "running";
+  return presence === "unknown" ? silenceMs(touchedAtMs) < silentMs : presence === "running";
+}
+
+/** A time to come, which a clock that was wrong has left, counts as one as long ago: whoever is there touches it anew. */
+function silenceMs(touchedAtMs: number): number {
+  return Math.abs(Date.now() - touchedAtMs);
 }
 
 /**
@@ -238,7 +243,7 @@ async function sweep(bid: Bid): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!name.startsWith(`${basename(bid.lock)}.`) || name === own) continue;
     const found = await look(join(folder, name));
-    if (found === null || Date.now() - found.touchedAtMs < leftoverMs || (await isHeld(found, bid))) continue;
+    if (found === null || silenceMs(found.touchedAtMs) < leftoverMs || (await isHeld(found, bid))) continue;
     await rm(join(folder, name), { force: true });
   }
 }

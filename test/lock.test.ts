@@ -209,6 +209,8 @@ describe("a lock that was left behind", () => {
     ["before the last boot", { bootId: "00000000-0000-0000-0000-000000000000" }, 0, "done"],
     ["another container, touched lately", { pidNamespace: "pid:[1]" }, young, "locked"],
     ["another container, silent for two minutes", { pidNamespace: "pid:[1]" }, old, "done"],
+    ["another container, touched at a time soon to come", { pidNamespace: "pid:[1]" }, -young, "locked"],
+    ["another container, touched at a time far ahead, by a clock that was wrong", { pidNamespace: "pid:[1]" }, -old, "done"],
     ["a host without /proc, touched lately", { pid: null, bootId: null, startTime: null }, young, "locked"],
     ["a host without /proc, silent for two minutes", { pid: null, bootId: null, startTime: null }, old, "done"],
   ])("by %s", async ([, changes, ageMs, outcome]) => {

@@ -162,13 +162,13 @@ export async function openTemporary(
  * Gives `temporary` its name, unless the name is taken. By a hard link, which is atomic; where there are none (exFAT,
  * some network mounts) under the key's lock, which is as good among programs that use this store.
  *
- * @param linkFile - replaced in tests by one that refuses
+ * @param options - `linkFile` is replaced in tests by one that refuses
  */
 export async function linkUnlessTaken(
   root: string,
   temporary: string,
   path: string,
-  linkFile: typeof link = link,
+  { signal, linkFile = link }: { readonly signal: AbortSignal; readonly linkFile?: typeof link },
 ): Promise<"placed" | "taken"> {
   try {
     await linkFile(temporary, path);
@@ -178,7 +178,7 @@ export async function linkUnlessTaken(
     const code = errnoOf(error) ?? "";
     if (code === "EEXIST") return "taken";
     if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"].includes(code)) throw error;
-    return withKeyLock(root, path, async () => {
+    return withKeyLock(root, path, signal, async () => {
       if (await exists(path)) return "taken";
       await rename(temporary, path);
       return "placed";
@@ -196,8 +196,8 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Runs `work` while no other process runs work on the same path. A lock left by a dead process is broken. */
-export async function withKeyLock<T>(root: string, path: string, work: () => Promise<T>): Promise<T> {
+/** Runs `work` while no other process runs work on the same path. A lock left by a dead process is broken after a minute. */
+export async function withKeyLock<T>(root: string, path: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const name = createHash("sha256").update(path).digest("hex").slice(0, 32);
   const lock = join(root, temporaryFolder, `${name}.lock`);
   await mkdir(dirname(lock), { recursive: true, mode: 0o700 });
@@ -207,8 +207,9 @@ export async function withKeyLock<T>(root: string, path: string, work: () => Pro
       break;
     } catch (error) {
       if (errnoOf(error) !== "EEXIST") throw error;
-      await removeIfOlder(lock, staleLockMs);
+      await removeIfStale(lock, staleLockMs);
       await sleep(lockPollMs);
+      signal.throwIfAborted();
     }
   }
   try {
@@ -218,10 +219,11 @@ export async function withKeyLock<T>(root: string, path: string, work: () => Pro
   }
 }
 
-async function removeIfOlder(path: string, ageMs: number): Promise<void> {
+/** Removes what was written longer ago than that, or lies as far ahead: a clock that was wrong says nothing of its age. */
+async function removeIfStale(path: string, ageMs: number): Promise<void> {
   try {
     const { mtimeMs } = await lstat(path);
-    if (Date.now() - mtimeMs > ageMs) await rm(path, { force: true });
+    if (Math.abs(Date.now() - mtimeMs) > ageMs) await rm(path, { force: true });
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
@@ -229,7 +231,7 @@ async function removeIfOlder(path: string, ageMs: number): Promise<void> {
 
 /** Removes what runs that crashed over a day ago left unfinished. */
 export async function removeStale(root: string): Promise<void> {
-  for (const name of await temporaryNames(root)) await removeIfOlder(join(root, temporaryFolder, name), staleFileMs);
+  for (const name of await temporaryNames(root)) await removeIfStale(join(root, temporaryFolder, name), staleFileMs);
 }
 
 /** Removes the unfinished files of objects in one folder, and says how many they were. */

@@ -78,7 +78,7 @@ class DirectoryStore implements Store {
       await writeAll(temporary.handle, body, options, what);
       return await files.tryTo(what, async () => {
         const stats = await temporary.handle.stat({ bigint: true });
-        await files.placeDurably(this.#root, path, () => this.#place(key, temporary.path, path, options.when));
+        await files.placeDurably(this.#root, path, () => this.#place(key, temporary.path, path, options));
         return seen(key, stats);
       });
     } finally {
@@ -169,13 +169,13 @@ class DirectoryStore implements Store {
     }
   }
 
-  async #place(key: ObjectKey, temporary: string, path: string, when: PutOptions["when"]): Promise<void> {
+  async #place(key: ObjectKey, temporary: string, path: string, { when, signal }: PutOptions): Promise<void> {
     if (when === "create") {
-      const outcome = await files.linkUnlessTaken(this.#root, temporary, path);
+      const outcome = await files.linkUnlessTaken(this.#root, temporary, path, { signal });
       if (outcome === "taken") throw objectExists(key, this.url, when);
       return;
     }
-    await files.withKeyLock(this.#root, path, async () => {
+    await files.withKeyLock(this.#root, path, signal, async () => {
       if (when !== "replace") {
         const stats = await this.#stat(path);
         if (stats === null || seen(key, stats).etag !== when.etag) throw objectExists(key, this.url, when);

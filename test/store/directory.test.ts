@@ -162,16 +162,35 @@ describe("the directory store", () => {
     expect(await keys()).toEqual([]);
   });
 
-  it("breaks the lock of a process that died with it", async () => {
-    await put("k", "old");
+  /** Leaves the lock of "k" behind, written so many seconds ago. */
+  async function leaveLock(ageSeconds: number): Promise<void> {
     const name = createHash("sha256").update(join(root, "k")).digest("hex").slice(0, 32);
     const lock = join(root, ".zferry-tmp", `${name}.lock`);
     await writeFile(lock, "");
-    const longAgo = Date.now() / 1000 - 120;
-    await utimes(lock, longAgo, longAgo);
+    const then = Date.now() / 1000 - ageSeconds;
+    await utimes(lock, then, then);
+  }
+
+  it.for([
+    ["long ago", 120],
+    ["at a time to come, by a clock that was wrong", -86_400],
+  ] as const)("breaks the lock of a process that died with it %s", async ([, ageSeconds]) => {
+    await put("k", "old");
+    await leaveLock(ageSeconds);
     await put("k", "new");
     expect(await readFile(join(root, "k"), "utf8")).toBe("new");
     expect(await namesIn(join(root, ".zferry-tmp"))).toEqual([]);
+  });
+
+  it("waits for a lock no longer than its signal lets it, and leaves nothing but the lock", async () => {
+    await put("k", "old");
+    await leaveLock(0);
+    const [stop, reason] = [new AbortController(), new Error("stopped")];
+    const waiting = store.put("k", Buffer.from("new"), { when: "replace", signal: stop.signal });
+    setTimeout(() => { stop.abort(reason); }, 50);
+    await expect(waiting).rejects.toBe(reason);
+    expect(await readFile(join(root, "k"), "utf8")).toBe("old");
+    expect(await namesIn(join(root, ".zferry-tmp"))).toEqual([expect.stringMatching(/\.lock$/)]);
   });
 
   it("passes an error of the body on as it is, errno and all", async () => {
@@ -195,7 +214,7 @@ describe("the directory store", () => {
         return path;
       }),
     );
-    const outcomes = await Promise.all(writers.map((path) => linkUnlessTaken(root, path, join(root, "k"), refusing)));
+    const outcomes = await Promise.all(writers.map((path) => linkUnlessTaken(root, path, join(root, "k"), { signal, linkFile: refusing })));
     expect(outcomes.filter((outcome) => outcome === "placed")).toHaveLength(1);
     expect(await readFile(join(root, "k"), "utf8")).toBe(`writer ${outcomes.indexOf("placed")}`);
   });
