@@ -3,7 +3,8 @@
  *
  * Its end of output is not its success: a `zfs send` can close stdout and fail 200 ms later, so whoever reads asks
  * {@link Child.succeeded} afterwards. stderr is always drained (1 MB of it unread would block zfs for ever) and its
- * last 64 KiB kept. Whoever has a child calls {@link Child.stop} in a `finally`; after it the process is gone.
+ * last 64 KiB kept. Whoever has a child calls {@link Child.stop} in a `finally`; after it the process is gone, or was
+ * given up: one that we may not kill (sudo), or that is stuck in the kernel, keeps nobody waiting for ever.
  */
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import type { EventEmitter } from "node:events";
@@ -20,14 +21,17 @@ export interface Child {
   readonly stdout: Readable;
   /** Waits for the end. @throws ZferryError what zfs complained of, unless it exited 0 */
   succeeded(): Promise<void>;
-  /** Ends the process if it still runs and returns when it is gone. Calling it again is safe, before and after the end. */
+  /**
+   * Ends the process if it still runs and returns when it is gone, or after twice the grace period. Calling it again is
+   * safe, before and after the end.
+   */
   stop(): Promise<void>;
 }
 
 interface Care {
   /** The command as people say it, for complaints: `zfs send`. */
   readonly what: string;
-  /** How long it may take to die of SIGTERM before it gets SIGKILL. */
+  /** How long it may take to die of SIGTERM before it gets SIGKILL, and of that before it is given up. */
   readonly graceMs: number;
   /** Aborting stops the child at once. To its reader that is a broken pipe: the reader asks the signal why. */
   readonly signal: AbortSignal;
@@ -36,10 +40,11 @@ interface Care {
 /** Takes charge of a process that was started a moment ago (same tick: no event may be missed). */
 export function takeCareOf(spawned: ChildProcessWithoutNullStreams, { what, graceMs, signal }: Care): Child {
   for (const emitter of [spawned, spawned.stdin, spawned.stderr]) ignoreErrorsOf(emitter);
-  const stop = stopper(spawned, graceMs);
+  const exit = exitOf(spawned);
+  const stop = stopper(spawned, exit, graceMs);
   const stopNow = (): void => void stop();
   signal.addEventListener("abort", stopNow, { once: true });
-  const ended = endOf(spawned).finally(() => {
+  const ended = endOf(spawned, exit).finally(() => {
     signal.removeEventListener("abort", stopNow);
   });
   return {
@@ -62,46 +67,59 @@ function ignoreErrorsOf(emitter: EventEmitter): void {
 }
 
 /** Never rejects: `once` of node:events would, at the first ignored error. */
-async function endOf(spawned: ChildProcessWithoutNullStreams): Promise<Ending> {
+async function endOf(spawned: ChildProcessWithoutNullStreams, exit: Exit): Promise<Ending> {
   let tail = Buffer.alloc(0);
   spawned.stderr.on("data", (piece: Buffer) => {
     tail = Buffer.concat([tail, piece]).subarray(-stderrTailBytes);
   });
   const closed = new Promise((resolve) => spawned.stderr.once("close", resolve));
-  const [exitStatus, killedBy] = await exitOf(spawned);
+  const [exitStatus, killedBy] = await exit.known;
   const linger = setTimeout(() => spawned.stderr.destroy(), stderrLingerMs);
   await closed;
   clearTimeout(linger);
   return { exitStatus, killedBy, stderr: tail.toString("utf8") };
 }
 
-function exitOf(spawned: ChildProcessWithoutNullStreams): Promise<[number | null, NodeJS.Signals | null]> {
-  return new Promise((resolve) => {
+interface Exit {
+  /** Both null for a child that was given up. */
+  readonly known: Promise<[exitStatus: number | null, killedBy: NodeJS.Signals | null]>;
+  /** Waits no longer, and does not keep this process alive for it. */
+  readonly giveUp: () => void;
+}
+
+function exitOf(spawned: ChildProcessWithoutNullStreams): Exit {
+  let giveUp = (): void => undefined;
+  const known: Exit["known"] = new Promise((resolve) => {
     spawned.once("exit", (exitStatus, killedBy) => {
       resolve([exitStatus, killedBy]);
     });
+    giveUp = () => {
+      spawned.unref();
+      resolve([null, null]);
+    };
   });
+  return { known, giveUp };
 }
 
 /**
  * First our end of the output closes, because some zfs write from a kernel thread or a daemon that no signal reaches
- * (zrepl/zrepl issue 495, zfs-fuse); then SIGTERM; then, after the grace period, SIGKILL. The input stays open until
- * the child is gone or was killed, so that it never takes our giving up for the end of a stream. Pinned by
- * `test/zfs/receive.test.ts`.
+ * (zrepl/zrepl issue 495, zfs-fuse); then SIGTERM; then, after the grace period, SIGKILL; and after another one the child
+ * is given up. The input stays open until the child is gone or was killed, so that it never takes our giving up for the end
+ * of a stream. Pinned by `test/zfs/receive.test.ts`.
  */
-function stopper(spawned: ChildProcessWithoutNullStreams, graceMs: number): () => Promise<void> {
-  const exited = exitOf(spawned);
+function stopper(spawned: ChildProcessWithoutNullStreams, exit: Exit, graceMs: number): () => Promise<void> {
   let stopping: Promise<void> | null = null;
   const stop = async (): Promise<void> => {
     spawned.stdout.destroy();
     if (isRunning(spawned)) {
       if (!spawned.kill("SIGTERM")) spawned.stdin.destroy();
-      const kill = setTimeout(() => {
+      let next = setTimeout(() => {
         spawned.kill("SIGKILL");
         spawned.stdin.destroy();
+        next = setTimeout(exit.giveUp, graceMs);
       }, graceMs);
-      await exited;
-      clearTimeout(kill);
+      await exit.known;
+      clearTimeout(next);
     }
     spawned.stdin.destroy();
   };

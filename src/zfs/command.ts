@@ -20,7 +20,7 @@ export interface Zfs {
   readonly command: ZfsCommand;
   /** All that children get, besides `LC_ALL=C`. */
   readonly environment: Readonly<Record<string, string>>;
-  /** How long a child may take to die of SIGTERM before it gets SIGKILL. */
+  /** How long a child may take to die of SIGTERM before it gets SIGKILL, and of that before it is given up. */
   readonly graceMs: number;
 }
 

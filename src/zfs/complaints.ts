@@ -8,7 +8,7 @@
  */
 import { ZferryError, type ErrorCode } from "../errors.ts";
 
-/** How a zfs process ended. Exactly one of `exitStatus` and `killedBy` is set. */
+/** How a zfs process ended. One of `exitStatus` and `killedBy` is set, or none when it did not end and was given up. */
 export interface Ending {
   readonly exitStatus: number | null;
   readonly killedBy: NodeJS.Signals | null;
@@ -167,7 +167,8 @@ export function saysMissing(error: unknown, name: string): boolean {
 }
 
 function howItEnded({ exitStatus, killedBy }: Ending): string {
-  return killedBy === null ? `failed with exit status ${exitStatus ?? "unknown"}` : `was killed by ${killedBy}`;
+  if (killedBy !== null) return `was killed by ${killedBy}`;
+  return exitStatus === null ? "did not end when it was killed" : `failed with exit status ${exitStatus}`;
 }
 
 /** stderr as one line, unwrapped, without the usage text that zfs appends. */
