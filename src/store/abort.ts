@@ -52,6 +52,24 @@ export function linkedController(parent: AbortSignal): LinkedController {
 }
 
 /**
+ * Settles as `work` does, which watches the controller's signal. Aborts it when that takes longer than `limitMs`, and
+ * fails then with a `TimeoutError`, which is worth another try.
+ */
+export async function withinTime<T>(request: LinkedController, limitMs: number, work: () => Promise<T>): Promise<T> {
+  const late = Object.assign(new Error(`no whole reply within ${limitMs / 1000} s`), { name: "TimeoutError" });
+  const timer = setTimeout(() => {
+    request.abort(late);
+  }, limitMs);
+  try {
+    return await work();
+  } catch (error) {
+    throw request.signal.reason === late ? late : error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
  * The pieces of a body, until the signal is aborted. The body is always exhausted or returned. One that is stuck in
  * `next()` at that moment cannot be waited for (a generator answers `return()` only after it): it is told, not awaited,
  * because what unsticks it may be the very error this is thrown for.

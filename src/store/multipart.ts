@@ -36,6 +36,14 @@ const cleanupMs = 30_000;
 const cancelledCleanupMs = 3_000;
 /** How often an upload is aborted: a part that was still on its way may land after the first time (docs.aws). */
 const abortTries = 3;
+/** Idle times for Create: no cancelling is heard meanwhile. */
+const createPatience = 1;
+/**
+ * Idle times for Complete, half an hour. AWS and MinIO say 200 at once and then send white space while they put the parts
+ * together, which takes them minutes (docs.aws CompleteMultipartUpload). One that is given up too early is no loss: it is
+ * repeated, and before that a HEAD tells whether it has succeeded meanwhile.
+ */
+const completePatience = 30;
 
 interface Upload {
   readonly session: S3Session;
@@ -107,7 +115,7 @@ function checkCount(session: S3Session, part: Part): void {
 }
 
 /**
- * Creating is not cancelled but waited for (a minute at most): an upload whose id never reached us cannot be aborted.
+ * Creating is not cancelled but waited for (one idle time at most, a minute): an upload whose id never reached us cannot be aborted.
  */
 async function createUpload(session: S3Session, key: ObjectKey, signal: AbortSignal): Promise<Upload> {
   const { client, policy } = session;
@@ -121,6 +129,7 @@ async function createUpload(session: S3Session, key: ObjectKey, signal: AbortSig
       try {
         const reply = await session.once((http) => client.send(new CreateMultipartUploadCommand(command), http), {
           signal: unhurried,
+          patience: createPatience,
         });
         if (reply.UploadId === undefined) throw truncatedReply("the reply lacks an upload id");
         return reply.UploadId;
@@ -205,7 +214,7 @@ async function completeOnce(upload: Upload, put: PutOptions, what: string): Prom
     MultipartUpload: { Parts: completed },
   });
   try {
-    await session.once((http) => session.client.send(command, http), put);
+    await session.once((http) => session.client.send(command, http), { signal: put.signal, patience: completePatience });
   } catch (error) {
     if (put.signal.aborted) throw error;
     const refused = isRefusedByCondition(error) || (typeof put.when === "object" && statusOf(error) === 404);

@@ -12,6 +12,7 @@ import { ZferryError } from "../errors.ts";
 import type { Environment } from "./credentials.ts";
 import { findCredentials } from "./credentials.ts";
 import type { RetryPolicy } from "./retry.ts";
+import { boundReplies } from "./s3-replies.ts";
 import { S3Store } from "./s3.ts";
 import type { S3Location } from "./url.ts";
 
@@ -64,7 +65,7 @@ async function connect(location: S3Location, options: ConnectOptions): Promise<S
   const { endpoint, region, pathStyle, profile, provider } = location;
   const credentials = await findCredentials({ profile: location.profile, environment: options.environment });
   if (credentials === null && provider.name !== "aws") refuseWithoutCredentials(location);
-  return new S3Client({
+  const client = new S3Client({
     ...(endpoint === null ? {} : { endpoint: endpoint.href }),
     ...(region === null ? {} : { region }),
     ...(credentials === null ? {} : { credentials }),
@@ -80,6 +81,8 @@ async function connect(location: S3Location, options: ConnectOptions): Promise<S
     logger: silence,
     requestHandler: await httpHandler(location, options),
   });
+  boundReplies(client);
+  return client;
 }
 
 async function httpHandler(location: S3Location, options: ConnectOptions): Promise<NodeHttpHandler> {

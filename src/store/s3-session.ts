@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import type { HeadObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
 import { KiB } from "../bytes.ts";
-import { linkedController, reasonOf } from "./abort.ts";
+import type { LinkedController } from "./abort.ts";
+import { linkedController, reasonOf, withinTime } from "./abort.ts";
 import { checkKey } from "./keys.ts";
 import type { ChecksumKind, Payload } from "./parts.ts";
 import { Pool } from "./pool.ts";
@@ -26,6 +27,8 @@ interface RequestOptions {
   readonly signal: AbortSignal;
   /** Bytes of the request's body. */
   readonly bodyBytes?: number;
+  /** How many idle times it may take from its beginning to the reply's last byte, besides those for the body; else {@link usualPatience}. */
+  readonly patience?: number;
 }
 
 export interface S3SessionOptions {
@@ -42,6 +45,13 @@ export interface S3SessionOptions {
   /** No byte either way for this long ends a request. */
   readonly idleMs: number;
 }
+
+/**
+ * Idle times, so five minutes: a server is idle for no longer than one before it answers, and the largest reply that is
+ * honest, a page of a listing of some MiB, comes within the others over any line a backup can be made over. Without it a
+ * reply that comes byte by byte, each within the idle time, would never end.
+ */
+const usualPatience = 5;
 
 /** A body slower than this is not worth waiting for; it bounds a request whose bytes trickle. */
 const slowestBytesPerMs = (16 * KiB) / 1000;
@@ -104,10 +114,11 @@ export class S3Session {
    * One request, once. When it has failed, its socket is destroyed as well: a server may refuse before it has read the
    * body, and the rest of a buffer that is reused would go on being sent.
    */
-  async once<T>(work: (http: HttpOptions) => Promise<T>, { signal, bodyBytes = 0 }: RequestOptions): Promise<T> {
+  async once<T>(work: (http: HttpOptions) => Promise<T>, options: RequestOptions): Promise<T> {
+    const { signal } = options;
     const attempt = linkedController(signal);
     try {
-      return await work(this.httpOptions(attempt.signal, bodyBytes));
+      return await this.patiently(attempt, options, work);
     } catch (error) {
       attempt.abort(error);
       throw signal.aborted ? reasonOf(signal) : error;
@@ -116,9 +127,15 @@ export class S3Session {
     }
   }
 
-  /** For a request that outlives its reply's first byte; {@link once} is for all others. */
-  httpOptions(signal: AbortSignal, bodyBytes = 0): HttpOptions {
-    return { abortSignal: signal, requestTimeout: Math.ceil(this.#idleMs + bodyBytes / slowestBytesPerMs) };
+  /** For a request that goes on when `work` has its reply's head, until it is aborted; {@link once} is for all others. */
+  patiently<T>(
+    request: LinkedController,
+    { bodyBytes = 0, patience = usualPatience }: Omit<RequestOptions, "signal">,
+    work: (http: HttpOptions) => Promise<T>,
+  ): Promise<T> {
+    const bodyMs = Math.ceil(bodyBytes / slowestBytesPerMs);
+    const http = { abortSignal: request.signal, requestTimeout: this.#idleMs + bodyMs };
+    return withinTime(request, this.#idleMs * patience + bodyMs, () => work(http));
   }
 
   /** Metadata of an object, null when there is none in a bucket that exists. */
@@ -141,8 +158,13 @@ export class S3Session {
   async #checkBucket(key: ObjectKey, signal: AbortSignal, what: string): Promise<void> {
     try {
       const command = new GetObjectCommand({ ...this.target(key), Range: "bytes=0-0" });
-      await this.once(async (http) => (await this.client.send(command, http)).Body?.transformToByteArray(), { signal });
-      throw truncatedReply("the object appeared between two looks");
+      await this.once(
+        async (http) => {
+          await this.client.send(command, http);
+          throw truncatedReply("the object appeared between two looks");
+        },
+        { signal },
+      );
     } catch (error) {
       if (signal.aborted) throw reasonOf(signal);
       if (!isMissing(error)) throw asS3Error(error, what);

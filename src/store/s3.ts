@@ -8,6 +8,7 @@ import type { _Error as S3Failure, GetObjectCommandOutput } from "@aws-sdk/clien
 import { DeleteObjectCommand, DeleteObjectsCommand, GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import type { ByteSource } from "../bytes.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
+import type { LinkedController } from "./abort.ts";
 import { linkedController, reasonOf } from "./abort.ts";
 import { compareKeys } from "./keys.ts";
 import { uploadInParts } from "./multipart.ts";
@@ -61,7 +62,7 @@ export class S3Store implements Store {
     const request = linkedController(signal);
     let isRead = false;
     try {
-      const reply = await this.#beginGet(key, options, request.signal);
+      const reply = await this.#beginGet(key, options, request);
       const object = storedObject(key, reply, totalBytesOf(reply));
       const { startBytes, endBytes } = checkedRange(object, range);
       options.onFound?.(object);
@@ -157,7 +158,8 @@ export class S3Store implements Store {
     }
   }
 
-  async #beginGet(key: ObjectKey, options: GetOptions, signal: AbortSignal): Promise<GetObjectCommandOutput> {
+  /** The reply's head; its body comes until `request` is aborted. */
+  async #beginGet(key: ObjectKey, options: GetOptions, request: LinkedController): Promise<GetObjectCommandOutput> {
     const session = this.#session;
     const { range, etag } = options;
     const command = new GetObjectCommand({
@@ -166,7 +168,7 @@ export class S3Store implements Store {
       ...(etag === undefined ? {} : { IfMatch: `"${etag}"` }),
     });
     try {
-      const reply = await session.client.send(command, session.httpOptions(signal));
+      const reply = await session.patiently(request, {}, (http) => session.client.send(command, http));
       if (etag !== undefined && etagOf(reply) !== etag) throw objectReplaced(key, this.url);
       return reply;
     } catch (error) {
