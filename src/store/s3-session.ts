@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import type { HeadObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
 import { KiB } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
 import type { LinkedController } from "./abort.ts";
 import { linkedController, reasonOf, withinTime } from "./abort.ts";
 import { checkKey } from "./keys.ts";
@@ -100,9 +101,18 @@ export class S3Session {
     return `${this.#base}${prefix}`;
   }
 
-  /** The key as the store's users have it. */
-  keyOf(fullKey: string): ObjectKey {
-    return fullKey.slice(this.#base.length);
+  /**
+   * A key from a list of what begins with `prefix`, as the store's users have it. What is listed may be deleted, so a
+   * server's word is not taken for where it lies.
+   *
+   * @throws ZferryError `store-failed` for one that lies elsewhere
+   */
+  listedKey(fullKey: string, prefix: string): ObjectKey {
+    const asked = this.fullPrefix(prefix);
+    if (fullKey.startsWith(asked)) return fullKey.slice(this.#base.length);
+    throw new ZferryError("store-failed", `"${this.url}" lists "${fullKey}", which is not under "${asked}"`, {
+      hint: "check the endpoint: this is no answer of an S3 service",
+    });
   }
 
   /** Bucket and key, as every command wants them. */

@@ -14,6 +14,7 @@ import { statusOf, truncatedReply } from "./transient.ts";
  * whole keys) gives none, and its own expiry removes them.
  *
  * @returns how many were aborted
+ * @throws ZferryError `store-failed` for one that is listed and lies elsewhere, and the store's codes
  */
 export async function removeUnfinishedUploads(session: S3Session, prefix: string, signal: AbortSignal): Promise<number> {
   const what = `look for unfinished uploads under "${prefix}"`;
@@ -22,7 +23,8 @@ export async function removeUnfinishedUploads(session: S3Session, prefix: string
     for (;;) {
       const page = await firstPage(session, prefix, signal);
       const uploads = page.filter(({ UploadId = "" }) => !seen.has(UploadId));
-      for (const { Key, UploadId = "" } of uploads) {
+      for (const { Key = "", UploadId = "" } of uploads) {
+        session.listedKey(Key, prefix);
         seen.add(UploadId);
         const command = new AbortMultipartUploadCommand({ Bucket: session.bucket, Key, UploadId });
         await session.once((http) => session.client.send(command, http), { signal }).catch((error: unknown) => {
@@ -52,7 +54,7 @@ export async function listUnfinishedUploads(session: S3Session, prefix: string, 
       const page = await onePage(session, prefix, marker, signal);
       for (const { Key, Initiated } of page.Uploads ?? []) {
         if (Key === undefined || Initiated === undefined) throw truncatedReply("an upload lacks its key or its time");
-        found.push({ key: session.keyOf(Key), startedAt: Initiated });
+        found.push({ key: session.listedKey(Key, prefix), startedAt: Initiated });
       }
       if (page.IsTruncated !== true) return found;
       const next = { KeyMarker: page.NextKeyMarker ?? "", UploadIdMarker: page.NextUploadIdMarker ?? "" };

@@ -96,7 +96,7 @@ export class S3Store implements Store {
         if (Key === undefined) throw asS3Error(truncatedReply("an entry lacks its key"), `list "${this.url}"`);
         if (compareKeys(last, Key) >= 0) throw new ZferryError("store-failed", `"${this.url}" lists keys out of order`);
         last = Key;
-        yield storedObject(this.#session.keyOf(Key), { LastModified, ETag }, Size);
+        yield storedObject(this.#session.listedKey(Key, prefix), { LastModified, ETag }, Size);
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
       if (page.IsTruncated === true && token === undefined) {

@@ -163,3 +163,33 @@ describe("a reply that comes byte by byte", () => {
     expect(await store.put("k", twoParts(), { when: "replace", signal })).toMatchObject({ etag: "e-2" });
   });
 });
+
+describe("a listing with what was not asked for", () => {
+  const time = "<LastModified>2026-11-21T07:42:00.000Z</LastModified>";
+  const object = (key: string): string => `<Contents><Key>${key}</Key><Size>1</Size><ETag>"e"</ETag>${time}</Contents>`;
+  const upload = (key: string): string =>
+    `<Upload><Key>${key}</Key><UploadId>u</UploadId><Initiated>2026-11-21T07:42:00.000Z</Initiated></Upload>`;
+  const verbs: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
+    list: (store) => listed(store, "tmp/"),
+    listUnfinished: (store) => store.listUnfinished("tmp/", { signal }),
+    removeUnfinished: (store) => store.removeUnfinished("tmp/", { signal }),
+  };
+
+  it.for(
+    Object.keys(verbs).flatMap((verb) =>
+      ["host/streams/x", "other/tmp/x", "tmp/x", "hosttmp/x"].map((key): [string, string] => [verb, key]),
+    ),
+  )("is refused by %s, before anyone deletes %s for it", async ([verb, key]) => {
+    const removed: string[] = [];
+    const store = await answeredBy(({ method = "", url = "" }, reply) => {
+      if (method === "DELETE") removed.push(url);
+      const isOfUploads = url.includes("uploads");
+      reply.end(isOfUploads ? `<R>${upload(key)}</R>` : `<R>${object(key)}</R>`);
+    });
+    expect(await failureOf(verbs[verb]?.(store) ?? Promise.resolve())).toMatchObject({
+      code: "store-failed",
+      message: expect.stringContaining(`lists "${key}", which is not under "host/tmp/"`) as string,
+    });
+    expect(removed).toEqual([]);
+  });
+});
