@@ -23,6 +23,9 @@ const fetchLimit = 32;
 /** Larger manifests are fetched one at a time: that of a 10 TB backup has 45 MB, and takes several times that parsed. */
 const largeManifestBytes = MiB;
 
+/** Most that are of no use, 2 KB each: whoever makes a listing without end must not fill the memory with it. */
+const maxDamagedCount = 10_000;
+
 /** A manifest that is there and cannot be used. */
 export interface DamagedEntry {
   readonly key: string;
@@ -52,6 +55,8 @@ export interface CatalogOptions {
 /**
  * Reads the manifests of a store, or of one dataset in it. Of each only the short form is kept: what is in memory is
  * `fetchLimit` manifests of up to `largeManifestBytes` each, and one that is larger.
+ *
+ * @throws ZferryError `manifest-invalid` when more than ten thousand are of no use, and the store's codes
  */
 export async function readCatalog(store: Store, options: CatalogOptions): Promise<Catalog> {
   const { dataset, signal } = options;
@@ -61,17 +66,17 @@ export async function readCatalog(store: Store, options: CatalogOptions): Promis
   const damaged: DamagedEntry[] = [];
   const manifests = new Map<string, KnownManifest>();
   const run = new Run(signal);
-  const alone = oneByOne();
+  const inTurn = largeInTurn();
   const entries = parallel(store.list(prefix, { signal: run.signal }), { limit: fetchLimit, run }, async (object) => {
     const known = entryOfVersion(remembered, object);
     if (known !== null) return { object, entry: known };
-    const read = (): Promise<BackupEntry | ZferryError> => readEntry(store, object, run.signal);
-    return { object, entry: await (object.sizeBytes > largeManifestBytes ? alone(read) : read()) };
+    return { object, entry: await inTurn(object.sizeBytes, (maxBytes) => readEntry(store, object, maxBytes, run.signal)) };
   });
   for await (const { object, entry } of entries) {
     const { key, etag, sizeBytes } = object;
     if (entry instanceof ZferryError) {
       damaged.push({ key, error: entry });
+      if (damaged.length > maxDamagedCount) throw tooManyDamaged(store, prefix);
     } else {
       backups.push(entry);
       manifests.set(key, { etag, sizeBytes, entry });
@@ -81,24 +86,40 @@ export async function readCatalog(store: Store, options: CatalogOptions): Promis
   return { backups: backups.sort(byAge), damaged, manifests, remembered };
 }
 
-/** Runs one work after the other, in the order they come. */
-function oneByOne(): <T>(work: () => Promise<T>) => Promise<T> {
+function tooManyDamaged({ url }: Store, prefix: string): ZferryError {
+  const message = `more than ${maxDamagedCount} objects under "${prefix}" in "${url}" are no manifests that can be used`;
+  return new ZferryError("manifest-invalid", message, {
+    hint: "give the store a prefix that no other program writes to, or restore its manifests from a second copy",
+  });
+}
+
+/**
+ * Runs works on manifests that a listing gives so many bytes: at once for small ones, one after the other in the order
+ * they come for large ones. Each is told how many bytes its manifest may really have, whatever the listing says.
+ */
+export function largeInTurn(): <T>(listedBytes: number, work: (maxBytes: number) => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const result = last.then(work);
+  return (listedBytes, work) => {
+    if (listedBytes <= largeManifestBytes) return work(largeManifestBytes);
+    const result = last.then(() => work(maxManifestBytes));
     last = result.catch(() => undefined); // whoever asked for it hears of it
     return result;
   };
 }
 
 /** The short form, or why there is none; a store that fails is thrown. */
-async function readEntry(store: Store, object: StoredObject, signal: AbortSignal): Promise<BackupEntry | ZferryError> {
-  const backup = backupOfManifestKey(object.key);
+async function readEntry(
+  store: Store,
+  { key }: StoredObject,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<BackupEntry | ZferryError> {
+  const backup = backupOfManifestKey(key);
   if (backup === null) {
-    return new ZferryError("manifest-invalid", `"${object.key}" is not the key of a manifest`);
+    return new ZferryError("manifest-invalid", `"${key}" is not the key of a manifest`);
   }
   try {
-    return entryOf((await fetchManifest(store, backup, signal)).manifest);
+    return entryOf((await fetchManifest(store, backup, signal, maxBytes)).manifest);
   } catch (error) {
     if (isZferryError(error, "manifest-invalid", "format-too-new", "backup-not-found")) return error;
     throw error;
@@ -108,13 +129,20 @@ async function readEntry(store: Store, object: StoredObject, signal: AbortSignal
 /**
  * The parsed manifest of one backup, not yet believed.
  *
+ * @param maxBytes - fewer than a manifest can have where it is listed with fewer, and others are read at the same time
  * @throws ZferryError `backup-not-found`, `manifest-invalid`, `format-too-new`
  */
-export async function fetchManifest(store: Store, backup: SnapshotName, signal: AbortSignal): Promise<ParsedManifest> {
+export async function fetchManifest(
+  store: Store,
+  backup: SnapshotName,
+  signal: AbortSignal,
+  maxBytes = maxManifestBytes,
+): Promise<ParsedManifest> {
   const key = manifestKey(backup);
-  const tooLong = () => new ZferryError("manifest-invalid", `manifest "${key}" is longer than any manifest can be`);
+  const most = maxBytes < maxManifestBytes ? "it is listed with" : "any manifest can be";
+  const tooLong = () => new ZferryError("manifest-invalid", `manifest "${key}" is longer than ${most}`);
   try {
-    return parseManifest(await gather(store.get(key, { signal }), maxManifestBytes, tooLong), key, backup);
+    return parseManifest(await gather(store.get(key, { signal }), maxBytes, tooLong), key, backup);
   } catch (error) {
     if (!isZferryError(error, "object-missing")) throw error;
     throw new ZferryError("backup-not-found", `there is no backup "${backup}" in "${store.url}"`, {
@@ -129,9 +157,15 @@ export async function fetchManifest(store: Store, backup: SnapshotName, signal: 
  *
  * @throws ZferryError `manifest-invalid` and `format-too-new` when there is one that cannot be read: it may
  */
-export async function isCommitted(store: Store, backup: SnapshotName, attempt: string, signal: AbortSignal): Promise<boolean> {
+export async function isCommitted(
+  store: Store,
+  backup: SnapshotName,
+  attempt: string,
+  signal: AbortSignal,
+  maxBytes?: number,
+): Promise<boolean> {
   try {
-    return (await fetchManifest(store, backup, signal)).manifest.attempt === attempt;
+    return (await fetchManifest(store, backup, signal, maxBytes)).manifest.attempt === attempt;
   } catch (error) {
     if (isZferryError(error, "backup-not-found")) return false;
     throw error;

@@ -6,25 +6,39 @@ import { fetchManifest } from "./catalog.ts";
 import { isZferryError, type ZferryError } from "./errors.ts";
 import { entryOf } from "./format/entry.ts";
 import { manifestKey } from "./format/layout.ts";
-import { maxManifestBytes, parseManifest } from "./format/manifest.ts";
+import { parseJson, parseManifest } from "./format/manifest.ts";
 import { isSameCommit, type KnownManifest, type StoreState } from "./state.ts";
 import type { Store } from "./store/store.ts";
 import { type Finding, finding } from "./verify-findings.ts";
 import { type DatasetName, parseSnapshotName, type SnapshotName, snapshotName, shortNameOf } from "./zfs/names.ts";
 
+interface Unusable {
+  readonly backup: SnapshotName;
+  /** No more of it is read. */
+  readonly maxBytes: number;
+  readonly error: ZferryError;
+}
+
 /** What is wrong with the manifest of `backup`, which could not be parsed for the reason `error`. */
-export async function explainManifest(store: Store, backup: SnapshotName, error: ZferryError, signal: AbortSignal): Promise<Finding> {
+export async function explainManifest(store: Store, { backup, maxBytes, error }: Unusable, signal: AbortSignal): Promise<Finding> {
   const key = manifestKey(backup);
-  const bytes = await gather(store.get(key, { signal }), maxManifestBytes, () => error);
-  const named = nameIn(bytes);
-  if (named === null || named === backup || !isManifestOf(bytes, key, named)) return finding("manifest-damaged", error.message, key);
-  return finding("foreign-manifest", `"${key}" holds the whole manifest of another backup, "${named}"`, key);
+  const damaged = finding("manifest-damaged", error.message, key);
+  const tooLong = new Error("no manifest of any backup");
+  try {
+    const bytes = await gather(store.get(key, { signal }), maxBytes, () => tooLong);
+    const named = nameIn(bytes);
+    if (named === null || named === backup || !isManifestOf(bytes, key, named)) return damaged;
+    return finding("foreign-manifest", `"${key}" holds the whole manifest of another backup, "${named}"`, key);
+  } catch (thrown) {
+    if (thrown !== tooLong) throw thrown;
+    return damaged;
+  }
 }
 
 /** The backup a manifest says it is of, when that can be read. */
 function nameIn(bytes: Buffer): SnapshotName | null {
   try {
-    const { backup } = JSON.parse(bytes.toString("utf8")) as { backup?: unknown };
+    const { backup } = parseJson(bytes) as { backup?: unknown };
     return typeof backup === "string" ? parseSnapshotName(backup) : null;
   } catch {
     return null;

@@ -2,10 +2,10 @@
  * All that can be said of the backups in a scope without reading a chunk: their manifests, their objects, their bases,
  * and what this host remembers of them. Every verification begins with it, at whatever level.
  */
-import { type Catalog, fetchManifest, isCommitted } from "./catalog.ts";
+import { type Catalog, isCommitted, largeInTurn } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { type BackupEntry, entryOf } from "./format/entry.ts";
-import { backupOfManifestKey, streamsPrefix } from "./format/layout.ts";
+import { backupOfManifestKey, manifestKey, streamsPrefix } from "./format/layout.ts";
 import type { Manifest } from "./format/manifest.ts";
 import type { StoreState } from "./state.ts";
 import type { Store } from "./store/store.ts";
@@ -56,7 +56,8 @@ export async function survey(store: Store, { scope, catalog, state, signal }: Su
   const names = [...catalog.backups.map(({ backup }) => backup), ...damaged.flatMap(({ name }) => name ?? [])];
   const present = new Set(names);
   const folders = await listFolders(store, prefixOf(scope), signal);
-  const seen = await lookAtAll(store, names.filter((name) => isIn(scope, name)), folders, signal);
+  const listed = names.filter((name) => isIn(scope, name)).map((backup) => ({ backup, sizeBytes: listedBytes(catalog, backup) }));
+  const seen = await lookAtAll(store, listed, folders, signal);
 
   const unusable = new Set<string>([
     ...damaged.flatMap(({ name }) => name ?? []),
@@ -92,15 +93,29 @@ function nothingThere(store: Store, scope: Exclude<VerifyScope, { kind: "all" }>
   return new ZferryError("backup-not-found", `there is ${what} in "${store.url}"`, { hint: "`zferry list` shows what there is" });
 }
 
+interface Listed {
+  readonly backup: SnapshotName;
+  /** Of its manifest, as the listing has it. */
+  readonly sizeBytes: number;
+}
+
+/** What cannot be used is taken for large. */
+function listedBytes({ manifests }: Catalog, backup: SnapshotName): number {
+  return manifests.get(manifestKey(backup))?.sizeBytes ?? Infinity;
+}
+
 async function lookAtAll(
   store: Store,
-  names: readonly SnapshotName[],
+  listed: readonly Listed[],
   folders: ReadonlyMap<string, Folder>,
   signal: AbortSignal,
 ): Promise<Surveyed[]> {
   const run = new Run(signal);
   const seen: Surveyed[] = [];
-  for await (const one of parallel(names, { limit: fetchLimit, run }, (name) => lookAt(store, name, folders, run.signal))) {
+  const inTurn = largeInTurn();
+  const look = ({ backup, sizeBytes }: Listed): Promise<Surveyed | null> =>
+    inTurn(sizeBytes, (maxBytes) => lookAt(store, { backup, maxBytes }, folders, run.signal));
+  for await (const one of parallel(listed, { limit: fetchLimit, run }, look)) {
     if (one !== null) seen.push(one);
   }
   return seen;
@@ -109,27 +124,32 @@ async function lookAtAll(
 /** Null for a backup that was removed since the listing. */
 async function lookAt(
   store: Store,
-  backup: SnapshotName,
+  { backup, maxBytes }: { readonly backup: SnapshotName; readonly maxBytes: number },
   folders: ReadonlyMap<string, Folder>,
   signal: AbortSignal,
 ): Promise<Surveyed | null> {
   try {
-    const { manifest } = await fetchManifest(store, backup, signal);
+    const { manifest } = await fetchManifest(store, backup, signal, maxBytes);
     const findings = checkObjects(manifest, folders);
-    if (findings.length > 0 && !(await isStillThere(store, manifest, signal))) return null;
+    if (findings.length > 0 && !(await isStillThere(store, manifest, signal, maxBytes))) return null;
     return { backup, entry: entryOf(manifest), findings, obstacle: null };
   } catch (error) {
     if (isZferryError(error, "backup-not-found")) return null;
     if (isZferryError(error, "format-too-new")) return { backup, entry: null, findings: [], obstacle: error };
     if (!isZferryError(error, "manifest-invalid")) throw error;
-    return { backup, entry: null, findings: [await explainManifest(store, backup, error, signal)], obstacle: null };
+    return { backup, entry: null, findings: [await explainManifest(store, { backup, maxBytes, error }, signal)], obstacle: null };
   }
 }
 
 /** Whether the backup is still what it was: one that is removed meanwhile looks like one that was damaged. */
-export async function isStillThere(store: Store, { backup, attempt }: Manifest | BackupEntry, signal: AbortSignal): Promise<boolean> {
+export async function isStillThere(
+  store: Store,
+  { backup, attempt }: Manifest | BackupEntry,
+  signal: AbortSignal,
+  maxBytes?: number,
+): Promise<boolean> {
   try {
-    return await isCommitted(store, backup, attempt, signal);
+    return await isCommitted(store, backup, attempt, signal, maxBytes);
   } catch (error) {
     if (isZferryError(error, "manifest-invalid", "format-too-new")) return true;
     throw error;

@@ -113,6 +113,43 @@ describe("manifests that are read", () => {
     expect(await readsAtOnce(4, MiB)).toBe(1);
   });
 
+  it("are refused above a MiB when the store lists them as smaller, so that no 32 of them are held at once", async () => {
+    const store = new MemoryStore();
+    await commit(store, "tank/home@good");
+    await write(store, manifestKey(parseSnapshotName("tank/home@liar")), Buffer.alloc(3 * MiB));
+    let yielded = 0;
+    const lying: Store = {
+      ...faultyStore(store),
+      async *list(prefix, options) {
+        for await (const object of store.list(prefix, options)) yield { ...object, sizeBytes: 100 };
+      },
+      async *get(key, options) {
+        for await (const piece of store.get(key, options)) {
+          for (let offset = 0; offset < piece.length; offset += 65_536) {
+            yielded += 65_536;
+            yield piece.subarray(offset, offset + 65_536);
+          }
+        }
+      },
+    };
+    const { backups, damaged } = await read(lying);
+    expect(backups).toMatchObject([{ backup: "tank/home@good" }]);
+    expect(damaged).toMatchObject([{ error: { code: "manifest-invalid", message: expect.stringContaining("longer than") as string } }]);
+    expect(yielded).toBeLessThan(2 * MiB);
+  });
+
+  it("are not gone on with when ten thousand are of no use: a listing without end ends there", async () => {
+    const endless: Store = {
+      ...faultyStore(new MemoryStore()),
+      async *list() {
+        for (let index = 0; ; index += 1) {
+          yield await Promise.resolve({ key: `manifests/${index}`, sizeBytes: 1, etag: "e", modifiedAt: new Date() });
+        }
+      },
+    };
+    expect(await failureOf(read(endless))).toMatchObject({ code: "manifest-invalid" });
+  });
+
   it("can be damaged and huge, and stop no other", async () => {
     const store = new MemoryStore();
     await write(store, manifestKey(parseSnapshotName("tank/home@a")), new Uint8Array(2 * MiB));

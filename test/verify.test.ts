@@ -290,3 +290,52 @@ describe("what is remembered", () => {
     expect((await readStoreState(stateDir, store.url, () => undefined)).verified).toEqual({});
   });
 });
+
+describe("manifests that are looked at", () => {
+  it("are read one by one when they are large, usable or not", async () => {
+    const store = new MemoryStore();
+    const manifest = await ferrying(store);
+    for (let index = 0; index < 3; index += 1) {
+      const backup = parseSnapshotName(`tank/src@large${index}`);
+      const large = { ...manifest, backup, stream: { ...manifest.stream, flags: ["x".repeat(2 ** 20)] } };
+      await store.put(manifestKey(backup), sealManifest(large, null), { when: "create", signal: never });
+      const unusable = parseSnapshotName(`tank/src@unusable${index}`);
+      await store.put(manifestKey(unusable), new Uint8Array(2 ** 21), { when: "create", signal: never });
+    }
+    const open = new Map<string, number>();
+    let most = 0;
+    const counting: Store = {
+      ...faultyStore(store),
+      async *get(key, options) {
+        open.set(key, (open.get(key) ?? 0) + 1);
+        const ofLarge = [...open].filter(([name, count]) => count > 0 && /large|unusable/.test(name));
+        most = Math.max(most, ofLarge.length);
+        await new Promise(setImmediate);
+        yield* store.get(key, options);
+        open.set(key, (open.get(key) ?? 0) - 1);
+      },
+    };
+    const damaged = (await findings(counting, { level: "exists" })).filter((found) => found.startsWith("manifest-damaged"));
+    expect(damaged).toHaveLength(3);
+    expect(most).toBe(1);
+  });
+
+  it("are damaged when they have grown beyond what was listed, and read no further", async () => {
+    const store = new MemoryStore();
+    await ferrying(store);
+    let gets = 0;
+    let yielded = 0;
+    const growing: Store = {
+      ...faultyStore(store),
+      async *get(key, options) {
+        gets += key === manifestKey(someBackup) ? 1 : 0;
+        if (key !== manifestKey(someBackup) || gets === 1) yield* store.get(key, options);
+        else for (; yielded < 2 ** 26; yielded += 2 ** 16) yield await Promise.resolve(new Uint8Array(2 ** 16));
+      },
+    };
+    expect(await findings(growing, { level: "exists" })).toEqual([
+      expect.stringMatching(/^manifest-damaged: .* is longer than it is listed with$/),
+    ]);
+    expect(yielded).toBeLessThan(2 ** 23);
+  });
+});

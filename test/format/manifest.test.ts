@@ -296,6 +296,30 @@ describe("a manifest that is sealed as it should be and says nonsense", () => {
   });
 });
 
+describe("a manifest of more values than its length has room for", () => {
+  /** Sealed like any other, with 16,000 bytes of `token` and white space in a member nobody knows; `count` of them. */
+  function crowded(token: string, count: number): Buffer {
+    const text = JSON.stringify(golden.goldenMembers()).slice(0, -1);
+    return golden.sealText(`${text},"later":"${token.repeat(count).padEnd(16_000)}"`);
+  }
+  const most = (bytes: Buffer): number => 1000 + Math.floor(bytes.length / 16);
+  const countIn = (bytes: Buffer): number => bytes.filter((byte) => "[{,".includes(String.fromCharCode(byte))).length;
+
+  it.for(["[", "{", ","])("is refused before it is parsed, whichever of them begin: %s", (token) => {
+    const room = most(crowded(token, 0)) - countIn(crowded(token, 0));
+    expect(refusal(crowded(token, room))).toBe("");
+    expect(refusal(crowded(token, room + 1))).toMatch(/^manifest-invalid: .* it has more values than a manifest of its length/);
+  });
+
+  it("is not one of a hundred thousand chunks of one byte, without marks and laid out as closely as can be", () => {
+    const count = 100_000;
+    const chunk = { sizeBytes: 1, sha256: "0".repeat(64), marks: [] };
+    const chunks = Array.from({ length: count }, () => chunk);
+    const bytes = golden.sealMembers({ ...golden.goldenMembers(), chunks, chunkBytes: 1, markBytes: 1, messageBytes: count });
+    expect(parse(bytes).manifest.chunks).toHaveLength(count);
+  });
+});
+
 describe("a reader of version 1", () => {
   it("ignores members it does not know, at any depth", () => {
     const members = { ...golden.withMember("stream.hint", 7), later: { than: ["version", 1] } };
