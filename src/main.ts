@@ -52,6 +52,7 @@ const terminal: Terminal = {
   stderr: process.stderr,
   isInteractive: process.stderr.isTTY,
   isRoot: process.getuid?.() === 0,
+  userId: process.geteuid?.() ?? 0,
   coreCount: availableParallelism(),
   usage: () => {
     const { user, system } = process.cpuUsage();

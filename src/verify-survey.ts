@@ -2,7 +2,7 @@
  * All that can be said of the backups in a scope without reading a chunk: their manifests, their objects, their bases,
  * and what this host remembers of them. Every verification begins with it, at whatever level.
  */
-import { type Catalog, isCommitted, largeInTurn } from "./catalog.ts";
+import { type Catalog, fetchManifest, isCommitted, largeInTurn } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { type BackupEntry, entryOf } from "./format/entry.ts";
 import { backupOfManifestKey, manifestKey, streamsPrefix } from "./format/layout.ts";

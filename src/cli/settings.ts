@@ -14,6 +14,7 @@ import {
   type StoreSettings,
 } from "../config.ts";
 import { ZferryError } from "../errors.ts";
+import { doubtOfFile, doubtOfState } from "../ownership.ts";
 import { defaultThreads } from "../packing.ts";
 import type { SharedFlags } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
@@ -30,10 +31,12 @@ export interface Settings {
 export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Settings> {
   const config = await readConfig(flags, terminal);
   const { encryption } = config;
+  const stateDir = resolve(terminal.workingDirectory, flags.stateDir ?? config.stateDir ?? defaultStateDir(terminal));
+  await checkState(stateDir, terminal);
   const hasOwnPassphrase = [flags.passphraseFile, flags.passphraseEnv, flags.passphraseCommand].some((flag) => flag !== undefined);
   return {
     config,
-    stateDir: resolve(terminal.workingDirectory, flags.stateDir ?? config.stateDir ?? defaultStateDir(terminal)),
+    stateDir,
     encryption: {
       packet: flags.packet ?? encryption.packet,
       passphraseFile: hasOwnPassphrase ? (flags.passphraseFile ?? null) : encryption.passphraseFile,
@@ -46,13 +49,18 @@ export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Se
   };
 }
 
+/** The configuration of the working directory, which nobody has to name. */
+const found = "zferry.yaml";
+
 async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<Config> {
   const { environment, workingDirectory } = terminal;
   const named = flags.config ?? unlessEmpty(environment.ZFERRY_CONFIG);
-  const files = named === undefined ? ["zferry.yaml", "/etc/zferry/zferry.yaml"] : [named];
+  const files = named === undefined ? [found, "/etc/zferry/zferry.yaml"] : [named];
   for (const file of files.map((name) => resolve(workingDirectory, name))) {
     try {
-      return parseConfig(await readFile(file, "utf8"), file);
+      const text = await readFile(file, "utf8");
+      if (named === undefined && file === resolve(workingDirectory, found)) await checkFound(file, terminal);
+      return parseConfig(text, file);
     } catch (error) {
       if (error instanceof ZferryError) throw error;
       const { code } = error as NodeJS.ErrnoException;
@@ -63,6 +71,29 @@ async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<Confi
     }
   }
   return emptyConfig;
+}
+
+/** A configuration names programs to run: one that lies about where we happen to be must be ours. */
+async function checkFound(file: string, { userId }: Terminal): Promise<void> {
+  const doubt = await doubtOfFile(file, userId);
+  if (doubt === null) return;
+  throw new ZferryError("config-invalid", `the configuration found here is not used because of "${doubt.path}": ${doubt.why}`, {
+    hint: `see that it is yours: chmod go-w, or chown; --config '${file}' uses it on purpose`,
+  });
+}
+
+/** A journal decides the session key, and what is gone on with. */
+async function checkState(stateDir: string, { userId }: Terminal): Promise<void> {
+  const doubt = await doubtOfState(stateDir, userId).catch((error: unknown) => {
+    throw new ZferryError("config-invalid", `cannot look into the state folder "${stateDir}": ${(error as Error).message}`, {
+      hint: "give the user zferry runs as access to its state folder, or name another with --state-dir",
+      cause: error,
+    });
+  });
+  if (doubt === null) return;
+  throw new ZferryError("config-invalid", `the state folder is not used because of "${doubt.path}": ${doubt.why}`, {
+    hint: "look what put it there, then run chmod o-w or chown; or name another folder with --state-dir",
+  });
 }
 
 function defaultStateDir({ environment, isRoot }: Terminal): string {

@@ -15,6 +15,8 @@ export interface Terminal {
   /** Whether a person is looking at stderr as it is written. */
   readonly isInteractive: boolean;
   readonly isRoot: boolean;
+  /** The effective user, whose files are believed. */
+  readonly userId: number;
   /** Processors this process may use. */
   readonly coreCount: number;
   /** What this process has used so far. */

@@ -1,5 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, chownSync, lchownSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { SharedFlags } from "../../src/cli/options.ts";
 import { type Settings, settle, storeSettings, zfsCommand } from "../../src/cli/settings.ts";
@@ -12,14 +12,15 @@ interface Situation {
   readonly flags?: Partial<SharedFlags>;
   readonly environment?: Record<string, string>;
   readonly isRoot?: boolean;
+  readonly userId?: number;
   readonly coreCount?: number;
   /** Content of files by their names. */
   readonly files?: Record<string, string>;
 }
 
-function settleIn(folder: string, { flags = {}, environment = {}, isRoot = false, coreCount = 1, files = {} }: Situation): Promise<Settings> {
+function settleIn(folder: string, { flags = {}, environment = {}, isRoot = false, userId = process.geteuid?.() ?? 0, coreCount = 1, files = {} }: Situation): Promise<Settings> {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  return settle({ logLevel: "info", ...flags }, ownTerminal({ environment, isRoot, coreCount, workingDirectory: folder }));
+  return settle({ logLevel: "info", ...flags }, ownTerminal({ environment, isRoot, userId, coreCount, workingDirectory: folder }));
 }
 
 function stateDirOf(text: string): string {
@@ -87,6 +88,107 @@ describe("the state folder", () => {
   it("is taken from the working directory when it is relative", async () => {
     const folder = ownFolder();
     expect((await settleIn(folder, { flags: { stateDir: "state" } })).stateDir).toBe(join(folder, "state"));
+  });
+});
+
+describe("what another user of this host may have written", () => {
+  const hint = (folder: string): string => `see that it is yours: chmod go-w, or chown; --config '${join(folder, "zferry.yaml")}' uses it on purpose`;
+  /** Someone who is neither the owner of a test's files nor root, so that the tests mean the same whoever runs them. */
+  const somebody = (process.geteuid?.() ?? 0) + 4711;
+
+  it.for([
+    ["a file that others can write", 0o646, 0o700, /zferry\.yaml": others can write it \(mode 0646\)/],
+    ["a folder that others can write", 0o600, 0o777, /": others can write it \(mode 0777\)/],
+    ["a file in a sticky folder that others can write", 0o606, 0o1777, /zferry\.yaml": others can write it/],
+  ] as const)("is not taken for a configuration that nobody named: %s", async ([, mode, folderMode, words]) => {
+    const folder = ownFolder();
+    writeFileSync(join(folder, "zferry.yaml"), stateDirOf("/here"));
+    chmodSync(join(folder, "zferry.yaml"), mode);
+    chmodSync(folder, folderMode);
+    expect(await failureOf(settleIn(folder, {}))).toMatchObject({
+      code: "config-invalid",
+      message: expect.stringMatching(words) as string,
+      hint: hint(folder),
+    });
+    expect((await settleIn(folder, { flags: { config: "zferry.yaml" } })).stateDir).toBe("/here");
+  });
+
+  it.for([
+    ["that nobody but its owner can write", 0o644, 0o755],
+    ["in a sticky folder", 0o600, 0o1777],
+  ] as const)("is no file %s", async ([, mode, folderMode]) => {
+    const folder = ownFolder();
+    writeFileSync(join(folder, "zferry.yaml"), stateDirOf("/here"));
+    chmodSync(join(folder, "zferry.yaml"), mode);
+    chmodSync(folder, folderMode);
+    expect((await settleIn(folder, {})).stateDir).toBe("/here");
+  });
+
+  it("is no folder without a configuration, whoever can write it", async () => {
+    const folder = ownFolder();
+    chmodSync(folder, 0o777);
+    expect((await settleIn(folder, {})).config).toBe(emptyConfig);
+  });
+
+  it.runIf(process.geteuid?.() === 0).for([
+    ["another's file", (file: string): void => { chownSync(file, somebody, somebody); }, /yaml": it belongs to another user/],
+    ["another's folder", (file: string): void => { chownSync(dirname(file), somebody, somebody); }, /": it belongs to another user/],
+    [
+      "another's link to a file of ours",
+      (file: string): void => {
+        renameSync(file, `${file}.old`);
+        symlinkSync("zferry.yaml.old", file);
+        lchownSync(file, somebody, somebody);
+      },
+      /yaml": it belongs to another user/,
+    ],
+    [
+      "a file that a group of several can write",
+      (file: string): void => {
+        chownSync(file, 0, somebody);
+        chmodSync(file, 0o664);
+      },
+      /yaml": its group can write it \(mode 0664\)/,
+    ],
+  ] as const)("is not taken for a configuration that nobody named, be it %s", async ([, plant, words]) => {
+    const folder = ownFolder();
+    writeFileSync(join(folder, "zferry.yaml"), stateDirOf("/here"));
+    plant(join(folder, "zferry.yaml"));
+    const message = expect.stringMatching(words) as string;
+    expect(await failureOf(settleIn(folder, {}))).toMatchObject({ code: "config-invalid", message });
+  });
+
+  it.for([
+    [".", "the folder"],
+    ["state.json", "the state file"],
+    ["journal", "the folder of journals"],
+    ["journal/backup-0-tank.journal", "a journal"],
+    ["locks", "the folder of locks"],
+  ] as const)("is not gone by in a state folder: at %s, %s", async ([name]) => {
+    const stateDir = join(ownFolder(), "state");
+    mkdirSync(join(stateDir, "journal"), { recursive: true, mode: 0o755 });
+    mkdirSync(join(stateDir, "locks"));
+    for (const some of ["state.json", "journal/backup-0-tank.journal"]) writeFileSync(join(stateDir, some), "");
+    expect((await settleIn(ownFolder(), { flags: { stateDir } })).stateDir).toBe(stateDir);
+    const planted = join(stateDir, name);
+    chmodSync(planted, 0o777);
+    expect(await failureOf(settleIn(ownFolder(), { flags: { stateDir } }))).toMatchObject({
+      code: "config-invalid",
+      message: `the state folder is not used because of "${planted}": others can write it (mode 0777)`,
+      hint: "look what put it there, then run chmod o-w or chown; or name another folder with --state-dir",
+    });
+  });
+
+  it.runIf(process.geteuid?.() === 0)("is nothing that the user has who runs it, nor what root has; but all that a third one has", async () => {
+    const stateDir = join(ownFolder(), "state");
+    mkdirSync(join(stateDir, "journal"), { recursive: true });
+    chownSync(stateDir, somebody, somebody);
+    expect((await settleIn(ownFolder(), { flags: { stateDir }, userId: somebody })).stateDir).toBe(stateDir);
+    for (const userId of [0, somebody + 1]) {
+      expect(await failureOf(settleIn(ownFolder(), { flags: { stateDir }, userId }))).toMatchObject({
+        message: `the state folder is not used because of "${stateDir}": it belongs to another user (${somebody})`,
+      });
+    }
   });
 });
 

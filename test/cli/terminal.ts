@@ -25,6 +25,7 @@ export function ownTerminal(some: Partial<Terminal> = {}): OwnTerminal {
     stderr: into("stderr"),
     isInteractive: false,
     isRoot: false,
+    userId: process.geteuid?.() ?? 0,
     coreCount: 1, // a thread is started from a built file, which sources are not
     usage: () => ({ cpuSeconds: 0, rssBytes: 0, peakRssBytes: 0 }),
     now: () => new Date("2026-11-21T02:00:00Z"),

@@ -173,6 +173,7 @@ export class Scene {
       stderr,
       isInteractive: false,
       isRoot: false,
+      userId: process.geteuid?.() ?? 0,
       coreCount: 1, // a thread is started from a built file, which sources are not
       usage: () => ({ cpuSeconds: 0, rssBytes: 0, peakRssBytes: 0 }),
       now: () => now,

@@ -185,6 +185,7 @@ export class CrashWorld {
       stderr: sink((piece) => void (stderr += piece.toString())),
       isInteractive: false,
       isRoot: false,
+      userId: process.geteuid?.() ?? 0,
       coreCount: 1, // a thread is started from a built file, which sources are not
       usage: () => ({ cpuSeconds: 0, rssBytes: 0, peakRssBytes: 0 }),
       now: () => new Date(),
