@@ -4,7 +4,8 @@
  *
  * The store is always asked what there is. A short form stands in for reading a manifest again, and only while the
  * listing shows the version it was made of: a manifest is written once, so etag and size tell. It was checked like any
- * other when it was read.
+ * other when it was read. A listing proves nothing, though: whoever goes on to read the manifest compares it with the
+ * short form (`fetchListed`), and one from before that could be done is read once more.
  */
 import { isZferryError } from "./errors.ts";
 import type { BackupEntry } from "./format/entry.ts";
@@ -28,7 +29,7 @@ export async function recall({ url }: Pick<Store, "url">, { stateDir, warn }: Ca
 /** The short form of the very version that was listed, or null. */
 export function entryOfVersion({ manifests }: StoreState, { key, etag, sizeBytes }: StoredObject): BackupEntry | null {
   const known = Object.hasOwn(manifests, key) ? manifests[key] : undefined;
-  return known?.etag === etag && known.sizeBytes === sizeBytes ? known.entry : null;
+  return known?.etag === etag && known.sizeBytes === sizeBytes && known.entry.sha256 !== null ? known.entry : null;
 }
 
 interface Seen {
@@ -54,9 +55,9 @@ export async function remember(store: Pick<Store, "url">, { stateDir, warn }: Ca
 
 function isNews({ prefix, manifests, remembered }: Seen): boolean {
   const isGone = (key: string): boolean => key.startsWith(prefix) && !manifests.has(key);
-  const isOther = ([key, { etag, sizeBytes }]: [string, KnownManifest]): boolean => {
+  const isOther = ([key, { etag, sizeBytes, entry }]: [string, KnownManifest]): boolean => {
     const before = remembered.manifests[key];
-    return before?.etag !== etag || before.sizeBytes !== sizeBytes;
+    return before?.etag !== etag || before.sizeBytes !== sizeBytes || before.entry.sha256 !== entry.sha256;
   };
   return [...manifests].some(isOther) || Object.keys(remembered.manifests).some(isGone);
 }

@@ -8,7 +8,7 @@
 import { gather, MiB } from "./bytes.ts";
 import { entryOfVersion, recall, remember } from "./catalog-cache.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
-import { type BackupEntry, byAge, entryOf } from "./format/entry.ts";
+import { type BackupEntry, byAge, entryOf, isSameManifest } from "./format/entry.ts";
 import { backupOfManifestKey, manifestKey, manifestsOf, manifestsPrefix } from "./format/layout.ts";
 import { type Manifest, maxManifestBytes, type ParsedManifest, parseManifest } from "./format/manifest.ts";
 import { manifestKey as hmacKey, type Keyring, openSessionKey } from "./openpgp/session.ts";
@@ -119,7 +119,7 @@ async function readEntry(
     return new ZferryError("manifest-invalid", `"${key}" is not the key of a manifest`);
   }
   try {
-    return entryOf((await fetchManifest(store, backup, signal, maxBytes)).manifest);
+    return entryOf(await fetchManifest(store, backup, signal, maxBytes));
   } catch (error) {
     if (isZferryError(error, "manifest-invalid", "format-too-new", "backup-not-found")) return error;
     throw error;
@@ -172,6 +172,29 @@ export async function isCommitted(
   }
 }
 
+/** The store gave one manifest to whoever listed and chose, and another one to whoever reads. */
+export class ManifestReplaced extends ZferryError {
+  constructor(listed: BackupEntry, now: BackupEntry) {
+    const told = ({ attempt, committedAt }: BackupEntry): string => `attempt ${attempt}, committed at ${committedAt.toISOString()}`;
+    super("manifest-invalid", `the manifest of "${listed.backup}" is not the one it was: ${told(now)}, in the place of ${told(listed)}`, {
+      hint: "someone has replaced it, or the store gives one answer at one time and another at the next: try again, then use a second copy; `zferry state rebuild` forgets what this host has read before",
+    });
+  }
+}
+
+/**
+ * The manifest an entry was made of. What was chosen by the one must not be done by another, and what a key shows of a
+ * manifest must be true of what it was chosen by.
+ *
+ * @throws ZferryError `ManifestReplaced` when it is another one now; the codes of `fetchManifest`
+ */
+export async function fetchListed(store: Store, listed: BackupEntry, signal: AbortSignal): Promise<ParsedManifest> {
+  const parsed = await fetchManifest(store, listed.backup, signal);
+  const now = entryOf(parsed);
+  if (isSameManifest(listed, now)) return parsed;
+  throw new ManifestReplaced(listed, now);
+}
+
 /** A backup whose manifest was found to be what its writer wrote, as far as a key can tell. */
 export interface OpenedBackup {
   readonly manifest: Manifest;
@@ -192,8 +215,17 @@ export async function openBackup(
   keyring: Keyring,
   signal: AbortSignal,
 ): Promise<OpenedBackup> {
-  const parsed = await fetchManifest(store, backup, signal);
-  const { packet, sessionKeyPackets, keyCheck } = parsed.manifest.encryption;
+  return openManifest(await fetchManifest(store, backup, signal), keyring);
+}
+
+/**
+ * Opens the session key of a manifest and checks its seal.
+ *
+ * @throws ZferryError `key-missing`, `key-wrong`, and `manifest-invalid` when the seal is broken
+ */
+export async function openManifest(parsed: ParsedManifest, keyring: Keyring): Promise<OpenedBackup> {
+  const { backup, encryption } = parsed.manifest;
+  const { packet, sessionKeyPackets, keyCheck } = encryption;
   if (!parsed.isKeyed) {
     if (packet === "none") return { manifest: parsed.manifest, sessionKey: null, isAuthentic: false };
     throw new ZferryError("manifest-invalid", `the manifest of "${backup}" is encrypted and yet sealed without a key`);

@@ -1,8 +1,9 @@
 /**
  * `zferry get`: the stream of one backup, verified, for `zfs recv`, `zstream` or anything else to read.
  */
-import { openBackup, type OpenedBackup } from "./catalog.ts";
+import { fetchListed, openBackup, type OpenedBackup, openManifest } from "./catalog.ts";
 import { ZferryError } from "./errors.ts";
+import type { BackupEntry } from "./format/entry.ts";
 import type { Keyring } from "./openpgp/session.ts";
 import { retrieve } from "./retrieve.ts";
 import type { Store } from "./store/store.ts";
@@ -37,15 +38,33 @@ export async function* getLent(store: Store, backup: SnapshotName, options: Read
 }
 
 /**
- * Opens a backup's manifest and refuses one that only claims to need no key: whoever can write to the store could put
- * an unsealed manifest in the place of a sealed one.
+ * Opens a backup's manifest, which somebody with a key must vouch for.
  *
- * @throws ZferryError the codes of `openBackup`, and `manifest-invalid` for that
+ * @throws ZferryError the codes of `openBackup` and {@link trusted}
  */
 export async function openTrusted(store: Store, backup: SnapshotName, options: ReadOptions): Promise<OpenedBackup> {
-  const { keyring, allowUnauthenticated, warn, signal } = options;
-  const opened = await openBackup(store, backup, keyring, signal);
-  if (opened.isAuthentic) return opened;
+  return trusted(await openBackup(store, backup, options.keyring, options.signal), options);
+}
+
+/**
+ * The same for a backup that was chosen by an entry, which nobody has vouched for: from here on the entry is as good as
+ * the manifest.
+ *
+ * @throws ZferryError the codes of `fetchListed`, `openManifest` and {@link trusted}
+ */
+export async function openListed(store: Store, listed: BackupEntry, options: ReadOptions): Promise<OpenedBackup> {
+  return trusted(await openManifest(await fetchListed(store, listed, options.signal), options.keyring), options);
+}
+
+/**
+ * Refuses a manifest that only claims to need no key: whoever can write to the store could put an unsealed manifest in
+ * the place of a sealed one.
+ *
+ * @throws ZferryError `manifest-invalid`
+ */
+function trusted(opened: OpenedBackup, { keyring, allowUnauthenticated, warn }: ReadOptions): OpenedBackup {
+  const { isAuthentic, manifest: { backup } } = opened;
+  if (isAuthentic) return opened;
   const hasKey = keyring.passphrases.length + keyring.privateKeys.length > 0;
   if (hasKey && !allowUnauthenticated) {
     throw new ZferryError("manifest-invalid", `"${backup}" is not sealed with any key, so nothing shows who wrote it`, {

@@ -2,13 +2,14 @@
  * `zferry restore`: from the store into `zfs recv`, the full first and then the incremental.
  *
  * Everything that can be known is looked at before the first byte moves: that the chain is whole, that every manifest
- * is authentic, that the target can take it. After each step the received snapshot's guid is looked up on the pool.
+ * of it is authentic and the very one the choice was made by, that the target can take it. What the target is said to hold
+ * already is no exception. After each step the received snapshot's guid is looked up on the pool.
  */
 import { type Catalog, type OpenedBackup, readCatalog } from "./catalog.ts";
 import { ZferryError } from "./errors.ts";
 import type { BackupEntry } from "./format/entry.ts";
 import { manifestKey, manifestsOf } from "./format/layout.ts";
-import { openTrusted, type ReadOptions } from "./get.ts";
+import { openListed, type ReadOptions } from "./get.ts";
 import { chainTo } from "./list.ts";
 import { retrieve } from "./retrieve.ts";
 import type { Store } from "./store/store.ts";
@@ -60,7 +61,7 @@ export async function restore(request: RestoreRequest): Promise<RestoreStep[]> {
   }
   const steps = await stepsFor(request, chain);
   const opened = new Map<SnapshotName, OpenedBackup>();
-  for (const { entry: step } of steps) opened.set(step.backup, await openTrusted(store, step.backup, request));
+  for (const { entry: step } of steps) opened.set(step.backup, await openListed(store, step, request));
   if (!request.isDryRun) {
     for (const step of steps) {
       request.onStep(step);

@@ -9,7 +9,7 @@ import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { inStateFolder, readIfAny, writeWhole } from "./files.ts";
-import { type BackupEntry, entrySchema } from "./format/entry.ts";
+import { entrySchema, isSameManifest } from "./format/entry.ts";
 import { resultsSchema } from "./verified.ts";
 
 /** The anchor of one dataset in one store, written after its manifest was. */
@@ -24,7 +24,7 @@ const storeStateSchema = z.object({
   anchors: z.record(z.string(), anchorSchema),
   /** By manifest key. */
   manifests: z.record(z.string(), knownSchema),
-  /** By manifest key: what was seen once and is gone now, or stands there as another commit. `verify` tells of it. */
+  /** By manifest key: what was seen once and is gone now, or stands there as another one. `verify` tells of it. */
   lost: z.record(z.string(), knownSchema).optional(),
   /** By manifest key, then by level. */
   verified: z.record(z.string(), resultsSchema).optional(),
@@ -97,22 +97,17 @@ export async function updateStoreState(stateDir: string, url: string, change: (s
   await inStateFolder(`write the state file "${file}"`, () => writeWhole(file, `${text}\n`));
 }
 
-/** A manifest is written once and never changed, so that its attempt and its time tell one commit from another. */
-export function isSameCommit(a: BackupEntry, b: BackupEntry): boolean {
-  return a.attempt === b.attempt && a.committedAt.getTime() === b.committedAt.getTime();
-}
-
 /** Brings the manifests under `prefix` up to what was seen there; one that is gone, or another one, is kept as lost. */
 export function noteManifests(state: StoreState, prefix: string, seen: ReadonlyMap<string, KnownManifest>): void {
   const lost = new Map(Object.entries(state.lost ?? {}));
   for (const [key, before] of Object.entries(state.manifests)) {
     const now = seen.get(key);
-    const isLost = key.startsWith(prefix) && (now === undefined || !isSameCommit(before.entry, now.entry));
+    const isLost = key.startsWith(prefix) && (now === undefined || !isSameManifest(before.entry, now.entry));
     if (isLost && !lost.has(key)) lost.set(key, before);
   }
   for (const [key, { entry }] of lost) {
     const now = seen.get(key);
-    if (now !== undefined && isSameCommit(entry, now.entry)) lost.delete(key);
+    if (now !== undefined && isSameManifest(entry, now.entry)) lost.delete(key);
   }
   const others = Object.entries(state.manifests).filter(([key]) => !key.startsWith(prefix));
   state.manifests = Object.fromEntries([...others, ...seen]);

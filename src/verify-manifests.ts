@@ -4,10 +4,10 @@
 import { gather } from "./bytes.ts";
 import { fetchManifest } from "./catalog.ts";
 import { isZferryError, type ZferryError } from "./errors.ts";
-import { entryOf } from "./format/entry.ts";
+import { entryOf, isSameManifest } from "./format/entry.ts";
 import { manifestKey } from "./format/layout.ts";
 import { parseJson, parseManifest } from "./format/manifest.ts";
-import { isSameCommit, type KnownManifest, type StoreState } from "./state.ts";
+import type { KnownManifest, StoreState } from "./state.ts";
 import type { Store } from "./store/store.ts";
 import { type Finding, finding } from "./verify-findings.ts";
 import { type DatasetName, parseSnapshotName, type SnapshotName, snapshotName, shortNameOf } from "./zfs/names.ts";
@@ -85,8 +85,8 @@ async function missedNow(store: Store, { entry: before }: KnownManifest, signal:
   const key = manifestKey(before.backup);
   const time = before.committedAt.toISOString();
   try {
-    const now = entryOf((await fetchManifest(store, before.backup, signal)).manifest);
-    if (isSameCommit(before, now)) return null;
+    const now = entryOf(await fetchManifest(store, before.backup, signal));
+    if (isSameManifest(before, now)) return null;
     const order = now.committedAt < before.committedAt ? "an older one" : "another one";
     const message = `the manifest committed at ${time} (attempt ${before.attempt}) was replaced by ${order}, committed at ${now.committedAt.toISOString()} (attempt ${now.attempt}); ${memory}`;
     return finding("rolled-back", message, key);

@@ -129,10 +129,11 @@ async function lookAt(
   signal: AbortSignal,
 ): Promise<Surveyed | null> {
   try {
-    const { manifest } = await fetchManifest(store, backup, signal, maxBytes);
+    const parsed = await fetchManifest(store, backup, signal, maxBytes);
+    const { manifest } = parsed;
     const findings = checkObjects(manifest, folders);
     if (findings.length > 0 && !(await isStillThere(store, manifest, signal, maxBytes))) return null;
-    return { backup, entry: entryOf(manifest), findings, obstacle: null };
+    return { backup, entry: entryOf(parsed), findings, obstacle: null };
   } catch (error) {
     if (isZferryError(error, "backup-not-found")) return null;
     if (isZferryError(error, "format-too-new")) return { backup, entry: null, findings: [], obstacle: error };

@@ -7,7 +7,7 @@ import { ZferryError } from "../src/errors.ts";
 import { manifestKey } from "../src/format/layout.ts";
 import type { Keyring } from "../src/openpgp/session.ts";
 import { MemoryStore } from "../src/store/memory.ts";
-import { updateStoreState } from "../src/state.ts";
+import { type KnownManifest, updateStoreState } from "../src/state.ts";
 import type { Store } from "../src/store/store.ts";
 import { parseDatasetName, parseSnapshotName, type SnapshotName } from "../src/zfs/names.ts";
 import { faultyStore } from "./faulty-store.ts";
@@ -233,16 +233,17 @@ describe("what was read before", () => {
   });
 
   it.for([
-    ["another version", { etag: "other" }],
-    ["another size", { sizeBytes: 1 }],
-    ["no size, as it was remembered once", { sizeBytes: undefined }],
-  ] as const)("is not believed of %s than the listing shows", async ([, change]) => {
+    ["another version", () => ({ etag: "other" })],
+    ["another size", () => ({ sizeBytes: 1 })],
+    ["no size, as it was remembered once", () => ({ sizeBytes: undefined })],
+    ["no SHA-256, as it was remembered once", ({ entry }) => ({ entry: { ...entry, sha256: null } })],
+  ] as const satisfies readonly (readonly [string, (known: KnownManifest) => Partial<KnownManifest>])[])("is not believed of %s than the listing shows", async ([, change]) => {
     const [store, stateDir] = [new MemoryStore(), ownFolder()];
     const key = manifestKey(await commit(store, "tank/home@a"));
     const { backups } = await read(store, { stateDir });
     await updateStoreState(stateDir, store.url, ({ manifests }) => {
       const known = manifests[key];
-      if (known !== undefined) Object.assign(known, change);
+      if (known !== undefined) Object.assign(known, change(known));
     });
     const spy = faultyStore(store);
     expect((await read(spy, { stateDir })).backups).toEqual(backups);

@@ -27,6 +27,7 @@ function entry(name: string, of: number, from: number | null = null, base: strin
     flags: null,
     featureFlags: "0x4",
     committedAt: new Date(0),
+    sha256: null,
   };
 }
 

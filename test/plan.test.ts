@@ -29,6 +29,7 @@ function full(name: string, of: number, daysAgo: number, more: Partial<BackupEnt
     flags,
     featureFlags: "0x4",
     committedAt: now,
+    sha256: null,
     ...more,
   };
 }

@@ -17,7 +17,7 @@ import { goldenBackup, goldenKeyed } from "./format/sealing.ts";
 import { failureOf } from "./stream/sources.ts";
 
 const url = "s3://bucket/prefix/";
-const entry = entryOf(parseManifest(goldenKeyed, "key", goldenBackup).manifest);
+const entry = entryOf(parseManifest(goldenKeyed, "key", goldenBackup));
 const anchor = { backup: "tank/home@golden", guid: "18446744073709551557" };
 const empty: StoreState = { url, anchors: {}, manifests: {} };
 
@@ -163,7 +163,10 @@ describe("the id of a store", () => {
 });
 
 describe("manifests that were seen once", () => {
-  const known = (attempt: string, time = "2026-11-21T02:00:00Z"): KnownManifest => ({ etag: attempt, entry: { ...entry, attempt, committedAt: new Date(time) } });
+  const known = (attempt: string, time = "2026-11-21T02:00:00Z", sha256: string | null = `${attempt}, ${time}`): KnownManifest => ({
+    etag: attempt,
+    entry: { ...entry, attempt, committedAt: new Date(time), sha256 },
+  });
   const [a, b] = ["manifests/tank/home@a.json", "manifests/tank/other@b.json"];
 
   /** The attempts remembered as there and as lost, after each listing of `manifests/tank/home@`. */
@@ -179,6 +182,9 @@ describe("manifests that were seen once", () => {
     ["one that is gone", [{ [a]: known("1") }, {}], [[], [[a, "1"]]]],
     ["one that is another commit now", [{ [a]: known("1") }, { [a]: known("2") }], [[[a, "2"]], [[a, "1"]]]],
     ["one that is of another time now", [{ [a]: known("1") }, { [a]: known("1", "2026-11-20T02:00:00Z") }], [[[a, "1"]], [[a, "1"]]]],
+    ["one whose attempt and time are copied, and nothing else", [{ [a]: known("1") }, { [a]: known("1", undefined, "forged") }], [[[a, "1"]], [[a, "1"]]]],
+    ["nothing of what was remembered without its SHA-256, while attempt and time are the same", [{ [a]: known("1", undefined, null) }, { [a]: known("1") }], [[[a, "1"]], []]],
+    ["what was remembered without its SHA-256 and has another attempt now", [{ [a]: known("1", undefined, null) }, { [a]: known("2") }], [[[a, "2"]], [[a, "1"]]]],
     ["nothing when the same was written again", [{ [a]: known("1") }, { [a]: { ...known("1"), etag: "new" } }], [[[a, "1"]], []]],
     ["nothing any more when it is back", [{ [a]: known("1") }, {}, { [a]: known("1") }], [[[a, "1"]], []]],
     ["the first of several", [{ [a]: known("1") }, { [a]: known("2") }, { [a]: known("3") }], [[[a, "3"]], [[a, "1"]]]],

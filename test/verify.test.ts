@@ -228,7 +228,7 @@ describe("an interrupted receive", () => {
 });
 
 describe("the choice by budget", () => {
-  const base = (async () => entryOf(await ferrying(new MemoryStore())))();
+  const base = (async () => entryOf({ manifest: await ferrying(new MemoryStore()), sha256: "" }))();
 
   /** Candidates as `name:cost:day verified or -`, each a day older than the one before it. */
   async function chosen(budgetBytes: number | null, ...texts: readonly string[]): Promise<string[]> {

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { type DatasetName, datasetOf, type Guid, parseGuid, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
 import { packetNames } from "./layout.ts";
-import type { Manifest } from "./manifest.ts";
+import type { ParsedManifest } from "./manifest.ts";
 
 const guid = z.string().transform((text): Guid => parseGuid(text));
 const time = z.iso.datetime().transform((text) => new Date(text));
@@ -29,12 +29,14 @@ export const entrySchema = z.object({
   flags: z.array(z.string()).nullable(),
   featureFlags: z.string(),
   committedAt: time,
+  /** Of the manifest ({@link ParsedManifest.sha256}); null in what an older version has remembered. */
+  sha256: z.string().nullable().default(null),
 });
 
 export type BackupEntry = z.output<typeof entrySchema>;
 
 /** Short form of a manifest. */
-export function entryOf(manifest: Manifest): BackupEntry {
+export function entryOf({ manifest, sha256 }: Pick<ParsedManifest, "manifest" | "sha256">): BackupEntry {
   const { backup, kind, attempt, snapshot, base, stream, encryption, messageBytes, chunks, committedAt } = manifest;
   return {
     backup,
@@ -51,7 +53,17 @@ export function entryOf(manifest: Manifest): BackupEntry {
     flags: stream.flags,
     featureFlags: stream.featureFlags,
     committedAt,
+    sha256,
   };
+}
+
+/**
+ * Whether two entries were made of one manifest. Its text tells. Where that was not remembered yet its attempt and its time
+ * do, as long as nobody has copied them.
+ */
+export function isSameManifest(a: BackupEntry, b: BackupEntry): boolean {
+  if (a.sha256 !== null && b.sha256 !== null) return a.sha256 === b.sha256;
+  return a.attempt === b.attempt && a.committedAt.getTime() === b.committedAt.getTime();
 }
 
 export function datasetOfEntry(entry: BackupEntry): DatasetName {

@@ -84,6 +84,8 @@ export type ChunkEntry = z.output<typeof chunkSchema>;
 /** A manifest that parsed, and the means to find out whether to believe it. */
 export interface ParsedManifest {
   readonly manifest: Manifest;
+  /** SHA-256 of all it says, as its seal has it: tells one manifest from every other, whoever wrote them. */
+  readonly sha256: string;
   /** False when the writer had no key: the checksum found no damage, and nothing can find malice. */
   readonly isKeyed: boolean;
   /** @throws ZferryError `manifest-invalid` when the HMAC under `key` (32 bytes) does not fit, or there is none */
@@ -147,6 +149,7 @@ export function parseManifest(bytes: Buffer, where: string, expected: SnapshotNa
   const isKeyed = sums[2] !== unkeyed;
   return {
     manifest,
+    sha256: sums[1],
     isKeyed,
     checkSeal(key) {
       const stored = Buffer.from(sums[2] ?? "", "hex");
