@@ -13,7 +13,7 @@ import { backupOfManifestKey, manifestKey, manifestsOf, manifestsPrefix } from "
 import { type Manifest, maxManifestBytes, type ParsedManifest, parseManifest } from "./format/manifest.ts";
 import { manifestKey as hmacKey, type Keyring, openSessionKey } from "./openpgp/session.ts";
 import type { KnownManifest, StoreState } from "./state.ts";
-import type { Store, StoredObject } from "./store/store.ts";
+import type { ObjectKey, Store, StoredObject } from "./store/store.ts";
 import { parallel } from "./stream/parallel.ts";
 import { Run } from "./stream/run.ts";
 import type { DatasetName, SnapshotName } from "./zfs/names.ts";
@@ -157,15 +157,9 @@ export async function fetchManifest(
  *
  * @throws ZferryError `manifest-invalid` and `format-too-new` when there is one that cannot be read: it may
  */
-export async function isCommitted(
-  store: Store,
-  backup: SnapshotName,
-  attempt: string,
-  signal: AbortSignal,
-  maxBytes?: number,
-): Promise<boolean> {
+export async function isCommitted(store: Store, backup: SnapshotName, attempt: string, signal: AbortSignal): Promise<boolean> {
   try {
-    return (await fetchManifest(store, backup, signal, maxBytes)).manifest.attempt === attempt;
+    return (await fetchManifest(store, backup, signal)).manifest.attempt === attempt;
   } catch (error) {
     if (isZferryError(error, "backup-not-found")) return false;
     throw error;
@@ -174,11 +168,14 @@ export async function isCommitted(
 
 /** The store gave one manifest to whoever listed and chose, and another one to whoever reads. */
 export class ManifestReplaced extends ZferryError {
+  readonly key: ObjectKey;
+
   constructor(listed: BackupEntry, now: BackupEntry) {
     const told = ({ attempt, committedAt }: BackupEntry): string => `attempt ${attempt}, committed at ${committedAt.toISOString()}`;
     super("manifest-invalid", `the manifest of "${listed.backup}" is not the one it was: ${told(now)}, in the place of ${told(listed)}`, {
       hint: "someone has replaced it, or the store gives one answer at one time and another at the next: try again, then use a second copy; `zferry state rebuild` forgets what this host has read before",
     });
+    this.key = manifestKey(listed.backup);
   }
 }
 
@@ -188,8 +185,8 @@ export class ManifestReplaced extends ZferryError {
  *
  * @throws ZferryError `ManifestReplaced` when it is another one now; the codes of `fetchManifest`
  */
-export async function fetchListed(store: Store, listed: BackupEntry, signal: AbortSignal): Promise<ParsedManifest> {
-  const parsed = await fetchManifest(store, listed.backup, signal);
+export async function fetchListed(store: Store, listed: BackupEntry, signal: AbortSignal, maxBytes?: number): Promise<ParsedManifest> {
+  const parsed = await fetchManifest(store, listed.backup, signal, maxBytes);
   const now = entryOf(parsed);
   if (isSameManifest(listed, now)) return parsed;
   throw new ManifestReplaced(listed, now);

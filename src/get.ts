@@ -42,7 +42,7 @@ export async function* getLent(store: Store, backup: SnapshotName, options: Read
  *
  * @throws ZferryError the codes of `openBackup` and {@link trusted}
  */
-export async function openTrusted(store: Store, backup: SnapshotName, options: ReadOptions): Promise<OpenedBackup> {
+async function openTrusted(store: Store, backup: SnapshotName, options: ReadOptions): Promise<OpenedBackup> {
   return trusted(await openBackup(store, backup, options.keyring, options.signal), options);
 }
 

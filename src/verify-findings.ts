@@ -1,6 +1,7 @@
 /**
  * What verification can find, and how a failure of the engine becomes a finding.
  */
+import { ManifestReplaced } from "./catalog.ts";
 import { isZferryError, type ZferryError } from "./errors.ts";
 import type { ObjectKey } from "./store/store.ts";
 
@@ -34,9 +35,18 @@ export function finding(kind: FindingKind, message: string, key: ObjectKey | nul
   return { kind, chunk: null, key, message };
 }
 
+/** In every message about what is gone or another one: why it is only a hint, and how to end it. */
+export const memory = "this host's state file is the only witness: if that was done on purpose, run `zferry state rebuild`";
+
+/** A manifest that is another one than this host has read, whatever the listing says. */
+export function replaced({ message, key }: ManifestReplaced): Finding {
+  return finding("rolled-back", `${message}; ${memory}`, key);
+}
+
 /** What a failed reading says of the backup; null for a failure that is not the backup's fault and ends the run. */
 export function findingOf(error: unknown): Finding | null {
   if (!isZferryError(error)) return null;
+  if (error instanceof ManifestReplaced) return replaced(error);
   const kind = kindOf(error);
   return kind === null ? null : finding(kind, error.message);
 }

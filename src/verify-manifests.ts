@@ -9,7 +9,7 @@ import { manifestKey } from "./format/layout.ts";
 import { parseJson, parseManifest } from "./format/manifest.ts";
 import type { KnownManifest, StoreState } from "./state.ts";
 import type { Store } from "./store/store.ts";
-import { type Finding, finding } from "./verify-findings.ts";
+import { type Finding, finding, memory } from "./verify-findings.ts";
 import { type DatasetName, parseSnapshotName, type SnapshotName, snapshotName, shortNameOf } from "./zfs/names.ts";
 
 interface Unusable {
@@ -54,9 +54,6 @@ function isManifestOf(bytes: Buffer, key: string, named: SnapshotName): boolean 
     throw error;
   }
 }
-
-/** In every message about what is gone: why it is only a hint, and how to end it. */
-const memory = "this host's state file is the only witness: if that was done on purpose, run `zferry state rebuild`";
 
 /**
  * What this host remembers of the store and the store no longer shows: a backup that is gone, or a manifest that is

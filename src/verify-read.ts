@@ -1,18 +1,18 @@
 /**
  * One backup, read at a level: opened as far as there is a key, and then as much of it as the level asks for.
  */
-import { type Catalog, fetchManifest, type OpenedBackup } from "./catalog.ts";
+import { type Catalog, fetchListed, ManifestReplaced, type OpenedBackup } from "./catalog.ts";
 import { isZferryError, type ZferryError } from "./errors.ts";
 import type { BackupEntry } from "./format/entry.ts";
 import { manifestKey } from "./format/layout.ts";
-import { openTrusted, type ReadOptions } from "./get.ts";
+import { openListed, type ReadOptions } from "./get.ts";
 import { chainTo } from "./list.ts";
 import type { Store } from "./store/store.ts";
 import type { VerifyLevel } from "./verified.ts";
-import { type Finding, finding, findingOf } from "./verify-findings.ts";
+import { type Finding, finding, replaced } from "./verify-findings.ts";
 import { checkReceive, type Scratch } from "./verify-receive.ts";
 import { checkDigests, checkStream, explainReading } from "./verify-stream.ts";
-import { isStillThere } from "./verify-survey.ts";
+import { stillFound } from "./verify-survey.ts";
 
 export interface ReadingRequest extends ReadOptions {
   readonly store: Store;
@@ -58,11 +58,13 @@ export async function readBackup(request: ReadingRequest, entry: BackupEntry, kn
     request.onFetched(count);
   };
   const outcome = await readAt({ ...request, onFetched }, entry, known).catch((error: unknown): Outcome => {
+    const unread = { level: "exists", obstacle: null, isSealChecked: false } as const;
+    if (error instanceof ManifestReplaced) return { ...unread, findings: [replaced(error)] };
     if (!isZferryError(error, "backup-not-found")) throw error;
-    return { level: "exists", findings: [finding("base-missing", error.message)], obstacle: null, isSealChecked: false };
+    return { ...unread, findings: [finding("base-missing", error.message)] };
   });
-  if (outcome.findings.length > 0 && !(await isStillThere(store, entry, signal))) return null;
-  return { ...outcome, findings: [...known.findings, ...outcome.findings], bytes };
+  const findings = await stillFound(store, entry, outcome.findings, signal);
+  return findings === null ? null : { ...outcome, findings: [...known.findings, ...findings], bytes };
 }
 
 type Outcome = Omit<Reading, "bytes">;
@@ -72,7 +74,7 @@ async function readAt(request: ReadingRequest, entry: BackupEntry, known: Known)
   const bad = new Set(known.findings.flatMap(({ chunk }) => chunk ?? []));
   const opening = await open(request, entry);
   if (opening.kind === "open") return readOpened(request, entry, { backup: opening.backup, bad, usable: known.usable });
-  const { manifest } = await fetchManifest(store, entry.backup, signal);
+  const { manifest } = await fetchListed(store, entry, signal);
   const unsealed = { obstacle: null, isSealChecked: false };
   if (opening.kind === "broken") {
     // What is sealed is not to be decrypted; whether its chunks are there is still worth knowing.
@@ -114,13 +116,14 @@ type Opening =
   /** The seal, or what it seals, is not what a holder of the key wrote. */
   | { readonly kind: "broken"; readonly finding: Finding };
 
-async function open(request: ReadingRequest, { backup }: BackupEntry): Promise<Opening> {
+/** @throws ZferryError `ManifestReplaced`, and what says nothing of the backup */
+async function open(request: ReadingRequest, entry: BackupEntry): Promise<Opening> {
   try {
-    return { kind: "open", backup: await openTrusted(request.store, backup, request) };
+    return { kind: "open", backup: await openListed(request.store, entry, request) };
   } catch (error) {
     if (isZferryError(error, "key-missing", "key-wrong", "secret-unusable")) return { kind: "no-key", error };
-    const found = isZferryError(error, "manifest-invalid", "message-invalid") ? findingOf(error) : null;
-    if (found === null) throw error;
-    return { kind: "broken", finding: { ...found, kind: "seal", key: manifestKey(backup) } };
+    const isBroken = isZferryError(error, "manifest-invalid", "message-invalid") && !(error instanceof ManifestReplaced);
+    if (!isBroken) throw error;
+    return { kind: "broken", finding: finding("seal", error.message, manifestKey(entry.backup)) };
   }
 }

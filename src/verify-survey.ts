@@ -2,17 +2,16 @@
  * All that can be said of the backups in a scope without reading a chunk: their manifests, their objects, their bases,
  * and what this host remembers of them. Every verification begins with it, at whatever level.
  */
-import { type Catalog, fetchManifest, isCommitted, largeInTurn } from "./catalog.ts";
+import { type Catalog, fetchListed, fetchManifest, largeInTurn, ManifestReplaced } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { type BackupEntry, entryOf } from "./format/entry.ts";
 import { backupOfManifestKey, manifestKey, streamsPrefix } from "./format/layout.ts";
-import type { Manifest } from "./format/manifest.ts";
 import type { StoreState } from "./state.ts";
 import type { Store } from "./store/store.ts";
 import { parallel } from "./stream/parallel.ts";
 import { Run } from "./stream/run.ts";
 import { checkBase, checkObjects, type Folder, listFolders } from "./verify-exists.ts";
-import { type Finding, finding } from "./verify-findings.ts";
+import { type Finding, finding, replaced } from "./verify-findings.ts";
 import { explainManifest, findRolledBack } from "./verify-manifests.ts";
 import { type DatasetName, datasetOf, type SnapshotName } from "./zfs/names.ts";
 
@@ -53,11 +52,13 @@ interface SurveyOptions {
 /** @throws ZferryError `backup-not-found` when the scope names something and nothing is there; the store's codes */
 export async function survey(store: Store, { scope, catalog, state, signal }: SurveyOptions): Promise<Survey> {
   const damaged = catalog.damaged.map(({ key }) => ({ key, name: backupOfManifestKey(key) }));
-  const names = [...catalog.backups.map(({ backup }) => backup), ...damaged.flatMap(({ name }) => name ?? [])];
-  const present = new Set(names);
+  const named: readonly Named[] = [
+    ...catalog.backups.map((listed) => ({ backup: listed.backup, listed, sizeBytes: listedBytes(catalog, listed.backup) })),
+    ...damaged.flatMap(({ name }) => (name === null ? [] : { backup: name, listed: null, sizeBytes: Infinity })),
+  ];
+  const present = new Set(named.map(({ backup }) => backup));
   const folders = await listFolders(store, prefixOf(scope), signal);
-  const listed = names.filter((name) => isIn(scope, name)).map((backup) => ({ backup, sizeBytes: listedBytes(catalog, backup) }));
-  const seen = await lookAtAll(store, listed, folders, signal);
+  const seen = await lookAtAll(store, named.filter(({ backup }) => isIn(scope, backup)), folders, signal);
 
   const unusable = new Set<string>([
     ...damaged.flatMap(({ name }) => name ?? []),
@@ -93,29 +94,31 @@ function nothingThere(store: Store, scope: Exclude<VerifyScope, { kind: "all" }>
   return new ZferryError("backup-not-found", `there is ${what} in "${store.url}"`, { hint: "`zferry list` shows what there is" });
 }
 
-interface Listed {
+/** A backup that was listed. */
+interface Named {
   readonly backup: SnapshotName;
-  /** Of its manifest, as the listing has it. */
+  /** Null where its manifest could not be read. */
+  readonly listed: BackupEntry | null;
+  /** Of its manifest, as the listing has it; what cannot be used is taken for large. */
   readonly sizeBytes: number;
 }
 
-/** What cannot be used is taken for large. */
 function listedBytes({ manifests }: Catalog, backup: SnapshotName): number {
   return manifests.get(manifestKey(backup))?.sizeBytes ?? Infinity;
 }
 
 async function lookAtAll(
   store: Store,
-  listed: readonly Listed[],
+  all: readonly Named[],
   folders: ReadonlyMap<string, Folder>,
   signal: AbortSignal,
 ): Promise<Surveyed[]> {
   const run = new Run(signal);
   const seen: Surveyed[] = [];
   const inTurn = largeInTurn();
-  const look = ({ backup, sizeBytes }: Listed): Promise<Surveyed | null> =>
-    inTurn(sizeBytes, (maxBytes) => lookAt(store, { backup, maxBytes }, folders, run.signal));
-  for await (const one of parallel(listed, { limit: fetchLimit, run }, look)) {
+  const look = (each: Named): Promise<Surveyed | null> =>
+    inTurn(each.sizeBytes, (maxBytes) => lookAt(store, { ...each, maxBytes }, folders, run.signal));
+  for await (const one of parallel(all, { limit: fetchLimit, run }, look)) {
     if (one !== null) seen.push(one);
   }
   return seen;
@@ -124,35 +127,41 @@ async function lookAtAll(
 /** Null for a backup that was removed since the listing. */
 async function lookAt(
   store: Store,
-  { backup, maxBytes }: { readonly backup: SnapshotName; readonly maxBytes: number },
+  { backup, listed, maxBytes }: Named & { readonly maxBytes: number },
   folders: ReadonlyMap<string, Folder>,
   signal: AbortSignal,
 ): Promise<Surveyed | null> {
   try {
-    const parsed = await fetchManifest(store, backup, signal, maxBytes);
-    const { manifest } = parsed;
-    const findings = checkObjects(manifest, folders);
-    if (findings.length > 0 && !(await isStillThere(store, manifest, signal, maxBytes))) return null;
-    return { backup, entry: entryOf(parsed), findings, obstacle: null };
+    const parsed = await (listed === null ? fetchManifest(store, backup, signal, maxBytes) : fetchListed(store, listed, signal, maxBytes));
+    const entry = entryOf(parsed);
+    const findings = await stillFound(store, entry, checkObjects(parsed.manifest, folders), signal);
+    return findings === null ? null : { backup, entry, findings, obstacle: null };
   } catch (error) {
     if (isZferryError(error, "backup-not-found")) return null;
     if (isZferryError(error, "format-too-new")) return { backup, entry: null, findings: [], obstacle: error };
     if (!isZferryError(error, "manifest-invalid")) throw error;
-    return { backup, entry: null, findings: [await explainManifest(store, { backup, maxBytes, error }, signal)], obstacle: null };
+    const found = error instanceof ManifestReplaced ? replaced(error) : await explainManifest(store, { backup, maxBytes, error }, signal);
+    return { backup, entry: null, findings: [found], obstacle: null };
   }
 }
 
-/** Whether the backup is still what it was: one that is removed meanwhile looks like one that was damaged. */
-export async function isStillThere(
+/**
+ * What counts of `findings` after a second look at the manifest: null when it is gone, since a backup that is removed
+ * meanwhile looks like one that was damaged; and of one that is replaced meanwhile, only that.
+ */
+export async function stillFound(
   store: Store,
-  { backup, attempt }: Manifest | BackupEntry,
+  entry: BackupEntry,
+  findings: readonly Finding[],
   signal: AbortSignal,
-  maxBytes?: number,
-): Promise<boolean> {
+): Promise<readonly Finding[] | null> {
+  if (findings.length === 0) return findings;
   try {
-    return await isCommitted(store, backup, attempt, signal, maxBytes);
+    await fetchListed(store, entry, signal);
   } catch (error) {
-    if (isZferryError(error, "manifest-invalid", "format-too-new")) return true;
-    throw error;
+    if (isZferryError(error, "backup-not-found")) return null;
+    if (error instanceof ManifestReplaced) return [replaced(error)];
+    if (!isZferryError(error, "manifest-invalid", "format-too-new")) throw error;
   }
+  return findings;
 }

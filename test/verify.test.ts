@@ -3,9 +3,11 @@
  * change in the middle, an interrupted receive.
  */
 import { describe, expect, it } from "vitest";
+import { openBackup } from "../src/catalog.ts";
 import { ZferryError } from "../src/errors.ts";
 import { attemptPrefix, chunkKey, manifestKey } from "../src/format/layout.ts";
 import { type Manifest, sealManifest } from "../src/format/manifest.ts";
+import { manifestKey as hmacKey } from "../src/openpgp/session.ts";
 import { readStoreState } from "../src/state.ts";
 import { MemoryStore } from "../src/store/memory.ts";
 import type { Store } from "../src/store/store.ts";
@@ -16,9 +18,10 @@ import { Budget, byNeed } from "../src/verify-budget.ts";
 import { entryOf } from "../src/format/entry.ts";
 import { parseDatasetName, parseSnapshotName, type SnapshotName } from "../src/zfs/names.ts";
 import { faultyStore } from "./faulty-store.ts";
-import { bobsKeyring, ferrying, fullStream, keysIn, never, smallSettings, someBackup } from "./ferrying.ts";
+import { bobsKeyring, bytesOf, ferrying, fullStream, keysIn, never, smallSettings, someBackup } from "./ferrying.ts";
 import { ownFolder } from "./folder.ts";
 import { recorded } from "./replay/forge.ts";
+import { twoFaced } from "./two-faced.ts";
 import { fakeZfs } from "./zfs/fake.ts";
 
 const nobody = { passphrases: [], certificates: [] };
@@ -185,6 +188,65 @@ describe("a store", () => {
     await store.put(key, new Uint8Array(manifest.chunkBytes), { when: "replace", signal: never });
     const found = await findings(store, { level: "digest", concurrency });
     expect(found).toEqual([expect.stringMatching(/^digest: chunk 11 of 29 /)]);
+  });
+});
+
+describe("a manifest that is not the one this host has read", () => {
+  const key = manifestKey(someBackup);
+
+  /** A store that holds two commits of one backup, lists the second and serves the first, whole, when it is told to. */
+  async function twiceCommitted(isEarlier: (nth: number) => boolean): Promise<{ honest: Store; lying: Store }> {
+    const honest = new MemoryStore();
+    await ferrying(honest);
+    const earlier = await bytesOf(honest, key);
+    await honest.delete([key], { signal: never });
+    await ferrying(honest);
+    return { honest, lying: twoFaced(honest, key, earlier, isEarlier) };
+  }
+
+  const rolledBack = expect.stringMatching(/^rolled-back: the manifest of "tank\/src@s1" is not the one it was: .*only witness/) as unknown;
+
+  it.for(["exists", "digest", "stream"] as const)("is found at level %s night after night, though the listing has not changed", async (level) => {
+    const { honest, lying } = await twiceCommitted(() => true);
+    const stateDir = ownFolder();
+    expect(await findings(honest, { level, stateDir })).toEqual([]);
+    for (let night = 0; night < 2; night += 1) expect(await findings(lying, { level, stateDir })).toEqual([rolledBack]);
+    expect(await findings(honest, { level, stateDir })).toEqual([]);
+  });
+
+  it.for([
+    ["while it is listed, looked at", "exists", 1, bobsKeyring],
+    ["while it is looked at, opened", "stream", 2, bobsKeyring],
+    ["while it is looked at, read without a key", "digest", 3, noKey],
+    ["while it is looked at, received", "receive", 3, bobsKeyring],
+  ] as const)("is found when it is the right one %s the earlier one", async ([, level, from, keyring]) => {
+    const { lying } = await twiceCommitted((nth) => nth >= from);
+    const { zfs } = fakeZfs({ datasets: { pool: { snapshots: {} } } });
+    const scratch = level === "receive" ? { zfs, into: parseDatasetName("pool/try"), sample: null, onSample: () => undefined } : null;
+    expect(await findings(lying, { level, keyring, scratch })).toEqual([rolledBack]);
+  });
+
+  /** What whoever holds the certificate can make: another content, sealed as it should be, of the same attempt and time. */
+  async function forgedForBob(store: MemoryStore, before: Manifest): Promise<void> {
+    await store.delete([key], { signal: never });
+    const after = await ferrying(store, { stream: fullStream });
+    const { sessionKey } = await openBackup(store, someBackup, bobsKeyring, never);
+    for (const index of after.chunks.keys()) {
+      const chunk = await bytesOf(store, chunkKey(someBackup, after.attempt, "ocb", index));
+      await store.put(chunkKey(someBackup, before.attempt, "ocb", index), chunk, { when: "replace", signal: never });
+    }
+    const { attempt, committedAt } = before;
+    const file = sealManifest({ ...after, attempt, committedAt }, hmacKey(sessionKey ?? Buffer.alloc(0)));
+    await store.put(key, file, { when: "replace", signal: never });
+  }
+
+  it("is found by the host that has read the true one, though whoever had the certificate has copied attempt and time", async () => {
+    const [store, stateDir] = [new MemoryStore(), ownFolder()];
+    const manifest = await ferrying(store);
+    expect(await findings(store, { stateDir, keyring: noKey })).toEqual([]);
+    await forgedForBob(store, manifest);
+    expect(await findings(store, { stateDir, keyring: noKey })).toEqual([expect.stringMatching(/^rolled-back: .*was replaced by another one.*only witness/)]);
+    expect(await findings(store)).toEqual([]); // with the key and without a memory: the certificate is all it takes
   });
 });
 
