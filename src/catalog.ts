@@ -152,20 +152,6 @@ export async function fetchManifest(
   }
 }
 
-/**
- * Whether a manifest names this attempt.
- *
- * @throws ZferryError `manifest-invalid` and `format-too-new` when there is one that cannot be read: it may
- */
-export async function isCommitted(store: Store, backup: SnapshotName, attempt: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    return (await fetchManifest(store, backup, signal)).manifest.attempt === attempt;
-  } catch (error) {
-    if (isZferryError(error, "backup-not-found")) return false;
-    throw error;
-  }
-}
-
 /** The store gave one manifest to whoever listed and chose, and another one to whoever reads. */
 export class ManifestReplaced extends ZferryError {
   readonly key: ObjectKey;

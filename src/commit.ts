@@ -1,10 +1,10 @@
 /**
  * The moment a backup begins to exist, and what is done when it does not come to that.
  */
-import type { Attempt } from "./attempt.ts";
+import { type Attempt, attemptOf } from "./attempt.ts";
 import { gather } from "./bytes.ts";
 import type { Cargo, FerrySettings, Lock } from "./cargo.ts";
-import { isCommitted } from "./catalog.ts";
+import { fetchManifest } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { attemptPrefix, manifestKey } from "./format/layout.ts";
 import { type ChunkEntry, formatVersion, type Manifest, parseManifest, sealManifest } from "./format/manifest.ts";
@@ -156,7 +156,7 @@ export async function giveUp(
   const signal = AbortSignal.timeout(isHurried ? hurriedSweepTimeoutMs : sweepTimeoutMs);
   const prefix = attemptPrefix(backup, attempt.id);
   try {
-    if (!(await isCommitted(store, backup, attempt.id, signal))) {
+    if ((await manifestOf(store, backup, attempt, signal)) === null) {
       await removeUnfinished(store, prefix, { warn, signal });
       const keys: string[] = [];
       for await (const { key } of store.list(prefix, { signal })) keys.push(key);
@@ -165,5 +165,30 @@ export async function giveUp(
     attempt.journal?.giveUp();
   } catch (error) {
     warn(`could not remove the unfinished objects under "${prefix}": ${(error as Error).message}`);
+  }
+}
+
+/**
+ * The manifest of an attempt, or null when there is none. Anyone who can write to the store can name an attempt in a
+ * manifest; only the attempt's own key can seal it. Without its journal, and without a key, its word must do.
+ *
+ * @throws ZferryError when there is a manifest and it cannot be read; `manifest-invalid` when it names the attempt and is
+ * not sealed as the attempt would have sealed it
+ */
+export async function manifestOf(
+  store: Store,
+  backup: SnapshotName,
+  { id, journal }: Pick<Attempt, "id" | "journal">,
+  signal: AbortSignal,
+): Promise<Manifest | null> {
+  try {
+    const parsed = await fetchManifest(store, backup, signal);
+    if (parsed.manifest.attempt !== id) return null;
+    const lock = journal === null ? null : attemptOf(journal).lock;
+    if (lock !== null) parsed.checkSeal(hmacKey(lock.sessionKey));
+    return parsed.manifest;
+  } catch (error) {
+    if (isZferryError(error, "backup-not-found")) return null;
+    throw error;
   }
 }

@@ -6,8 +6,8 @@ import { alone, type Guard, unguarded } from "./alone.ts";
 import { type Attempt, attemptOf, beginAttempt, misfitOf, newKeys } from "./attempt.ts";
 import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
-import { fetchManifest, isCommitted, readCatalog } from "./catalog.ts";
-import { giveUp } from "./commit.ts";
+import { fetchManifest, readCatalog } from "./catalog.ts";
+import { giveUp, manifestOf } from "./commit.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { ferry } from "./ferry.ts";
 import { attemptPrefix } from "./format/layout.ts";
@@ -102,7 +102,7 @@ async function attemptFor(request: PutRequest): Promise<Attempt> {
 /** Whether the attempt of a journal can be gone on with. When not, all that is left of it is gone. */
 async function takeUp(left: Journal, { store, backup, settings, isResumed, progress, signal }: PutRequest): Promise<boolean> {
   const { attempt } = left.header;
-  if (await isCommitted(store, backup, attempt, signal)) {
+  if ((await manifestOf(store, backup, attemptOf(left), signal)) !== null) {
     await left.remove(); // killed behind its commit: there is nothing to go on with, and nothing to drop
     return false;
   }

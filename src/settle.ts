@@ -5,9 +5,11 @@
  * run that is cut off meanwhile leaves the rest to the next one.
  */
 import { advanceAnchor } from "./advance.ts";
-import { fetchManifest } from "./catalog.ts";
-import { giveUp } from "./commit.ts";
+import { attemptOf } from "./attempt.ts";
+import { giveUp, manifestOf } from "./commit.ts";
+import { isZferryError } from "./errors.ts";
 import { manifestKey } from "./format/layout.ts";
+import type { Manifest } from "./format/manifest.ts";
 import { letGo, runTag } from "./holding.ts";
 import type { Journal, JournalHeader } from "./journal.ts";
 import type { BackupRequest, Scene } from "./voyage.ts";
@@ -37,7 +39,6 @@ export function settle(journal: Journal, ending: Ending, request: BackupRequest,
   const { warn } = request.progress;
   switch (ending.kind) {
     case "committed":
-      warn(`"${backup}" was committed by a run that could not finish its last steps; they are done now`);
       return finish(journal, request, scene);
     case "unreadable":
       warn(`the manifest of "${backup}" cannot be read, and may be that of an unfinished upload: objects and snapshot stay, and a new backup begins`);
@@ -51,10 +52,23 @@ export function settle(journal: Journal, ending: Ending, request: BackupRequest,
   }
 }
 
-async function finish(journal: Journal, request: BackupRequest, { dataset }: Scene): Promise<void> {
-  const { manifest } = await fetchManifest(request.store, journal.header.backup, request.signal);
-  await advanceAnchor(request, dataset, manifest);
+/** Only of a run that wrote the manifest itself: anyone who can write to the store can name its attempt in one. */
+async function finish(journal: Journal, request: BackupRequest, scene: Scene): Promise<void> {
+  const manifest = await ownManifest(journal, request);
+  if (manifest === null) return settle(journal, { kind: "given-up", reason: "it did not write the manifest that names it" }, request, scene);
+  request.progress.warn(`"${manifest.backup}" was committed by a run that could not finish its last steps; they are done now`);
+  await advanceAnchor(request, scene.dataset, manifest);
   await forget(journal, request);
+}
+
+/** What the run has committed; null when the manifest in that place is none of its own. */
+async function ownManifest(journal: Journal, { store, signal }: BackupRequest): Promise<Manifest | null> {
+  try {
+    return await manifestOf(store, journal.header.backup, attemptOf(journal), signal);
+  } catch (error) {
+    if (!isZferryError(error, "manifest-invalid")) throw error;
+    return null;
+  }
 }
 
 async function forget(journal: Journal, request: BackupRequest): Promise<void> {

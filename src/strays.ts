@@ -8,7 +8,8 @@
  * can be of a live run. What is interrupted is taken up by the next sweep.
  */
 import type { Guard } from "./alone.ts";
-import { isCommitted, readCatalog } from "./catalog.ts";
+import { readCatalog } from "./catalog.ts";
+import { manifestOf } from "./commit.ts";
 import { isZferryError } from "./errors.ts";
 import {
   attemptPrefix,
@@ -256,7 +257,7 @@ function attemptIn({ record }: FoundLease): Attempt | null | undefined {
 /** The last look before the first object goes. */
 async function committedMeanwhile({ backup, attempt }: SeenAttempt, { store, signal }: SweepRequest): Promise<string | null> {
   try {
-    return (await isCommitted(store, backup, attempt, signal)) ? "it was committed meanwhile" : null;
+    return (await manifestOf(store, backup, { id: attempt, journal: null }, signal)) !== null ? "it was committed meanwhile" : null;
   } catch (error) {
     if (isZferryError(error, "manifest-invalid", "format-too-new")) return `the manifest "${manifestKey(backup)}" cannot be read, and may name it`;
     throw error;
