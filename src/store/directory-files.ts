@@ -147,14 +147,40 @@ function temporaryPrefix(folder: string): string {
   return `${createHash("sha256").update(folder).digest("hex").slice(0, 16)}-`;
 }
 
+/** The names of unfinished files and of locks. Nothing else is ever tidied away. */
+const temporaryPattern = /^(?:[0-9a-f]{16}-[0-9a-f]{24}|[0-9a-f]{32}\.lock)$/;
+
+/**
+ * The folder of unfinished files. Looked at before each use, because whoever owns the store could put a link there, to
+ * have files elsewhere tidied away or written.
+ *
+ * @throws ZferryError `store-failed` when it is anything but a folder
+ */
+async function temporaryFolderOf(root: string): Promise<string> {
+  const path = join(root, temporaryFolder);
+  if ((await lstat(path)).isDirectory()) return path;
+  throw new ZferryError("store-failed", `"${path}" is not a folder, and a store keeps its unfinished files nowhere else`, {
+    hint: "find out who put it there, and remove it: the store makes it anew",
+  });
+}
+
+/** The same, made if need be. */
+async function makeTemporaryFolder(root: string): Promise<string> {
+  try {
+    await mkdir(join(root, temporaryFolder), { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
+  return temporaryFolderOf(root);
+}
+
 /** A new file in the folder of unfinished ones; nobody else can have it. */
 export async function openTemporary(
   root: string,
   key: ObjectKey,
 ): Promise<{ readonly path: string; readonly handle: FileHandle }> {
   const name = `${temporaryPrefix(dirname(key))}${randomBytes(12).toString("hex")}`;
-  const path = join(root, temporaryFolder, name);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const path = join(await makeTemporaryFolder(root), name);
   return { path, handle: await open(path, "wx", 0o600) };
 }
 
@@ -199,8 +225,7 @@ async function exists(path: string): Promise<boolean> {
 /** Runs `work` while no other process runs work on the same path. A lock left by a dead process is broken after a minute. */
 export async function withKeyLock<T>(root: string, path: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const name = createHash("sha256").update(path).digest("hex").slice(0, 32);
-  const lock = join(root, temporaryFolder, `${name}.lock`);
-  await mkdir(dirname(lock), { recursive: true, mode: 0o700 });
+  const lock = join(await makeTemporaryFolder(root), `${name}.lock`);
   for (;;) {
     try {
       await (await open(lock, "wx", 0o600)).close();
@@ -231,20 +256,23 @@ async function removeIfStale(path: string, ageMs: number): Promise<void> {
 
 /** Removes what runs that crashed over a day ago left unfinished. */
 export async function removeStale(root: string): Promise<void> {
-  for (const name of await temporaryNames(root)) await removeIfStale(join(root, temporaryFolder, name), staleFileMs);
+  for (const { path } of await temporaryFiles(root)) await removeIfStale(path, staleFileMs);
 }
 
 /** Removes the unfinished files of objects in one folder, and says how many they were. */
 export async function removeTemporaryOf(root: string, folder: string): Promise<number> {
   const prefix = temporaryPrefix(folder);
-  const names = (await temporaryNames(root)).filter((name) => name.startsWith(prefix));
-  for (const name of names) await rm(join(root, temporaryFolder, name), { force: true });
-  return names.length;
+  const unfinished = (await temporaryFiles(root)).filter(({ name }) => name.startsWith(prefix));
+  for (const { path } of unfinished) await rm(path, { force: true });
+  return unfinished.length;
 }
 
-async function temporaryNames(root: string): Promise<string[]> {
+async function temporaryFiles(root: string): Promise<{ readonly name: string; readonly path: string }[]> {
   try {
-    return await readdir(join(root, temporaryFolder));
+    const folder = await temporaryFolderOf(root);
+    const entries = await readdir(folder, { withFileTypes: true });
+    const ours = entries.filter((entry) => entry.isFile() && temporaryPattern.test(entry.name));
+    return ours.map(({ name }) => ({ name, path: join(folder, name) }));
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
     return [];

@@ -3,7 +3,8 @@
  * and writes nothing outside the folder it was given. Method: mutations of valid objects, members that lie and are
  * sealed all the same, and keys that would lead elsewhere.
  */
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -14,7 +15,7 @@ import { backupOfManifestKey, chunkKey, manifestKey, restoreNoteKey } from "../.
 import { parseManifest } from "../../src/format/manifest.ts";
 import { restoreNote } from "../../src/format/restore-note.ts";
 import { openDirectory } from "../../src/store/directory.ts";
-import { pathOf } from "../../src/store/directory-files.ts";
+import { pathOf, withKeyLock } from "../../src/store/directory-files.ts";
 import { findLease, leaseBody, leaseKey } from "../../src/store/lease-object.ts";
 import { MemoryStore } from "../../src/store/memory.ts";
 import type { Store, StoredObject } from "../../src/store/store.ts";
@@ -231,6 +232,30 @@ describe("a link in the folder of a store that points outside", () => {
     expect(await documented(() => store.delete([key], { signal }))).toEqual({ code: "store-failed" });
     expect(filesUnder(outside)).toEqual(["src@s1.json"]);
     expect(readFileSync(join(outside, "src@s1.json"), "utf8")).toBe("theirs");
+  });
+
+  it.for([["a folder", ""], ["nothing", "gone"]] as const)("to %s, in the place of the unfinished files, is not read, not tidied, not written through", async ([, to]) => {
+    const [root, outside] = [ownFolder(), ownFolder()];
+    const unfinished = `${createHash("sha256").update("a").digest("hex").slice(0, 16)}-${"0".repeat(24)}`; // of an object in "a"
+    for (const name of ["theirs", unfinished, `${"0".repeat(32)}.lock`]) {
+      writeFileSync(join(outside, name), name);
+      utimesSync(join(outside, name), 0, 0);
+    }
+    const theirs = filesUnder(outside);
+    const store = await openDirectory(root, "write");
+    symlinkSync(join(outside, to), join(root, ".zferry-tmp"));
+    const actions: readonly (() => Promise<unknown>)[] = [
+      () => openDirectory(root, "write").then(({ url }) => url),
+      () => store.put("a/b", Buffer.from("ours"), { when: "replace", signal }),
+      () => store.put("a/b", Buffer.from("ours"), { when: "create", signal }),
+      () => store.removeUnfinished("a/", { signal }),
+      () => withKeyLock(root, join(root, "a/b"), () => Promise.resolve()),
+    ];
+    for (const action of actions) {
+      expect(await documented(action)).toEqual({ code: "store-failed" });
+      expect(filesUnder(outside)).toEqual(theirs);
+    }
+    expect(filesUnder(root)).toEqual([]);
   });
 });
 

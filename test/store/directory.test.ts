@@ -151,14 +151,20 @@ describe("the directory store", () => {
   it("removes unfinished files of a crashed run after a day, not before, and only when it is to be written", async () => {
     const folder = join(root, ".zferry-tmp");
     await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, "old"), "");
-    await writeFile(join(folder, "young"), "");
+    const unfinished = (digit: string): string => `${digit.repeat(16)}-${digit.repeat(24)}`;
+    const [old, young, lock] = [unfinished("0"), unfinished("1"), `${"2".repeat(32)}.lock`];
+    const others = ["not ours", `${old}.txt`, `x${lock}`];
     const dayAgo = Date.now() / 1000 - 24 * 3600 - 60;
-    await utimes(join(folder, "old"), dayAgo, dayAgo);
+    for (const name of [old, young, lock, ...others]) {
+      await writeFile(join(folder, name), "");
+      if (name !== young) await utimes(join(folder, name), dayAgo, dayAgo);
+    }
+    await mkdir(join(folder, unfinished("3")));
+    await utimes(join(folder, unfinished("3")), dayAgo, dayAgo);
     await openDirectory(root, "read");
-    expect(await namesIn(folder)).toEqual(["old", "young"]);
+    expect(await namesIn(folder)).toHaveLength(7);
     await openDirectory(root, "write");
-    expect(await namesIn(folder)).toEqual(["young"]);
+    expect((await namesIn(folder)).sort()).toEqual([young, unfinished("3"), ...others].sort());
     expect(await keys()).toEqual([]);
   });
 
