@@ -1,15 +1,12 @@
 /**
  * Where the directory store keeps files and how it makes them stay: names that cannot leave the root, writes that
- * survive a power cut, a lock per key, and what the kernel's refusals mean.
+ * survive a power cut, and what the kernel's refusals mean.
  *
  * A file becomes an object by one atomic step (`rename` or `link`) after its bytes are on the disk; the folders on its
- * way are synced after. Whatever is not finished lives in `.zferry-tmp` of the same root, which is never listed.
+ * way are synced after. Whatever is not finished lives in `.zferry-tmp` of the same root (`directory-unfinished.ts`).
  */
-import { createHash, randomBytes } from "node:crypto";
-import type { FileHandle } from "node:fs/promises";
-import { link, lstat, mkdir, open, readdir, realpath, rename, rm, rmdir, unlink } from "node:fs/promises";
+import { mkdir, open, readdir, realpath, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { ZferryError } from "../errors.ts";
 import { checkKey } from "./keys.ts";
 import type { ObjectKey } from "./store.ts";
@@ -19,11 +16,6 @@ export const temporaryFolder = ".zferry-tmp";
 
 /** NAME_MAX of every file system in question (`limits.h`). */
 const maxComponentBytes = 255;
-/** A lock is held for a rename and two syncs. One this old belongs to a process that is gone. */
-const staleLockMs = 60_000;
-/** Leftovers of a crashed run are nobody's after this long. */
-const staleFileMs = 24 * 3_600_000;
-const lockPollMs = 20;
 
 /** What the kernel said, by errno name; null for anything else. */
 export function errnoOf(error: unknown): string | null {
@@ -122,160 +114,51 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/**
+ * Makes the folders between `root` and `path` that are missing, none of them behind a symbolic link.
+ *
+ * @returns the first one, or null when all are there
+ */
+async function makeFolders(root: string, path: string): Promise<string | null> {
+  const folder = dirname(path);
+  try {
+    await refuseLinks(path);
+    return null;
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" || folder === root) throw error;
+  }
+  const first = await makeFolders(root, folder);
+  await makeFolder(folder);
+  return first ?? folder;
+}
+
+/** Makes one folder, unless there is something of that name. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
+}
+
 /** Makes the folder of `path`, and syncs every folder that got a new entry, `path` itself being one. */
 export async function placeDurably(root: string, path: string, place: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
-    const first = await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    let first: string | null;
     try {
+      first = await makeFolders(root, path);
       await refuseLinks(path);
       await place();
     } catch (error) {
-      // Another process tidied the empty folder away between the two calls.
+      // Another process tidied an empty folder away between two of the calls.
       if (errnoOf(error) === "ENOENT" && attempt < 5) continue;
       throw error;
     }
-    const last = first === undefined ? dirname(path) : dirname(first);
+    const last = dirname(first ?? path);
     for (let folder = dirname(path); ; folder = dirname(folder)) {
       await syncFolder(folder);
       if (folder === last || folder === root) return;
     }
-  }
-}
-
-/** What the names of unfinished files of objects in one folder begin with, so that they can be found again. */
-function temporaryPrefix(folder: string): string {
-  return `${createHash("sha256").update(folder).digest("hex").slice(0, 16)}-`;
-}
-
-/** The names of unfinished files and of locks. Nothing else is ever tidied away. */
-const temporaryPattern = /^(?:[0-9a-f]{16}-[0-9a-f]{24}|[0-9a-f]{32}\.lock)$/;
-
-/**
- * The folder of unfinished files. Looked at before each use, because whoever owns the store could put a link there, to
- * have files elsewhere tidied away or written.
- *
- * @throws ZferryError `store-failed` when it is anything but a folder
- */
-async function temporaryFolderOf(root: string): Promise<string> {
-  const path = join(root, temporaryFolder);
-  if ((await lstat(path)).isDirectory()) return path;
-  throw new ZferryError("store-failed", `"${path}" is not a folder, and a store keeps its unfinished files nowhere else`, {
-    hint: "find out who put it there, and remove it: the store makes it anew",
-  });
-}
-
-/** The same, made if need be. */
-async function makeTemporaryFolder(root: string): Promise<string> {
-  try {
-    await mkdir(join(root, temporaryFolder), { mode: 0o700 });
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error;
-  }
-  return temporaryFolderOf(root);
-}
-
-/** A new file in the folder of unfinished ones; nobody else can have it. */
-export async function openTemporary(
-  root: string,
-  key: ObjectKey,
-): Promise<{ readonly path: string; readonly handle: FileHandle }> {
-  const name = `${temporaryPrefix(dirname(key))}${randomBytes(12).toString("hex")}`;
-  const path = join(await makeTemporaryFolder(root), name);
-  return { path, handle: await open(path, "wx", 0o600) };
-}
-
-/**
- * Gives `temporary` its name, unless the name is taken. By a hard link, which is atomic; where there are none (exFAT,
- * some network mounts) under the key's lock, which is as good among programs that use this store.
- *
- * @param options - `linkFile` is replaced in tests by one that refuses
- */
-export async function linkUnlessTaken(
-  root: string,
-  temporary: string,
-  path: string,
-  { signal, linkFile = link }: { readonly signal: AbortSignal; readonly linkFile?: typeof link },
-): Promise<"placed" | "taken"> {
-  try {
-    await linkFile(temporary, path);
-    await unlink(temporary);
-    return "placed";
-  } catch (error) {
-    const code = errnoOf(error) ?? "";
-    if (code === "EEXIST") return "taken";
-    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"].includes(code)) throw error;
-    return withKeyLock(root, path, signal, async () => {
-      if (await exists(path)) return "taken";
-      await rename(temporary, path);
-      return "placed";
-    });
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false;
-    throw error;
-  }
-}
-
-/** Runs `work` while no other process runs work on the same path. A lock left by a dead process is broken after a minute. */
-export async function withKeyLock<T>(root: string, path: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const name = createHash("sha256").update(path).digest("hex").slice(0, 32);
-  const lock = join(await makeTemporaryFolder(root), `${name}.lock`);
-  for (;;) {
-    try {
-      await (await open(lock, "wx", 0o600)).close();
-      break;
-    } catch (error) {
-      if (errnoOf(error) !== "EEXIST") throw error;
-      await removeIfStale(lock, staleLockMs);
-      await sleep(lockPollMs);
-      signal.throwIfAborted();
-    }
-  }
-  try {
-    return await work();
-  } finally {
-    await rm(lock, { force: true });
-  }
-}
-
-/** Removes what was written longer ago than that, or lies as far ahead: a clock that was wrong says nothing of its age. */
-async function removeIfStale(path: string, ageMs: number): Promise<void> {
-  try {
-    const { mtimeMs } = await lstat(path);
-    if (Math.abs(Date.now() - mtimeMs) > ageMs) await rm(path, { force: true });
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
-  }
-}
-
-/** Removes what runs that crashed over a day ago left unfinished. */
-export async function removeStale(root: string): Promise<void> {
-  for (const { path } of await temporaryFiles(root)) await removeIfStale(path, staleFileMs);
-}
-
-/** Removes the unfinished files of objects in one folder, and says how many they were. */
-export async function removeTemporaryOf(root: string, folder: string): Promise<number> {
-  const prefix = temporaryPrefix(folder);
-  const unfinished = (await temporaryFiles(root)).filter(({ name }) => name.startsWith(prefix));
-  for (const { path } of unfinished) await rm(path, { force: true });
-  return unfinished.length;
-}
-
-async function temporaryFiles(root: string): Promise<{ readonly name: string; readonly path: string }[]> {
-  try {
-    const folder = await temporaryFolderOf(root);
-    const entries = await readdir(folder, { withFileTypes: true });
-    const ours = entries.filter((entry) => entry.isFile() && temporaryPattern.test(entry.name));
-    return ours.map(({ name }) => ({ name, path: join(folder, name) }));
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
-    return [];
   }
 }
 

@@ -14,6 +14,7 @@ import { KiB } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
 import { pull } from "./abort.ts";
 import * as files from "./directory-files.ts";
+import * as unfinished from "./directory-unfinished.ts";
 import { compareKeys } from "./keys.ts";
 import { embeddedLimits } from "./memory.ts";
 import { checkedRange, objectExists, objectMissing, objectReplaced } from "./outcomes.ts";
@@ -39,7 +40,7 @@ export async function openDirectory(path: string, access: "read" | "write"): Pro
     if (access === "write") await mkdir(path, { recursive: true, mode: 0o700 });
     const root = await existing(path);
     if (!(await lstat(root)).isDirectory()) throw new ZferryError("store-not-found", `"${path}" is not a folder`);
-    if (access === "write") await files.removeStale(root);
+    if (access === "write") await unfinished.removeStale(root);
     return new DirectoryStore(root);
   });
 }
@@ -72,7 +73,7 @@ class DirectoryStore implements Store {
     const what = `put "${key}" into "${this.url}"`;
     const temporary = await files.tryTo(what, async () => {
       await this.#checkRoot();
-      return files.openTemporary(this.#root, key);
+      return unfinished.openTemporary(this.#root, key);
     });
     try {
       await writeAll(temporary.handle, body, options, what);
@@ -149,7 +150,7 @@ class DirectoryStore implements Store {
   /** Of the folder that `prefix` names, not of those below; all others go after a day, at an opening for writing. */
   removeUnfinished(prefix: string): Promise<number> {
     const folder = prefix.replace(/\/$/, "");
-    return files.tryTo(`remove unfinished files of "${prefix}"`, () => files.removeTemporaryOf(this.#root, folder));
+    return files.tryTo(`remove unfinished files of "${prefix}"`, () => unfinished.removeTemporaryOf(this.#root, folder));
   }
 
   close(): Promise<void> {
@@ -171,11 +172,11 @@ class DirectoryStore implements Store {
 
   async #place(key: ObjectKey, temporary: string, path: string, { when, signal }: PutOptions): Promise<void> {
     if (when === "create") {
-      const outcome = await files.linkUnlessTaken(this.#root, temporary, path, { signal });
+      const outcome = await unfinished.linkUnlessTaken(this.#root, temporary, path, { signal });
       if (outcome === "taken") throw objectExists(key, this.url, when);
       return;
     }
-    await files.withKeyLock(this.#root, path, signal, async () => {
+    await unfinished.withKeyLock(this.#root, path, signal, async () => {
       if (when !== "replace") {
         const stats = await this.#stat(path);
         if (stats === null || seen(key, stats).etag !== when.etag) throw objectExists(key, this.url, when);
