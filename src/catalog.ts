@@ -11,9 +11,10 @@ import { isZferryError, ZferryError } from "./errors.ts";
 import { type BackupEntry, byAge, entryOf, isSameManifest } from "./format/entry.ts";
 import { backupOfManifestKey, manifestKey, manifestsOf, manifestsPrefix } from "./format/layout.ts";
 import { type Manifest, maxManifestBytes, type ParsedManifest, parseManifest } from "./format/manifest.ts";
+import { ManifestReplaced } from "./manifest-replaced.ts";
 import { manifestKey as hmacKey, type Keyring, openSessionKey } from "./openpgp/session.ts";
 import type { KnownManifest, StoreState } from "./state.ts";
-import type { ObjectKey, Store, StoredObject } from "./store/store.ts";
+import type { Store, StoredObject } from "./store/store.ts";
 import { parallel } from "./stream/parallel.ts";
 import { Run } from "./stream/run.ts";
 import type { DatasetName, SnapshotName } from "./zfs/names.ts";
@@ -149,19 +150,6 @@ export async function fetchManifest(
       hint: "`zferry list` shows what there is",
       cause: error,
     });
-  }
-}
-
-/** The store gave one manifest to whoever listed and chose, and another one to whoever reads. */
-export class ManifestReplaced extends ZferryError {
-  readonly key: ObjectKey;
-
-  constructor(listed: BackupEntry, now: BackupEntry) {
-    const told = ({ attempt, committedAt }: BackupEntry): string => `attempt ${attempt}, committed at ${committedAt.toISOString()}`;
-    super("manifest-invalid", `the manifest of "${listed.backup}" is not the one it was: ${told(now)}, in the place of ${told(listed)}`, {
-      hint: "someone has replaced it, or the store gives one answer at one time and another at the next: try again, then use a second copy; `zferry state rebuild` forgets what this host has read before",
-    });
-    this.key = manifestKey(listed.backup);
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * What verification can find, and how a failure of the engine becomes a finding.
  */
-import { ManifestReplaced } from "./catalog.ts";
 import { isZferryError, type ZferryError } from "./errors.ts";
+import { ManifestReplaced } from "./manifest-replaced.ts";
 import type { ObjectKey } from "./store/store.ts";
 
 /** A stable name for a kind of finding: part of the public contract, never renamed. */

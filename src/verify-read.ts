@@ -1,12 +1,13 @@
 /**
  * One backup, read at a level: opened as far as there is a key, and then as much of it as the level asks for.
  */
-import { type Catalog, fetchListed, ManifestReplaced, type OpenedBackup } from "./catalog.ts";
+import { type Catalog, fetchListed, type OpenedBackup } from "./catalog.ts";
 import { isZferryError, type ZferryError } from "./errors.ts";
 import type { BackupEntry } from "./format/entry.ts";
 import { manifestKey } from "./format/layout.ts";
 import { openListed, type ReadOptions } from "./get.ts";
 import { chainTo } from "./list.ts";
+import { ManifestReplaced } from "./manifest-replaced.ts";
 import type { Store } from "./store/store.ts";
 import type { VerifyLevel } from "./verified.ts";
 import { type Finding, finding, replaced } from "./verify-findings.ts";

@@ -2,10 +2,11 @@
  * All that can be said of the backups in a scope without reading a chunk: their manifests, their objects, their bases,
  * and what this host remembers of them. Every verification begins with it, at whatever level.
  */
-import { type Catalog, fetchListed, fetchManifest, largeInTurn, ManifestReplaced } from "./catalog.ts";
+import { type Catalog, fetchListed, fetchManifest, largeInTurn } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { type BackupEntry, entryOf } from "./format/entry.ts";
 import { backupOfManifestKey, manifestKey, streamsPrefix } from "./format/layout.ts";
+import { ManifestReplaced } from "./manifest-replaced.ts";
 import type { StoreState } from "./state.ts";
 import type { Store } from "./store/store.ts";
 import { parallel } from "./stream/parallel.ts";

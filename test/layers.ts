@@ -18,8 +18,8 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [5, ["backup.ts", "put.ts", "get.ts", "list.ts", "restore.ts", "restore-foreign.ts", "verify.ts", "prune.ts", "copy.ts"]],
   [5, ["download.ts", "status.ts", "doctor.ts", "bench.ts", "init.ts", "state-rebuild.ts"]],
   // The steps the verbs are made of.
-  [5, ["cargo.ts", "catalog.ts", "catalog-cache.ts", "ferry.ts", "commit.ts", "advance.ts", "holding.ts", "packing.ts", "retrieve.ts", "foreign.ts"]],
-  [5, ["alone.ts", "attempt.ts", "resume.ts", "settle.ts", "voyage.ts"]],
+  [5, ["cargo.ts", "catalog.ts", "catalog-cache.ts", "manifest-replaced.ts", "ferry.ts", "commit.ts", "advance.ts", "holding.ts"]],
+  [5, ["packing.ts", "retrieve.ts", "foreign.ts", "alone.ts", "attempt.ts", "resume.ts", "settle.ts", "voyage.ts"]],
   [5, ["verify-survey.ts", "verify-manifests.ts", "verify-exists.ts", "verify-read.ts", "verify-stream.ts", "verify-receive.ts", "verify-sample.ts"]],
   [5, ["verify-budget.ts", "verify-findings.ts"]],
   [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "doctor-probes.ts"]],
