@@ -34,8 +34,8 @@ export interface Sample {
   readonly obstacle: string | null;
 }
 
-/** How long taking the mount away may take after a run was interrupted. */
-const unmountTimeoutMs = 60_000;
+/** How long mounting and unmounting may take, whether or not the run is stopped meanwhile: one that is killed may be mounted. */
+const mountTimeoutMs = 60_000;
 
 /**
  * Compares files of `into`, which holds the received backup and is not mounted.
@@ -93,12 +93,14 @@ async function withMounted<T>({ zfs, into }: { zfs: Zfs; into: DatasetName }, si
     // In two steps: with canmount=noauto the new mountpoint mounts nothing.
     await runZfs(zfs, ["set", "canmount=noauto", "readonly=on", "setuid=off", "devices=off", "exec=off", into], { signal });
     await runZfs(zfs, ["set", `mountpoint=${folder}`, into], { signal });
-    await runZfs(zfs, ["mount", into], { signal });
+    signal.throwIfAborted();
+    await runZfs(zfs, ["mount", into], { signal: AbortSignal.timeout(mountTimeoutMs) });
     try {
+      signal.throwIfAborted();
       if ((await stat(folder)).dev === dev) throw new Obstacle("its file system is not mounted where zferry runs: zfs is on another machine");
       return await work(folder);
     } finally {
-      await runZfs(zfs, ["unmount", into], { signal: AbortSignal.timeout(unmountTimeoutMs) });
+      await runZfs(zfs, ["unmount", into], { signal: AbortSignal.timeout(mountTimeoutMs) });
     }
   } finally {
     await rmdir(folder).catch(() => undefined); // still mounted: the error on its way up says so

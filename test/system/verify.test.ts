@@ -81,6 +81,7 @@ it("level receive receives a full and its incremental into a scratch dataset of 
 
 /** What the sample does where zferry and the pool are on one machine: `dist` is run inside the guest, by its own Node. */
 const script = `
+  import { readFileSync } from "node:fs";
   import { compareSample } from "/tmp/zferry-DIR/dist/verify-sample.js";
   const zfs = { command: ["zfs"], environment: { PATH: process.env.PATH }, graceMs: 1000 };
   const [source, into, guid] = process.argv.slice(2);
@@ -92,8 +93,10 @@ const script = `
   const stop = new AbortController();
   await run("compared");
   await run("unknown guid", { guid: 5n });
-  setTimeout(() => stop.abort(new Error("stopped")), 1500);
+  const isMounted = () => readFileSync("/proc/mounts", "utf8").includes(" " + process.env.TMPDIR + "/");
+  const looking = setInterval(() => isMounted() && stop.abort(new Error("stopped")), 5);
   await run("stopped", {}, stop.signal);
+  clearInterval(looking);
 `;
 
 it("the file sample finds a changed file on OpenZFS, and never leaves anything mounted", { timeout: 3 * minutes }, async (context) => {
