@@ -39,17 +39,20 @@ function writtenAt(scene: Scene): Map<string, number> {
   return new Map(scene.objects.map((key) => [key, statSync(join(scene.store, key)).mtimeMs]));
 }
 
-/** Waits until the journal says that the chunk is stored. */
-async function noted(scene: Scene, chunk: number): Promise<void> {
-  const line = `"chunk":{"index":${chunk},`;
-  while (scene.journalPath === null || !readFileSync(scene.journalPath, "utf8").includes(line)) await sleep(20);
+/** Waits until the journal says all that. */
+async function noted(scene: Scene, ...facts: readonly string[]): Promise<void> {
+  const isNoted = (path: string): boolean => {
+    const text = readFileSync(path, "utf8");
+    return facts.every((fact) => text.includes(fact));
+  };
+  while (scene.journalPath === null || !isNoted(scene.journalPath)) await sleep(20);
 }
 
 /** Starts a backup whose send hangs late in the stream, and kills it with SIGKILL when some chunks are stored. */
 async function killedBackup(scene: Scene, pool: Pool): Promise<void> {
   pool.change((state) => (state.faults = { send: { at: 400_000, hang: true } }));
   const { ended, kill } = await scene.start(wordsFor(scene), { stdin: new Uint8Array(), env: pool.env });
-  await noted(scene, 3);
+  await noted(scene, '"chunk":{"index":3,');
   kill("SIGKILL");
   expect(await ended).toMatchObject({ killedBy: "SIGKILL" });
   for (const pid of pool.alive) process.kill(pid, "SIGKILL");
@@ -210,11 +213,11 @@ describe("a put that was killed", () => {
   /** Chunks of six parts: 256 KiB, which OCB gives at once, end in the middle of the third chunk. */
   const sizes = ["--chunk-size", "96KiB", "--part-size", "16KiB"];
 
-  /** Feeds the beginning of a stream, waits until a chunk is stored and kills. */
-  async function killedPut(scene: Scene, stream: Uint8Array, chunk: number): Promise<void> {
+  /** Feeds the beginning of a stream, waits until two chunks are stored and a third one is in hand, and kills. */
+  async function killedPut(scene: Scene, stream: Uint8Array): Promise<void> {
     const { ended, kill, feed } = await scene.start(wordsOf(scene));
     feed(stream.subarray(0, 330_000));
-    await noted(scene, chunk);
+    await noted(scene, '"chunk":{"index":1,', '"mark":{"chunk":2,"index":3,');
     kill("SIGKILL");
     expect(await ended).toMatchObject({ killedBy: "SIGKILL" });
   }
@@ -231,7 +234,7 @@ describe("a put that was killed", () => {
     const stream = recorded("full");
     for (const flags of [["--resume"], []]) {
       const scene = new Scene();
-      await killedPut(scene, stream, 1);
+      await killedPut(scene, stream);
       const before = scene.objects.filter((key) => key.startsWith("streams/"));
       const { exit, stderr } = await scene.run(wordsOf(scene, ...flags), { stdin: stream });
       expect(exit, stderr).toBe(0);
@@ -247,7 +250,7 @@ describe("a put that was killed", () => {
   ] as const)("drops the attempt when a byte differs %s, and never makes other ciphertext under its keys", async ([, index]) => {
     const scene = new Scene();
     const first = streamWith(1, null);
-    await killedPut(scene, first, 1);
+    await killedPut(scene, first);
     const { attempt } = headerOf(scene);
     expect(readFileSync(journalOf(scene), "utf8")).toContain('{"mark":{"chunk":2,"index":3,');
     const { exit, stderr } = await resumed(scene, streamWith(1, { index, fill: 2 }));
@@ -265,7 +268,7 @@ describe("a put that was killed", () => {
   it("behind its commit is not taken for unfinished: what was committed is never removed", async () => {
     const scene = new Scene();
     const stream = recorded("full");
-    await killedPut(scene, stream, 1);
+    await killedPut(scene, stream);
     const [path, journal] = [journalOf(scene), readFileSync(journalOf(scene))];
     expect(await resumed(scene, stream)).toMatchObject({ exit: 0 });
     const objects = scene.objects;
@@ -282,7 +285,7 @@ describe("a put that was killed", () => {
 
   it("keeps the session key out of everything but its journal", async () => {
     const scene = new Scene();
-    await killedPut(scene, recorded("full"), 1);
+    await killedPut(scene, recorded("full"));
     const { sessionKey } = headerOf(scene);
     const hex = Buffer.from(sessionKey, "base64").toString("hex");
     for (const key of scene.objects) {
