@@ -17,6 +17,7 @@ import { listSuite } from "./list.mjs";
 import { machine } from "./machine.mjs";
 import { openpgpSuite } from "./openpgp.mjs";
 import { pipelineSuite } from "./pipeline.mjs";
+import { profileSuite } from "./profile.mjs";
 import { restoreSuite } from "./restore.mjs";
 import { rssSuite } from "./rss.mjs";
 import { fastFolder } from "./scratch.mjs";
@@ -30,6 +31,7 @@ const suites = {
   cut: cutSuite,
   pipeline: pipelineSuite,
   restore: restoreSuite,
+  profile: profileSuite,
   rss: rssSuite,
   list: listSuite,
   startup: startupSuite,

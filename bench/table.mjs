@@ -7,7 +7,7 @@ export function printMissing(missing) {
 export function printTrial(suite, { name, unit, rounds, baseline, notes, figures, missing }) {
   console.log(`\n${suite}: ${name}; median of ${rounds} interleaved runs (lowest – highest)`);
   if (figures.length > 0) printRow(["", unit, "", `× ${baseline}`, "CPU-s/GiB", "peak MiB"]);
-  for (const figure of figures) {
+  for (const figure of figures.filter(({ max }) => max > 0)) {
     const { contender, median, min, max, ratio, cpuSecondsPerGiB, peakRssMiB } = figure;
     const ratios = `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)} – ${ratio.max.toFixed(2)})`;
     const costs = [cpuSecondsPerGiB?.median.toFixed(2) ?? "", short(peakRssMiB?.median)];
