@@ -68,7 +68,11 @@ function stageTrial(bench, name, bytes, run, folder) {
     },
   };
   const parts = ["main", "worker"].flatMap((thread) => stageNames.map((stage) => `${thread}: ${stage}`));
-  const contenders = [...parts, rest].map((part) => ({ name: part, value: () => perGiB(seen.get(part) ?? 0), run: () => ({ seconds: 0 }) }));
+  const contenders = [...parts, rest].map((part) => ({
+    name: part,
+    value: ({ stageSeconds }) => perGiB(stageSeconds),
+    run: () => ({ seconds: 0, stageSeconds: seen.get(part) ?? 0 }),
+  }));
   return { name, bytes, unit: "CPU-s/GiB", warmUp: false, contenders: [whole, ...contenders] };
 }
 
