@@ -9,7 +9,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { gather, MiB } from "./bytes.ts";
-import type { EncryptionSettings } from "./config.ts";
+import type { EncryptionSettings } from "./config/config.ts";
 import { ZferryError } from "./errors.ts";
 import type { Keyring, Recipients } from "./openpgp/session.ts";
 

@@ -32,7 +32,7 @@ it.for([
   ["a higher row", "plan.ts", 'import { x } from "./backup.ts";', "row 3 must not know row 5"],
   ["a higher row in the same folder", "zfs/names.ts", 'import { x } from "./command.ts";', "row 1 must not know row 4"],
   ["another folder of the row", "openpgp/ocb.ts", 'import { x } from "../stream/cut.ts";', "sideways"],
-  ["a file of the row, from a folder", "format/layout.ts", 'import { x } from "../config.ts";', "sideways"],
+  ["a file of the row, from a folder", "format/layout.ts", 'import { x } from "../config/config.ts";', "sideways"],
   ["a type from a higher row", "plan.ts", 'import type { X } from "./backup.ts";', "row 3 must not know row 5"],
   ["a re-export from a higher row", "plan.ts", 'export { x } from "./backup.ts";', "row 3 must not know row 5"],
   ["a dynamic import from a higher row", "plan.ts", 'await import("./backup.ts");', "row 3 must not know row 5"],
@@ -48,7 +48,7 @@ it.for([
   ["a cipher elsewhere", "format/manifest.ts", 'import { createDecipheriv as d } from "node:crypto";', "createDecipheriv"],
   ["all of node:crypto elsewhere", "format/manifest.ts", 'import * as crypto from "node:crypto";', "imported by name"],
   ["the environment elsewhere", "cli/program.ts", "const x = process.env.HOME;", "touches process"],
-  ["the process by import", "config.ts", 'import { env } from "node:process";', "the process belongs to main"],
+  ["the process by import", "config/config.ts", 'import { env } from "node:process";', "the process belongs to main"],
 ] as const)("refuses %s", ([, file, text, part]) => {
   const complaints = complaintsAbout(file, text);
   expect(complaints).toHaveLength(1);

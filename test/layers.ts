@@ -11,28 +11,26 @@ import ts from "typescript";
 const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [0, ["errors.ts", "bytes.ts", "tail.ts", "wasm.ts", "version.ts"]],
   [1, ["zfs/names.ts"]],
-  [2, ["config.ts", "config-source.ts", "starter-config.ts", "format/", "stream/", "replay/", "openpgp/"]],
+  [2, ["config/", "format/", "stream/", "replay/", "openpgp/"]],
   [3, ["plan.ts", "retention.ts", "journal.ts", "journals.ts", "intent.ts", "state.ts", "verified.ts", "files.ts", "ownership.ts", "lock.ts", "lock-holder.ts"]],
   [3, ["store/", "thread/"]],
   [4, ["zfs/", "secrets.ts", "hooks.ts", "notify.ts", "metrics.ts"]],
-  [5, ["backup.ts", "put.ts", "get.ts", "list.ts", "restore.ts", "restore-foreign.ts", "verify.ts", "prune.ts", "copy.ts"]],
-  [5, ["download.ts", "status.ts", "doctor.ts", "bench.ts", "init.ts", "state-rebuild.ts"]],
+  [5, ["backup.ts", "put.ts", "get.ts", "list.ts", "restore.ts", "restore-foreign.ts", "copy.ts"]],
+  [5, ["download.ts", "status.ts", "doctor.ts", "init.ts", "state-rebuild.ts"]],
   // The steps the verbs are made of.
   [5, ["cargo.ts", "catalog.ts", "catalog-cache.ts", "manifest-replaced.ts", "ferry.ts", "commit.ts", "advance.ts", "holding.ts"]],
   [5, ["packing.ts", "retrieve.ts", "foreign.ts", "alone.ts", "attempt.ts", "resume.ts", "settle.ts", "voyage.ts"]],
-  [5, ["verify-survey.ts", "verify-manifests.ts", "verify-exists.ts", "verify-read.ts", "verify-stream.ts", "verify-receive.ts", "verify-sample.ts"]],
-  [5, ["verify-budget.ts", "verify-findings.ts"]],
   [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "doctor-probes.ts"]],
-  [5, ["bench-advice.ts", "bench-meter.ts", "bench-scratch.ts", "bench-source.ts", "bench-stages.ts"]],
-  [5, ["scale.ts", "scale-prices.ts", "scale-text.ts"]],
-  [6, ["cli/", "index.ts"]],
-  [7, ["main.ts"]],
+  // The verbs that are a folder of their own.
+  [6, ["bench/", "verify/"]],
+  [7, ["cli/", "index.ts"]],
+  [8, ["main.ts"]],
 ];
 
 /** Imports across folders of one row that are natural. Each with its reason. */
 const sideways: readonly (readonly [from: string, to: string, why: string])[] = [
   ["stream/inspect.ts", "replay/", "the stage is the walk over replay records, put into the stream"],
-  ["config.ts", "format/", "a prefix in the configuration is checked by what makes keys of it"],
+  ["config/", "format/", "a prefix in the configuration is checked by what makes keys of it"],
 ];
 
 /** Lines a file may have. */

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { emptyConfig, type EncryptionSettings } from "../src/config.ts";
+import { emptyConfig, type EncryptionSettings } from "../src/config/config.ts";
 import { ZferryError } from "../src/errors.ts";
 import { readKeyring, readRecipients } from "../src/secrets.ts";
 import { ownFolder } from "./folder.ts";

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { backup } from "../backup.ts";
 import { formatRate, formatSize } from "../bytes.ts";
-import type { JobSettings } from "../config.ts";
+import type { JobSettings } from "../config/config.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import { MemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";

@@ -1,9 +1,9 @@
 /** `zferry bench --plan SIZE`: what a backup of a size takes, computed and not measured. */
 import { formatSize, MiB } from "../bytes.ts";
-import { defaultSettings } from "../config.ts";
-import { planScale, type ScalePlan } from "../scale.ts";
-import { priceWarning } from "../scale-prices.ts";
-import { parseLink, tablesOf } from "../scale-text.ts";
+import { defaultSettings } from "../config/config.ts";
+import { planScale, type ScalePlan } from "../bench/scale.ts";
+import { priceWarning } from "../bench/scale-prices.ts";
+import { parseLink, tablesOf } from "../bench/scale-text.ts";
 import { embeddedLimits } from "../store/memory.ts";
 import { checkSizes } from "../store/sizes.ts";
 import type { SharedFlags } from "./options.ts";

@@ -1,13 +1,13 @@
 /** `zferry bench`: how fast a backup would be here, or what one of a given size takes. */
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { bench, type BenchResult, type BenchStore } from "../bench.ts";
-import type { Figures, Trial } from "../bench-stages.ts";
-import { type BenchSource, parseSource, readySource } from "../bench-source.ts";
+import { bench, type BenchResult, type BenchStore } from "../bench/bench.ts";
+import type { Figures, Trial } from "../bench/stages.ts";
+import { type BenchSource, parseSource, readySource } from "../bench/source.ts";
 import { formatSize, GiB } from "../bytes.ts";
-import { defaultSettings, type StoreSettings } from "../config.ts";
+import { defaultSettings, type StoreSettings } from "../config/config.ts";
 import { ZferryError } from "../errors.ts";
-import { parseChange, parseLink, parsePlanSize } from "../scale-text.ts";
+import { parseChange, parseLink, parsePlanSize } from "../bench/scale-text.ts";
 import { embeddedLimits } from "../store/memory.ts";
 import { storeLimits } from "../store/open.ts";
 import { checkSizes } from "../store/sizes.ts";

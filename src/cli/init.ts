@@ -2,10 +2,10 @@
 import { open } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { parseConfig } from "../config.ts";
+import { parseConfig } from "../config/config.ts";
 import { ZferryError } from "../errors.ts";
 import { readRecipients } from "../secrets.ts";
-import { starterConfig } from "../starter-config.ts";
+import { starterConfig } from "../config/starter.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { parseDatasetName } from "../zfs/names.ts";
 import type { SharedFlags } from "./options.ts";

@@ -3,7 +3,7 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseSize } from "../bytes.ts";
-import { parseDuration } from "../config.ts";
+import { parseDuration } from "../config/values.ts";
 import { type PacketName, packetNames } from "../format/layout.ts";
 import type { LogLevel } from "./report.ts";
 

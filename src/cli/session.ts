@@ -13,7 +13,7 @@ import { openStore, storeLimits } from "../store/open.ts";
 import { checkSizes } from "../store/sizes.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import type { FerrySettings } from "../cargo.ts";
-import type { StoreSettings } from "../config.ts";
+import type { StoreSettings } from "../config/config.ts";
 import { readKeyring, readRecipients } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
 import { type Zfs, zfsThrough } from "../zfs/command.ts";
@@ -21,7 +21,7 @@ import type { SharedFlags } from "./options.ts";
 import { counted, Report } from "./report.ts";
 import { type Settings, settle, storeSettings, zfsCommand } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
-import { defaultSettings, type JobSettings } from "../config.ts";
+import { defaultSettings, type JobSettings } from "../config/config.ts";
 import { clock } from "./progress.ts";
 
 /** One command's run. */

@@ -12,7 +12,7 @@ import {
   type JobSettings,
   parseConfig,
   type StoreSettings,
-} from "../config.ts";
+} from "../config/config.ts";
 import { ZferryError } from "../errors.ts";
 import { doubtOfFile, doubtOfState } from "../ownership.ts";
 import { defaultThreads } from "../packing.ts";

@@ -2,7 +2,7 @@
  * The outside as the commands see it: `main.ts` makes one from the process, tests make their own.
  */
 import type { Readable, Writable } from "node:stream";
-import type { ProcessUsage } from "../bench-meter.ts";
+import type { ProcessUsage } from "../bench/meter.ts";
 
 export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { SharedFlags } from "../../src/cli/options.ts";
 import { type Settings, settle, storeSettings, zfsCommand } from "../../src/cli/settings.ts";
-import { emptyConfig, parseConfig } from "../../src/config.ts";
+import { emptyConfig, parseConfig } from "../../src/config/config.ts";
 import { ownFolder } from "../folder.ts";
 import { failureOf } from "../stream/sources.ts";
 import { ownTerminal } from "./terminal.ts";

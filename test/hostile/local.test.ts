@@ -7,7 +7,7 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { emptyConfig, parseConfig } from "../../src/config.ts";
+import { emptyConfig, parseConfig } from "../../src/config/config.ts";
 import { Journal } from "../../src/journal.ts";
 import { readJournals } from "../../src/journals.ts";
 import { readKeyring, readRecipients } from "../../src/secrets.ts";

@@ -1,8 +1,8 @@
 /**
  * Plans as people read them: words to numbers, and plans to tables. `docs/scale.md` has its tables from here.
  */
-import { formatSize, parseSize } from "./bytes.ts";
-import { ZferryError } from "./errors.ts";
+import { formatSize, parseSize } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
 import type { ScalePlan } from "./scale.ts";
 import { priceLists } from "./scale-prices.ts";
 

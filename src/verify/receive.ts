@@ -6,18 +6,18 @@
  * by their guids, nothing lies below it that no stream can have brought, and its own guid is still the one that was
  * looked at. Whatever else is found there is left alone, and said.
  */
-import { ZferryError, isZferryError } from "./errors.ts";
-import type { BackupEntry } from "./format/entry.ts";
-import type { ReadOptions } from "./get.ts";
-import { restore } from "./restore.ts";
-import type { Store } from "./store/store.ts";
-import { type Finding, finding } from "./verify-findings.ts";
-import { compareSample, type Sample, type SampleRequest } from "./verify-sample.ts";
-import type { Zfs } from "./zfs/command.ts";
-import { destroyDataset } from "./zfs/datasets.ts";
-import { listDatasets, readDataset } from "./zfs/inventory.ts";
-import { type DatasetName, type Guid, parseDatasetName } from "./zfs/names.ts";
-import { defaultReceiveOptions } from "./zfs/receive.ts";
+import { ZferryError, isZferryError } from "../errors.ts";
+import type { BackupEntry } from "../format/entry.ts";
+import type { ReadOptions } from "../get.ts";
+import { restore } from "../restore.ts";
+import type { Store } from "../store/store.ts";
+import { type Finding, finding } from "./findings.ts";
+import { compareSample, type Sample, type SampleRequest } from "./sample.ts";
+import type { Zfs } from "../zfs/command.ts";
+import { destroyDataset } from "../zfs/datasets.ts";
+import { listDatasets, readDataset } from "../zfs/inventory.ts";
+import { type DatasetName, type Guid, parseDatasetName } from "../zfs/names.ts";
+import { defaultReceiveOptions } from "../zfs/receive.ts";
 
 /** How long the destruction may take after a run was interrupted. */
 const destroyTimeoutMs = 60_000;

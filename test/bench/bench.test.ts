@@ -1,16 +1,16 @@
 /** What `bench` makes of figures, and what it leaves in a store: nothing, whatever happens. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { bench, type BenchRequest, type BenchResult } from "../src/bench.ts";
-import { adviceFor, type BenchFigures, limitOf } from "../src/bench-advice.ts";
-import { parseSource, synthetic } from "../src/bench-source.ts";
-import type { Figures, Trial } from "../src/bench-stages.ts";
-import { KiB, MiB } from "../src/bytes.ts";
-import { MemoryStore } from "../src/store/memory.ts";
-import type { Store } from "../src/store/store.ts";
-import { ZferryError } from "../src/errors.ts";
-import { faultyStore, type FaultyStore } from "./faulty-store.ts";
-import { failureOf } from "./stream/sources.ts";
+import { bench, type BenchRequest, type BenchResult } from "../../src/bench/bench.ts";
+import { adviceFor, type BenchFigures, limitOf } from "../../src/bench/advice.ts";
+import { parseSource, synthetic } from "../../src/bench/source.ts";
+import type { Figures, Trial } from "../../src/bench/stages.ts";
+import { KiB, MiB } from "../../src/bytes.ts";
+import { MemoryStore } from "../../src/store/memory.ts";
+import type { Store } from "../../src/store/store.ts";
+import { ZferryError } from "../../src/errors.ts";
+import { faultyStore, type FaultyStore } from "../faulty-store.ts";
+import { failureOf } from "../stream/sources.ts";
 
 const usual = { packet: null, threads: null, concurrency: null, bytes: 1e9, seconds: 2, cpuSecondsPerGib: 1, busyCores: 1, mainThreadShare: 0.4, peakRssBytes: 1 };
 const sealed = { packet: "ocb", threads: 2 } as const;

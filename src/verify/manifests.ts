@@ -1,16 +1,16 @@
 /**
  * Manifests that are not what they should be: damaged, another backup's, or not the ones this host remembers.
  */
-import { gather } from "./bytes.ts";
-import { fetchManifest } from "./catalog.ts";
-import { isZferryError, type ZferryError } from "./errors.ts";
-import { entryOf, isSameManifest } from "./format/entry.ts";
-import { manifestKey } from "./format/layout.ts";
-import { parseJson, parseManifest } from "./format/manifest.ts";
-import type { KnownManifest, StoreState } from "./state.ts";
-import type { Store } from "./store/store.ts";
-import { type Finding, finding, memory } from "./verify-findings.ts";
-import { type DatasetName, parseSnapshotName, type SnapshotName, snapshotName, shortNameOf } from "./zfs/names.ts";
+import { gather } from "../bytes.ts";
+import { fetchManifest } from "../catalog.ts";
+import { isZferryError, type ZferryError } from "../errors.ts";
+import { entryOf, isSameManifest } from "../format/entry.ts";
+import { manifestKey } from "../format/layout.ts";
+import { parseJson, parseManifest } from "../format/manifest.ts";
+import type { KnownManifest, StoreState } from "../state.ts";
+import type { Store } from "../store/store.ts";
+import { type Finding, finding, memory } from "./findings.ts";
+import { type DatasetName, parseSnapshotName, type SnapshotName, snapshotName, shortNameOf } from "../zfs/names.ts";
 
 interface Unusable {
   readonly backup: SnapshotName;

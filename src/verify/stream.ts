@@ -1,15 +1,15 @@
 /**
  * Levels `digest` and `stream`: every chunk read again, and the whole way back short of `zfs recv`.
  */
-import type { OpenedBackup } from "./catalog.ts";
-import { isZferryError } from "./errors.ts";
-import { chunkKey } from "./format/layout.ts";
-import type { Manifest } from "./format/manifest.ts";
-import { chunkPieces, retrieve, type RetrieveOptions } from "./retrieve.ts";
-import type { Store } from "./store/store.ts";
-import { parallel } from "./stream/parallel.ts";
-import { Run } from "./stream/run.ts";
-import { type Finding, findingOf } from "./verify-findings.ts";
+import type { OpenedBackup } from "../catalog.ts";
+import { isZferryError } from "../errors.ts";
+import { chunkKey } from "../format/layout.ts";
+import type { Manifest } from "../format/manifest.ts";
+import { chunkPieces, retrieve, type RetrieveOptions } from "../retrieve.ts";
+import type { Store } from "../store/store.ts";
+import { parallel } from "../stream/parallel.ts";
+import { Run } from "../stream/run.ts";
+import { type Finding, findingOf } from "./findings.ts";
 
 /**
  * Reads every chunk but those of `skip` and compares it with its marks and its digest, to the end whatever is found.

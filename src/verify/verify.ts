@@ -6,20 +6,20 @@
  * It runs to the end over all backups, whatever it finds. What it finds is a result and not an error; only what keeps it
  * from looking (a store or a pool that fails) ends the run. What was verified until then is remembered all the same.
  */
-import { readCatalog } from "./catalog.ts";
-import { isZferryError, ZferryError } from "./errors.ts";
-import { manifestKey } from "./format/layout.ts";
-import type { ReadOptions } from "./get.ts";
-import { chainTo } from "./list.ts";
-import { readStoreState, type StoreState, updateStoreState } from "./state.ts";
-import type { Store } from "./store/store.ts";
-import { lastVerified, verifiedAt, type VerifyLevel, withResult } from "./verified.ts";
-import { Budget, byNeed, type Candidate } from "./verify-budget.ts";
-import type { Finding } from "./verify-findings.ts";
-import { hasKey, readBackup, type Reading } from "./verify-read.ts";
-import { checkScratch, type Scratch } from "./verify-receive.ts";
-import { type Survey, survey, type Surveyed, type VerifyScope } from "./verify-survey.ts";
-import type { SnapshotName } from "./zfs/names.ts";
+import { readCatalog } from "../catalog.ts";
+import { isZferryError, ZferryError } from "../errors.ts";
+import { manifestKey } from "../format/layout.ts";
+import type { ReadOptions } from "../get.ts";
+import { chainTo } from "../list.ts";
+import { readStoreState, type StoreState, updateStoreState } from "../state.ts";
+import type { Store } from "../store/store.ts";
+import { lastVerified, verifiedAt, type VerifyLevel, withResult } from "../verified.ts";
+import { Budget, byNeed, type Candidate } from "./budget.ts";
+import type { Finding } from "./findings.ts";
+import { hasKey, readBackup, type Reading } from "./read.ts";
+import { checkScratch, type Scratch } from "./receive.ts";
+import { type Survey, survey, type Surveyed, type VerifyScope } from "./survey.ts";
+import type { SnapshotName } from "../zfs/names.ts";
 
 export type { VerifyScope };
 

@@ -5,9 +5,9 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { chooseFiles, compareFiles } from "../src/verify-sample.ts";
-import { never } from "./ferrying.ts";
-import { ownFolder } from "./folder.ts";
+import { chooseFiles, compareFiles } from "../../src/verify/sample.ts";
+import { never } from "../ferrying.ts";
+import { ownFolder } from "../folder.ts";
 
 /** Twenty files in folders within folders, and things that are no files. */
 function tree(): string {

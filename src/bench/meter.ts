@@ -3,7 +3,7 @@
  * thread was, and the memory it took.
  */
 import { performance } from "node:perf_hooks";
-import { GiB, MiB } from "./bytes.ts";
+import { GiB, MiB } from "../bytes.ts";
 
 /** What a process has used since it began. */
 export interface ProcessUsage {

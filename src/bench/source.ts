@@ -4,13 +4,13 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { setImmediate as turn } from "node:timers/promises";
-import { type ByteSource, KiB, MiB, parseSize } from "./bytes.ts";
-import { ZferryError } from "./errors.ts";
-import { syntheticStream } from "./replay/synthetic.ts";
-import type { Zfs } from "./zfs/command.ts";
-import { readDataset } from "./zfs/inventory.ts";
-import { datasetOf, parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
-import { send, sendFlagsFor } from "./zfs/send.ts";
+import { type ByteSource, KiB, MiB, parseSize } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
+import { syntheticStream } from "../replay/synthetic.ts";
+import type { Zfs } from "../zfs/command.ts";
+import { readDataset } from "../zfs/inventory.ts";
+import { datasetOf, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
+import { send, sendFlagsFor } from "../zfs/send.ts";
 
 export type BenchSource =
   | { readonly kind: "synthetic"; readonly sizeBytes: number }

@@ -1,19 +1,19 @@
 /**
  * One backup, read at a level: opened as far as there is a key, and then as much of it as the level asks for.
  */
-import { type Catalog, fetchListed, type OpenedBackup } from "./catalog.ts";
-import { isZferryError, type ZferryError } from "./errors.ts";
-import type { BackupEntry } from "./format/entry.ts";
-import { manifestKey } from "./format/layout.ts";
-import { openListed, type ReadOptions } from "./get.ts";
-import { chainTo } from "./list.ts";
-import { ManifestReplaced } from "./manifest-replaced.ts";
-import type { Store } from "./store/store.ts";
-import type { VerifyLevel } from "./verified.ts";
-import { type Finding, finding, replaced } from "./verify-findings.ts";
-import { checkReceive, type Scratch } from "./verify-receive.ts";
-import { checkDigests, checkStream, explainReading } from "./verify-stream.ts";
-import { stillFound } from "./verify-survey.ts";
+import { type Catalog, fetchListed, type OpenedBackup } from "../catalog.ts";
+import { isZferryError, type ZferryError } from "../errors.ts";
+import type { BackupEntry } from "../format/entry.ts";
+import { manifestKey } from "../format/layout.ts";
+import { openListed, type ReadOptions } from "../get.ts";
+import { chainTo } from "../list.ts";
+import { ManifestReplaced } from "../manifest-replaced.ts";
+import type { Store } from "../store/store.ts";
+import type { VerifyLevel } from "../verified.ts";
+import { type Finding, finding, replaced } from "./findings.ts";
+import { checkReceive, type Scratch } from "./receive.ts";
+import { checkDigests, checkStream, explainReading } from "./stream.ts";
+import { stillFound } from "./survey.ts";
 
 export interface ReadingRequest extends ReadOptions {
   readonly store: Store;

@@ -5,20 +5,20 @@
  *
  * Every trial seals under keys of its own that nobody is told: what it leaves in a store cannot be read by anyone.
  */
-import type { Attempt } from "./attempt.ts";
-import { Meter, type Measured, type ProcessUsage } from "./bench-meter.ts";
-import { firstBytes, type OpenSource, synthetic } from "./bench-source.ts";
-import type { ByteSource } from "./bytes.ts";
-import { chunksInFlight, lent } from "./ferry.ts";
-import type { PacketName } from "./format/layout.ts";
-import { newMessageSecrets } from "./openpgp/session.ts";
-import { packing } from "./packing.ts";
-import type { Store } from "./store/store.ts";
-import { type Chunk, cut } from "./stream/cut.ts";
-import { ChunkMeter, type MarkQueue } from "./stream/digest.ts";
-import { inspection } from "./stream/inspect.ts";
-import { parallel } from "./stream/parallel.ts";
-import { Run } from "./stream/run.ts";
+import type { Attempt } from "../attempt.ts";
+import { Meter, type Measured, type ProcessUsage } from "./meter.ts";
+import { firstBytes, type OpenSource, synthetic } from "./source.ts";
+import type { ByteSource } from "../bytes.ts";
+import { chunksInFlight, lent } from "../ferry.ts";
+import type { PacketName } from "../format/layout.ts";
+import { newMessageSecrets } from "../openpgp/session.ts";
+import { packing } from "../packing.ts";
+import type { Store } from "../store/store.ts";
+import { type Chunk, cut } from "../stream/cut.ts";
+import { ChunkMeter, type MarkQueue } from "../stream/digest.ts";
+import { inspection } from "../stream/inspect.ts";
+import { parallel } from "../stream/parallel.ts";
+import { Run } from "../stream/run.ts";
 
 /**
  * How far a trial goes. `source`, `inspect`, `seal` and `store` each contain the ones before them; `upload` is the store

@@ -11,13 +11,13 @@ import { constants, createReadStream } from "node:fs";
 import { mkdtemp, opendir, rmdir, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isZferryError } from "./errors.ts";
-import type { BackupEntry } from "./format/entry.ts";
-import { type Finding, finding } from "./verify-findings.ts";
-import { runZfs, type Zfs } from "./zfs/command.ts";
-import { readDataset } from "./zfs/inventory.ts";
-import { type DatasetName, datasetOf, shortNameOf, type SnapshotName } from "./zfs/names.ts";
-import { readProperties, valueOf } from "./zfs/properties.ts";
+import { isZferryError } from "../errors.ts";
+import type { BackupEntry } from "../format/entry.ts";
+import { type Finding, finding } from "./findings.ts";
+import { runZfs, type Zfs } from "../zfs/command.ts";
+import { readDataset } from "../zfs/inventory.ts";
+import { type DatasetName, datasetOf, shortNameOf, type SnapshotName } from "../zfs/names.ts";
+import { readProperties, valueOf } from "../zfs/properties.ts";
 
 /** What to compare. The same seed picks the same files of the same backup. */
 export interface SampleRequest {

@@ -1,9 +1,9 @@
 /**
  * What verification can find, and how a failure of the engine becomes a finding.
  */
-import { isZferryError, type ZferryError } from "./errors.ts";
-import { ManifestReplaced } from "./manifest-replaced.ts";
-import type { ObjectKey } from "./store/store.ts";
+import { isZferryError, type ZferryError } from "../errors.ts";
+import { ManifestReplaced } from "../manifest-replaced.ts";
+import type { ObjectKey } from "../store/store.ts";
 
 /** A stable name for a kind of finding: part of the public contract, never renamed. */
 export type FindingKind =

@@ -2,19 +2,19 @@
  * All that can be said of the backups in a scope without reading a chunk: their manifests, their objects, their bases,
  * and what this host remembers of them. Every verification begins with it, at whatever level.
  */
-import { type Catalog, fetchListed, fetchManifest, largeInTurn } from "./catalog.ts";
-import { isZferryError, ZferryError } from "./errors.ts";
-import { type BackupEntry, entryOf } from "./format/entry.ts";
-import { backupOfManifestKey, manifestKey, streamsPrefix } from "./format/layout.ts";
-import { ManifestReplaced } from "./manifest-replaced.ts";
-import type { StoreState } from "./state.ts";
-import type { Store } from "./store/store.ts";
-import { parallel } from "./stream/parallel.ts";
-import { Run } from "./stream/run.ts";
-import { checkBase, checkObjects, type Folder, listFolders } from "./verify-exists.ts";
-import { type Finding, finding, replaced } from "./verify-findings.ts";
-import { explainManifest, findRolledBack } from "./verify-manifests.ts";
-import { type DatasetName, datasetOf, type SnapshotName } from "./zfs/names.ts";
+import { type Catalog, fetchListed, fetchManifest, largeInTurn } from "../catalog.ts";
+import { isZferryError, ZferryError } from "../errors.ts";
+import { type BackupEntry, entryOf } from "../format/entry.ts";
+import { backupOfManifestKey, manifestKey, streamsPrefix } from "../format/layout.ts";
+import { ManifestReplaced } from "../manifest-replaced.ts";
+import type { StoreState } from "../state.ts";
+import type { Store } from "../store/store.ts";
+import { parallel } from "../stream/parallel.ts";
+import { Run } from "../stream/run.ts";
+import { checkBase, checkObjects, type Folder, listFolders } from "./exists.ts";
+import { type Finding, finding, replaced } from "./findings.ts";
+import { explainManifest, findRolledBack } from "./manifests.ts";
+import { type DatasetName, datasetOf, type SnapshotName } from "../zfs/names.ts";
 
 /** Manifests fetched at a time. */
 const fetchLimit = 8;

@@ -3,26 +3,26 @@
  * change in the middle, an interrupted receive.
  */
 import { describe, expect, it } from "vitest";
-import { openBackup } from "../src/catalog.ts";
-import { ZferryError } from "../src/errors.ts";
-import { attemptPrefix, chunkKey, manifestKey } from "../src/format/layout.ts";
-import { type Manifest, sealManifest } from "../src/format/manifest.ts";
-import { manifestKey as hmacKey } from "../src/openpgp/session.ts";
-import { readStoreState } from "../src/state.ts";
-import { MemoryStore } from "../src/store/memory.ts";
-import type { Store } from "../src/store/store.ts";
-import { measure } from "../src/stream/digest.ts";
-import { lastVerified } from "../src/verified.ts";
-import { verify, type VerifiedBackup, type VerifyRequest } from "../src/verify.ts";
-import { Budget, byNeed } from "../src/verify-budget.ts";
-import { entryOf } from "../src/format/entry.ts";
-import { parseDatasetName, parseSnapshotName, type SnapshotName } from "../src/zfs/names.ts";
-import { faultyStore } from "./faulty-store.ts";
-import { bobsKeyring, bytesOf, ferrying, fullStream, keysIn, never, smallSettings, someBackup } from "./ferrying.ts";
-import { ownFolder } from "./folder.ts";
-import { recorded } from "./replay/forge.ts";
-import { twoFaced } from "./two-faced.ts";
-import { fakeZfs } from "./zfs/fake.ts";
+import { openBackup } from "../../src/catalog.ts";
+import { ZferryError } from "../../src/errors.ts";
+import { attemptPrefix, chunkKey, manifestKey } from "../../src/format/layout.ts";
+import { type Manifest, sealManifest } from "../../src/format/manifest.ts";
+import { manifestKey as hmacKey } from "../../src/openpgp/session.ts";
+import { readStoreState } from "../../src/state.ts";
+import { MemoryStore } from "../../src/store/memory.ts";
+import type { Store } from "../../src/store/store.ts";
+import { measure } from "../../src/stream/digest.ts";
+import { lastVerified } from "../../src/verified.ts";
+import { verify, type VerifiedBackup, type VerifyRequest } from "../../src/verify/verify.ts";
+import { Budget, byNeed } from "../../src/verify/budget.ts";
+import { entryOf } from "../../src/format/entry.ts";
+import { parseDatasetName, parseSnapshotName, type SnapshotName } from "../../src/zfs/names.ts";
+import { faultyStore } from "../faulty-store.ts";
+import { bobsKeyring, bytesOf, ferrying, fullStream, keysIn, never, smallSettings, someBackup } from "../ferrying.ts";
+import { ownFolder } from "../folder.ts";
+import { recorded } from "../replay/forge.ts";
+import { twoFaced } from "../two-faced.ts";
+import { fakeZfs } from "../zfs/fake.ts";
 
 const nobody = { passphrases: [], certificates: [] };
 const noKey = { passphrases: [], privateKeys: [] };

@@ -6,70 +6,12 @@
  * the file: it says where the secrets are.
  */
 import { z } from "zod";
-import { KiB, MiB, GiB, parseSize } from "./bytes.ts";
-import { type ConfigSource, readSource } from "./config-source.ts";
-import { ZferryError } from "./errors.ts";
-import { packetNames } from "./format/layout.ts";
-import { type DatasetName, parseDatasetName } from "./zfs/names.ts";
-
-/** Smallest chunk and part any store takes. */
-const minSizeBytes = 4 * KiB;
-const dayMs = 24 * 60 * 60 * 1000;
-const durationUnitMs = new Map([["s", 1000], ["m", 60_000], ["h", 3_600_000], ["d", dayMs], ["w", 7 * dayMs]]);
-
-/** `30d`, `12h`, `90m`, `45s`, `2w` in milliseconds; null when it is none of them. */
-export function parseDuration(text: string): number | null {
-  const match = /^(\d{1,6})([smhdw])$/.exec(text);
-  const unitMs = durationUnitMs.get(match?.[2] ?? "");
-  return match === null || unitMs === undefined ? null : Number(match[1]) * unitMs;
-}
-
-const size = z.union([z.string(), z.number()], "must be a size, as in 16MiB or 1GiB").transform((value, context) => {
-  try {
-    const bytes = parseSize(String(value));
-    if (bytes >= minSizeBytes) return bytes;
-    context.addIssue(`must be 4KiB or more`);
-  } catch {
-    context.addIssue(`"${value}" is not a size; write it as 16MiB or 1GiB`);
-  }
-  return z.NEVER;
-});
-
-const duration = z.string("must be a duration, as in 30d, 12h, 90m or 45s").transform((text, context) => {
-  const ms = parseDuration(text);
-  if (ms !== null && ms > 0) return ms;
-  context.addIssue(`"${text}" is not a duration; write it as 30d, 12h, 90m or 45s`);
-  return z.NEVER;
-});
-
-const dataset = z.string().transform((text, context): DatasetName => {
-  try {
-    return parseDatasetName(text);
-  } catch (error) {
-    context.addIssue((error as Error).message);
-    return z.NEVER;
-  }
-});
-
-/** No shorter than a live holder can keep, no longer than a night (`store/lease-object.ts`). */
-const [minLeaseMs, maxLeaseMs] = [10_000, dayMs];
-
-const leaseTtl = duration.refine((ms) => ms >= minLeaseMs && ms <= maxLeaseMs, "must be from 10s to 1d");
-
-const fullEvery = z.string('must be a duration, as in 30d, or "never"').transform((text, context) => {
-  const ms = parseDuration(text);
-  if (text === "never") return null;
-  if (ms !== null && ms > 0) return ms;
-  context.addIssue(`"${text}" is neither a duration, as in 30d, nor "never"`);
-  return z.NEVER;
-});
-const snapshotPrefix = z.string().regex(/^[A-Za-z0-9_.:-]{0,64}$/, "may hold letters, digits and _ . : - only, 64 at most");
-const concurrency = z.number().int().min(1).max(64);
-const threads = z
-  .literal(["auto", 0, 1, 2], 'must be 0, 1, 2 or "auto"')
-  .default("auto")
-  .transform((count) => (count === "auto" ? null : count));
-const argv = z.array(z.string().min(1)).min(1).transform((words) => words as [string, ...string[]]);
+import { GiB, MiB } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
+import { packetNames } from "../format/layout.ts";
+import type { DatasetName } from "../zfs/names.ts";
+import { type ConfigSource, readSource } from "./source.ts";
+import { argv, concurrency, dataset, dayMs, duration, fullEvery, size, snapshotPrefix, threads } from "./values.ts";
 
 /** Everything is optional in the file; these are the values when nothing is said. */
 export const defaultSettings = {
@@ -82,6 +24,11 @@ export const defaultSettings = {
   snapshotPrefix: "zferry-",
   zfs: ["zfs"] as [string, ...string[]],
 } as const;
+
+/** No shorter than a live holder can keep, no longer than a night (`store/lease-object.ts`). */
+const [minLeaseMs, maxLeaseMs] = [10_000, dayMs];
+
+const leaseTtl = duration.refine((ms) => ms >= minLeaseMs && ms <= maxLeaseMs, "must be from 10s to 1d");
 
 const storeSchema = z.strictObject({
   url: z.string().min(1),

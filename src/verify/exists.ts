@@ -4,13 +4,13 @@
  * The listing of streams must be taken after the manifests were listed: a manifest is written after its chunks, so what
  * a manifest names is in every later listing.
  */
-import type { Catalog } from "./catalog.ts";
-import type { BackupEntry } from "./format/entry.ts";
-import { attemptPrefix, chunkKey, manifestKey, restoreNoteKey } from "./format/layout.ts";
-import type { Manifest } from "./format/manifest.ts";
-import { baseOf, chainTo } from "./list.ts";
-import type { ObjectKey, Store } from "./store/store.ts";
-import { type Finding, finding } from "./verify-findings.ts";
+import type { Catalog } from "../catalog.ts";
+import type { BackupEntry } from "../format/entry.ts";
+import { attemptPrefix, chunkKey, manifestKey, restoreNoteKey } from "../format/layout.ts";
+import type { Manifest } from "../format/manifest.ts";
+import { baseOf, chainTo } from "../list.ts";
+import type { ObjectKey, Store } from "../store/store.ts";
+import { type Finding, finding } from "./findings.ts";
 
 /** Sizes in bytes by key, of the objects in one attempt's folder. */
 export type Folder = ReadonlyMap<ObjectKey, number>;

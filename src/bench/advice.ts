@@ -4,8 +4,8 @@
  * A stage limits when the run is as slow as it is on its way through that stage, and was faster without it. Advice is
  * given only where a trial has shown that it helps; where the trials show that nothing helps, that is said.
  */
-import { formatRate, MiB } from "./bytes.ts";
-import type { Figures, Stage } from "./bench-stages.ts";
+import { formatRate, MiB } from "../bytes.ts";
+import type { Figures, Stage } from "./stages.ts";
 
 /** What was measured, and on what. */
 export interface BenchFigures {

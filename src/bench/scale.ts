@@ -3,11 +3,11 @@
  * a limit of the format or of the provider bites. Pure; `docs/scale.md` is made of it.
  */
 import { type PriceList, priceLists, priceOf, type Tier } from "./scale-prices.ts";
-import { maxChunkCount } from "./format/layout.ts";
-import { maxManifestBytes } from "./format/manifest.ts";
-import { isZferryError } from "./errors.ts";
-import { providerNamed } from "./store/providers.ts";
-import { checkSizes } from "./store/sizes.ts";
+import { maxChunkCount } from "../format/layout.ts";
+import { maxManifestBytes } from "../format/manifest.ts";
+import { isZferryError } from "../errors.ts";
+import { providerNamed } from "../store/providers.ts";
+import { checkSizes } from "../store/sizes.ts";
 
 export interface ScaleSizes {
   readonly chunkBytes: number;

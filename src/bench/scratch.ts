@@ -3,8 +3,8 @@
  * else in the store is read or written, and no manifest is ever made.
  */
 import { randomBytes } from "node:crypto";
-import { ZferryError } from "./errors.ts";
-import type { Store } from "./store/store.ts";
+import { ZferryError } from "../errors.ts";
+import type { Store } from "../store/store.ts";
 
 const scratchFolder = "bench/";
 /** How long the clean-up may take. */

@@ -1,12 +1,12 @@
 /** A backup on paper: what it consists of and costs, at which size each limit bites, and that `docs/scale.md` says the same. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { GiB, KiB, MiB, TiB } from "../src/bytes.ts";
-import { maxManifestBytes, type Manifest, sealManifest } from "../src/format/manifest.ts";
-import { capsOf, ceilingOf, costOf, hoursAt, monthOf, planScale, shapeOf } from "../src/scale.ts";
-import { priceLists, type PriceList, priceOf, pricesReadOn, priceWarning } from "../src/scale-prices.ts";
-import { markdown, parseChange, parseLink, parsePlanSize, tablesOf } from "../src/scale-text.ts";
-import { guidFrom, parseSnapshotName } from "../src/zfs/names.ts";
+import { GiB, KiB, MiB, TiB } from "../../src/bytes.ts";
+import { maxManifestBytes, type Manifest, sealManifest } from "../../src/format/manifest.ts";
+import { capsOf, ceilingOf, costOf, hoursAt, monthOf, planScale, shapeOf } from "../../src/bench/scale.ts";
+import { priceLists, type PriceList, priceOf, pricesReadOn, priceWarning } from "../../src/bench/scale-prices.ts";
+import { markdown, parseChange, parseLink, parsePlanSize, tablesOf } from "../../src/bench/scale-text.ts";
+import { guidFrom, parseSnapshotName } from "../../src/zfs/names.ts";
 
 const usual = { chunkBytes: GiB, partBytes: 16 * MiB };
 
@@ -202,7 +202,7 @@ describe("words", () => {
 });
 
 describe("docs/scale.md", () => {
-  const text = readFileSync(new URL("../docs/scale.md", import.meta.url), "utf8");
+  const text = readFileSync(new URL("../../docs/scale.md", import.meta.url), "utf8");
   const plans = ["1TB", "10TB", "100TB"].map((size) =>
     planScale({
       ...usual,

@@ -5,7 +5,7 @@
  *
  * US dollars without tax, without free allowances for small accounts, of the cheapest US region where there are regions.
  */
-import type { ProviderName } from "./store/providers.ts";
+import type { ProviderName } from "../store/providers.ts";
 
 export const pricesReadOn = "2026-11-21";
 export const priceWarning = `list prices of ${pricesReadOn}; check them`;

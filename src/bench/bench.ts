@@ -3,17 +3,17 @@
  *
  * Each stage is measured together with those before it, on the engine's own code: what it costs is the difference. Then
  * the alternatives are tried on less data. What is stored goes under a throw-away name and away again
- * (`bench-scratch.ts`).
+ * (`scratch.ts`).
  */
-import { type Advice, adviceFor, type BenchFigures, type Limit, limitOf } from "./bench-advice.ts";
-import type { ProcessUsage } from "./bench-meter.ts";
-import { inScratch } from "./bench-scratch.ts";
-import { type OpenSource, synthetic } from "./bench-source.ts";
-import { type Figures, type Layout, runTrial, type Trial } from "./bench-stages.ts";
-import { MiB } from "./bytes.ts";
-import { type PacketName, packetNames } from "./format/layout.ts";
-import { maxThreads } from "./packing.ts";
-import type { Store } from "./store/store.ts";
+import { type Advice, adviceFor, type BenchFigures, type Limit, limitOf } from "./advice.ts";
+import type { ProcessUsage } from "./meter.ts";
+import { inScratch } from "./scratch.ts";
+import { type OpenSource, synthetic } from "./source.ts";
+import { type Figures, type Layout, runTrial, type Trial } from "./stages.ts";
+import { MiB } from "../bytes.ts";
+import { type PacketName, packetNames } from "../format/layout.ts";
+import { maxThreads } from "../packing.ts";
+import type { Store } from "../store/store.ts";
 
 /** A store that can be opened, each time with as many parts in flight. */
 export interface BenchStore {

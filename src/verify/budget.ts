@@ -1,7 +1,7 @@
 /**
  * Which backups to read when not all can be: never verified first, then the longest unverified, the newest of equals.
  */
-import type { BackupEntry } from "./format/entry.ts";
+import type { BackupEntry } from "../format/entry.ts";
 
 /** A backup that could be read. */
 export interface Candidate {

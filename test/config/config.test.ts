@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type Config, defaultSettings, emptyConfig, parseConfig, parseDuration } from "../src/config.ts";
-import { ZferryError } from "../src/errors.ts";
-import { starterConfig } from "../src/starter-config.ts";
-import { maxTtlMs, minTtlMs, ttlFor } from "../src/store/lease-object.ts";
+import { type Config, defaultSettings, emptyConfig, parseConfig } from "../../src/config/config.ts";
+import { parseDuration } from "../../src/config/values.ts";
+import { ZferryError } from "../../src/errors.ts";
+import { starterConfig } from "../../src/config/starter.ts";
+import { maxTtlMs, minTtlMs, ttlFor } from "../../src/store/lease-object.ts";
 
-const folder = new URL("../fixtures/config/", import.meta.url);
+const folder = new URL("../../fixtures/config/", import.meta.url);
 
 function valid(name: string): Config {
   return parseConfig(readFileSync(new URL(`valid/${name}.yaml`, folder), "utf8"), name);

@@ -1,0 +1,60 @@
+/**
+ * The kinds of value a configuration is made of, each with the words that refuse a wrong one.
+ */
+import { z } from "zod";
+import { KiB, parseSize } from "../bytes.ts";
+import { type DatasetName, parseDatasetName } from "../zfs/names.ts";
+
+/** Smallest chunk and part any store takes. */
+const minSizeBytes = 4 * KiB;
+export const dayMs = 24 * 60 * 60 * 1000;
+const durationUnitMs = new Map([["s", 1000], ["m", 60_000], ["h", 3_600_000], ["d", dayMs], ["w", 7 * dayMs]]);
+
+/** `30d`, `12h`, `90m`, `45s`, `2w` in milliseconds; null when it is none of them. */
+export function parseDuration(text: string): number | null {
+  const match = /^(\d{1,6})([smhdw])$/.exec(text);
+  const unitMs = durationUnitMs.get(match?.[2] ?? "");
+  return match === null || unitMs === undefined ? null : Number(match[1]) * unitMs;
+}
+
+export const size = z.union([z.string(), z.number()], "must be a size, as in 16MiB or 1GiB").transform((value, context) => {
+  try {
+    const bytes = parseSize(String(value));
+    if (bytes >= minSizeBytes) return bytes;
+    context.addIssue(`must be 4KiB or more`);
+  } catch {
+    context.addIssue(`"${value}" is not a size; write it as 16MiB or 1GiB`);
+  }
+  return z.NEVER;
+});
+
+export const duration = z.string("must be a duration, as in 30d, 12h, 90m or 45s").transform((text, context) => {
+  const ms = parseDuration(text);
+  if (ms !== null && ms > 0) return ms;
+  context.addIssue(`"${text}" is not a duration; write it as 30d, 12h, 90m or 45s`);
+  return z.NEVER;
+});
+
+export const dataset = z.string().transform((text, context): DatasetName => {
+  try {
+    return parseDatasetName(text);
+  } catch (error) {
+    context.addIssue((error as Error).message);
+    return z.NEVER;
+  }
+});
+
+export const fullEvery = z.string('must be a duration, as in 30d, or "never"').transform((text, context) => {
+  const ms = parseDuration(text);
+  if (text === "never") return null;
+  if (ms !== null && ms > 0) return ms;
+  context.addIssue(`"${text}" is neither a duration, as in 30d, nor "never"`);
+  return z.NEVER;
+});
+export const snapshotPrefix = z.string().regex(/^[A-Za-z0-9_.:-]{0,64}$/, "may hold letters, digits and _ . : - only, 64 at most");
+export const concurrency = z.number().int().min(1).max(64);
+export const threads = z
+  .literal(["auto", 0, 1, 2], 'must be 0, 1, 2 or "auto"')
+  .default("auto")
+  .transform((count) => (count === "auto" ? null : count));
+export const argv = z.array(z.string().min(1)).min(1).transform((words) => words as [string, ...string[]]);
