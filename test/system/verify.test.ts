@@ -82,7 +82,7 @@ it("level receive receives a full and its incremental into a scratch dataset of 
 /** What the sample does where zferry and the pool are on one machine: `dist` is run inside the guest, by its own Node. */
 const script = `
   import { readFileSync } from "node:fs";
-  import { compareSample } from "/tmp/zferry-DIR/dist/verify-sample.js";
+  import { compareSample } from "/tmp/zferry-DIR/dist/verify/sample.js";
   const zfs = { command: ["zfs"], environment: { PATH: process.env.PATH }, graceMs: 1000 };
   const [source, into, guid] = process.argv.slice(2);
   const run = async (name, change = {}, signal = new AbortController().signal) => {
