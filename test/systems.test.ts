@@ -1,4 +1,7 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
+import { ownFolder } from "./folder.ts";
 import { look, need } from "./systems.ts";
 
 afterEach(() => vi.unstubAllEnvs());
@@ -10,6 +13,13 @@ it("finds a system by its variables, and a program in PATH", () => {
   vi.stubEnv("ZFERRY_TEST_ALL_SYSTEMS", "");
   expect(look("uz")).toEqual({ uz: "/x/uz", zdb: "/x/zdb" });
   expect(look("rclone")).toBeNull();
+});
+
+it("finds a system of several programs", () => {
+  const folder = ownFolder();
+  for (const name of ["initdb", "pg_ctl", "psql"]) writeFileSync(join(folder, name), "#!/bin/sh\n", { mode: 0o755 });
+  vi.stubEnv("PATH", folder);
+  expect(look("postgresql")).toEqual({ initdb: join(folder, "initdb"), pgCtl: join(folder, "pg_ctl"), psql: join(folder, "psql") });
 });
 
 it("skips the test by name when one variable of several is missing", (context) => {

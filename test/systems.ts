@@ -48,6 +48,29 @@ export interface Systems {
   readonly gpg1: string;
   readonly rnp: string;
   readonly rclone: string;
+  /** Prometheus' checker of metrics and rules. */
+  readonly promtool: string;
+  readonly systemdAnalyze: string;
+  /** util-linux' `script`, which gives a command a terminal. */
+  readonly script: string;
+  readonly sqlite3: string;
+  readonly nginx: string;
+  readonly postgresql: PostgresqlSystem;
+  readonly mariadb: MariadbSystem;
+}
+
+/** PostgreSQL's server, to be started by the test: in a folder of its own, and not as root, which it refuses. */
+export interface PostgresqlSystem {
+  readonly initdb: string;
+  readonly pgCtl: string;
+  readonly psql: string;
+}
+
+/** MariaDB's server, to be started by the test: in a folder of its own. */
+export interface MariadbSystem {
+  readonly installDb: string;
+  readonly mariadbd: string;
+  readonly mariadb: string;
 }
 
 /** The value, or the name of what is missing. */
@@ -70,10 +93,19 @@ function isExecutable(path: string): boolean {
   }
 }
 
+/** Looks in PATH, then where Debian keeps the programs of servers. */
 function program(name: string): Found<string> {
-  const folders = [...(env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  const folders = [...(env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin"];
   const path = folders.map((folder) => join(folder, name)).find(isExecutable);
   return path === undefined ? { missing: `the program "${name}" is not installed` } : { is: path };
+}
+
+/** Looks for all of `names`, by the key each has in the system. */
+function programs<Key extends string>(names: Readonly<Record<Key, string>>): Found<Readonly<Record<Key, string>>> {
+  const found = Object.entries<string>(names).map(([key, name]) => [key, program(name)] as const);
+  const missing = found.flatMap(([, one]) => ("missing" in one ? [one.missing] : []));
+  if (missing.length > 0) return { missing: missing.join(", ") };
+  return { is: Object.fromEntries(found.flatMap(([key, one]) => ("is" in one ? [[key, one.is]] : []))) as Record<Key, string> };
 }
 
 const keys = ["ZFERRY_TEST_S3_ACCESS_KEY", "ZFERRY_TEST_S3_SECRET_KEY"] as const;
@@ -118,6 +150,13 @@ const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
   gpg1: () => program("gpg1"),
   rnp: () => program("rnp"),
   rclone: () => program("rclone"),
+  promtool: () => program("promtool"),
+  systemdAnalyze: () => program("systemd-analyze"),
+  script: () => program("script"),
+  sqlite3: () => program("sqlite3"),
+  nginx: () => program("nginx"),
+  postgresql: () => programs({ initdb: "initdb", pgCtl: "pg_ctl", psql: "psql" }),
+  mariadb: () => programs({ installDb: "mariadb-install-db", mariadbd: "mariadbd", mariadb: "mariadb" }),
 };
 
 /**

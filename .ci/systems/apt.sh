@@ -65,6 +65,15 @@ bookworm_lists() {
   bookworm_lists_are_new=yes
 }
 
+# forbid_services, allow_services: between the two no package starts its servers (policy-rc.d, as in Debian's policy manual),
+# and PostgreSQL makes no cluster. A machine that has such a policy of its own keeps it. Tests start what they need themselves.
+services_policy=/usr/sbin/policy-rc.d
+forbid_services() {
+  [ -e "$services_policy" ] || install -m 755 /dev/stdin "$services_policy" <<<$'#!/bin/sh\n# from the test systems, for as long as they install packages\nexit 101'
+  [ -e /etc/postgresql-common ] || { mkdir /etc/postgresql-common && echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf; }
+}
+allow_services() { ! grep -qs 'from the test systems' "$services_policy" || rm "$services_policy"; }
+
 # install_packages NAME…: installs on this machine what dpkg does not already have. A second call costs nothing.
 install_packages() {
   local name missing=()
@@ -73,10 +82,13 @@ install_packages() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   bookworm_lists
+  forbid_services
   retry apt_get install -y --no-install-recommends "${missing[@]}" >>"$cache/apt/install.log" 2>&1 || {
+    allow_services
     tail -n 20 "$cache/apt/install.log" >&2
     fail "apt-get could not install: ${missing[*]}"
   }
+  allow_services
   rm -f "$cache"/apt/archives/*.deb
   say "installed ${missing[*]}"
 }
