@@ -35,7 +35,7 @@ export async function openSink(bench, { tls = false } = {}) {
   const child = spawn(process.execPath, [program, ...pair], { stdio: ["pipe", "pipe", "inherit"] });
   const stop = atEnd(() => child.kill("SIGKILL"));
   const [port] = await once(child.stdout, "data");
-  const endpoint = `${tls ? "https" : "http"}://localhost:${String(port).trim()}`;
+  const endpoint = `${tls ? "https" : "http"}://127.0.0.1:${String(port).trim()}`;
   const account = { endpoint, accessKeyId: "bench", secretAccessKey: "bench", caFile: pair[1] ?? null };
   // Its tags are no MD5s, which rclone expects of Ceph.
   const target = makeTarget(bench, { ...account, name: tls ? "discarding sink, TLS" : "discarding sink", rcloneProvider: "Other" });
@@ -132,7 +132,7 @@ async function empty(client, Bucket) {
 function makeCertificate({ scratch }) {
   const [key, certificate] = [scratch.path("sink.key"), scratch.path("sink.pem")];
   const words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
-  const name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+  const name = ["-subj", "/CN=zferry bench", "-addext", "subjectAltName=IP:127.0.0.1"];
   const { status } = spawnSync("openssl", [...words, ...name, "-keyout", key, "-out", certificate], { stdio: "ignore" });
   if (status !== 0) throw new Error("openssl, which makes the sink's certificate, is missing or failed");
   return [key, certificate];

@@ -115,6 +115,6 @@ export_ceph() {
   export_variable ZFERRY_TEST_S3 "http://127.0.0.1:$s3_port"
   export_variable ZFERRY_TEST_S3_ACCESS_KEY "$s3_access_key"
   export_variable ZFERRY_TEST_S3_SECRET_KEY "$s3_secret_key"
-  export_variable ZFERRY_TEST_S3_TLS "https://localhost:$s3_tls_port"
+  export_variable ZFERRY_TEST_S3_TLS "https://127.0.0.1:$s3_tls_port"
   export_variable ZFERRY_TEST_S3_CA "$state/ceph/cert.pem"
 }
