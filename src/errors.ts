@@ -35,6 +35,7 @@ export const exitStatusOf = {
   "store-full": 15,
   "object-exists": 15,
   "object-missing": 15,
+  "hook-failed": 16,
   "format-too-new": 17,
   interrupted: 130,
   terminated: 143,
