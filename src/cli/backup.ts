@@ -2,13 +2,15 @@
 import { type Command, Option } from "commander";
 import { backup } from "../backup.ts";
 import { formatRate, formatSize } from "../bytes.ts";
-import type { JobSettings } from "../config/config.ts";
+import { isSettled, selectDatasets } from "../config/globs.ts";
+import type { JobSettings } from "../config/jobs.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import { MemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import type { BackupOutcome } from "../voyage.ts";
-import { datasetOf, parseDatasetName, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
+import { listDatasets } from "../zfs/inventory.ts";
+import { type DatasetName, datasetOf, parseDatasetName, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
 import { durationFlag, type SharedFlags, withPacking, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import { counted, rounded } from "./report.ts";
@@ -43,7 +45,7 @@ async function backupJobs(session: Session, names: readonly string[], flags: Bac
   const failures: unknown[] = [];
   for (const { job, snapshot } of tasksOf(session, names, flags)) {
     try {
-      await backupJob(session, job, snapshot, flags);
+      for (const dataset of await datasetsOf(session, job)) await backupJob(session, { job, dataset, snapshot }, flags);
     } catch (error) {
       if (session.terminal.signal.aborted) throw error;
       failures.push(error);
@@ -63,9 +65,10 @@ function tasksOf({ settings: { config } }: Session, names: readonly string[], fl
     if (names.length > 0) throw bothGiven();
     const snapshot = flags.dataset.includes("@") ? parseSnapshotName(flags.dataset) : null;
     const dataset = snapshot === null ? parseDatasetName(flags.dataset) : datasetOf(snapshot);
-    return [{ job: { ...config.defaults, name: dataset, dataset, store: config.defaults.store ?? "" }, snapshot }];
+    const chosen = { name: dataset, datasets: [dataset], exclude: [], isRecursive: false, group: null };
+    return [{ job: { ...config.defaults, ...chosen, store: config.defaults.store ?? "" }, snapshot }];
   }
-  const jobs = names.length === 0 ? [...config.jobs.keys()] : names;
+  const jobs = names.length === 0 ? [...config.jobs.values()].filter(({ isEnabled }) => isEnabled).map(({ name }) => name) : names;
   if (jobs.length === 0) {
     throw new ZferryError("usage", "there is nothing to back up: no job is configured and none is named", {
       hint: "give --dataset NAME and --store URL, or write a configuration with `zferry init`",
@@ -86,7 +89,16 @@ function bothGiven(): ZferryError {
   });
 }
 
-async function backupJob(session: Session, job: JobSettings, snapshot: SnapshotName | null, flags: BackupFlags): Promise<void> {
+/** The datasets a job means now. */
+async function datasetsOf(session: Session, job: JobSettings): Promise<readonly DatasetName[]> {
+  if (isSettled(job) && job.exclude.length === 0) return job.datasets.map(parseDatasetName);
+  const listed = await listDatasets(zfsFor(session, job), null, { signal: session.terminal.signal });
+  const { datasets } = selectDatasets(job, listed);
+  if (datasets.length > 0) return datasets;
+  throw new ZferryError("zfs-not-found", `the job "${job.name}" matches no dataset`, { hint: "compare its datasets and exclude with `zfs list`" });
+}
+
+async function backupJob(session: Session, { job, dataset, snapshot }: Task & { readonly dataset: DatasetName }, flags: BackupFlags): Promise<void> {
   const named = job.store === "" ? null : job.store;
   const place = storeSettings(flags, session.settings.config, named);
   const settings = await ferrySettings(session, place, job.chunkBytes);
@@ -96,7 +108,7 @@ async function backupJob(session: Session, job: JobSettings, snapshot: SnapshotN
     backup({
       zfs: zfsFor(session, job),
       store,
-      dataset: job.dataset,
+      dataset,
       snapshot,
       snapshotPrefix: flags.snapshotPrefix ?? job.snapshotPrefix,
       policy: {
@@ -125,7 +137,7 @@ async function backupJob(session: Session, job: JobSettings, snapshot: SnapshotN
   ).finally(() => {
     progress.end();
   });
-  tell(session, job, outcome, progress, flags.dryRun === true);
+  tell(session, { job, dataset }, outcome, progress, flags.dryRun === true);
 }
 
 function useStoreToWrite<T>(session: Session, named: string | null, work: (store: Store) => Promise<T>): Promise<T> {
@@ -145,13 +157,19 @@ async function useStoreToPlan<T>(session: Session, named: string | null, work: (
   }
 }
 
-function tell({ report }: Session, job: JobSettings, outcome: BackupOutcome, { seconds }: Progress, isDryRun: boolean): void {
+function tell(
+  { report }: Session,
+  { job, dataset }: { readonly job: JobSettings; readonly dataset: DatasetName },
+  outcome: BackupOutcome,
+  { seconds }: Progress,
+  isDryRun: boolean,
+): void {
   const { plan, manifest } = outcome;
   const decision = { kind: plan.kind, reason: plan.reason, base: plan.kind === "incremental" ? plan.base.name : null };
   report.json({
     type: "backup",
     job: job.name,
-    dataset: job.dataset,
+    dataset,
     dryRun: isDryRun,
     plan: decision,
     backup: manifest?.backup ?? null,

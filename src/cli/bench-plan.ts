@@ -1,6 +1,6 @@
 /** `zferry bench --plan SIZE`: what a backup of a size takes, computed and not measured. */
 import { formatSize, MiB } from "../bytes.ts";
-import { defaultSettings } from "../config/config.ts";
+import { defaultSettings } from "../config/schema.ts";
 import { planScale, type ScalePlan } from "../bench/scale.ts";
 import { priceWarning } from "../bench/scale-prices.ts";
 import { parseLink, tablesOf } from "../bench/scale-text.ts";

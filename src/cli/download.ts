@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { formatRate, formatSize } from "../bytes.ts";
 import { download } from "../download.ts";
 import { parseSnapshotName } from "../zfs/names.ts";
-import { defaultSettings } from "../config/config.ts";
+import { defaultSettings } from "../config/schema.ts";
 import { withStore } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import { rounded } from "./report.ts";

@@ -21,7 +21,8 @@ import type { SharedFlags } from "./options.ts";
 import { counted, Report } from "./report.ts";
 import { type Settings, settle, storeSettings, zfsCommand } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
-import { defaultSettings, type JobSettings } from "../config/config.ts";
+import type { JobSettings } from "../config/jobs.ts";
+import { defaultSettings } from "../config/schema.ts";
 import { clock } from "./progress.ts";
 
 /** One command's run. */

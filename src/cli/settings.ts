@@ -4,15 +4,9 @@
  */
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import {
-  type Config,
-  defaultSettings,
-  emptyConfig,
-  type EncryptionSettings,
-  type JobSettings,
-  parseConfig,
-  type StoreSettings,
-} from "../config/config.ts";
+import { type Config, emptyConfig, type EncryptionSettings, parseConfig, type StoreSettings } from "../config/config.ts";
+import type { JobSettings } from "../config/jobs.ts";
+import { defaultSettings } from "../config/schema.ts";
 import { ZferryError } from "../errors.ts";
 import { doubtOfFile, doubtOfState } from "../ownership.ts";
 import { defaultThreads } from "../packing.ts";

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { KiB, parseSize } from "../bytes.ts";
 import { type DatasetName, parseDatasetName } from "../zfs/names.ts";
+import { flawOfPattern } from "./globs.ts";
 
 /** Smallest chunk and part any store takes. */
 const minSizeBytes = 4 * KiB;
@@ -28,6 +29,11 @@ export const size = z.union([z.string(), z.number()], "must be a size, as in 16M
   return z.NEVER;
 });
 
+/** What a person sets: a kind of value, and what editors and `docs/configuration.md` say of it. @param shown - the default, as one writes it */
+export function setting<T extends z.ZodType>(kind: T, description: string, shown?: string | number | boolean | null | readonly string[]): T {
+  return kind.meta({ description, ...(shown === undefined ? {} : { default: shown }) });
+}
+
 export const duration = z.string("must be a duration, as in 30d, 12h, 90m or 45s").transform((text, context) => {
   const ms = parseDuration(text);
   if (ms !== null && ms > 0) return ms;
@@ -42,6 +48,23 @@ export const dataset = z.string().transform((text, context): DatasetName => {
     context.addIssue((error as Error).message);
     return z.NEVER;
   }
+});
+
+/** A dataset's name, or a glob: `*` and `?` within a component, `**` for any number of components (`globs.ts`). */
+export const pattern = z.string().transform((text, context): string => {
+  const flaw = flawOfPattern(text);
+  if (flaw === null) return text;
+  context.addIssue(flaw);
+  return z.NEVER;
+});
+
+/** `50%` as 0.5. */
+export const percentage = z.string('must be a percentage, as in "50%"').transform((text, context) => {
+  const match = /^(\d{1,4}(?:\.\d{1,2})?)%$/.exec(text);
+  const share = Number(match?.[1]) / 100;
+  if (share > 0) return share;
+  context.addIssue(`"${text}" is not a percentage; write it as 50%`);
+  return z.NEVER;
 });
 
 export const fullEvery = z.string('must be a duration, as in 30d, or "never"').transform((text, context) => {

@@ -69,10 +69,10 @@ export async function readDataset(zfs: Zfs, dataset: DatasetName, options: Cance
   }
 }
 
-/** `root` and all file systems and volumes below it. @throws ZferryError `zfs-not-found` */
-export async function listDatasets(zfs: Zfs, root: DatasetName, options: Cancellable): Promise<readonly DatasetName[]> {
+/** `root` and all file systems and volumes below it; all there are for null. @throws ZferryError `zfs-not-found` */
+export async function listDatasets(zfs: Zfs, root: DatasetName | null, options: Cancellable): Promise<readonly DatasetName[]> {
   const columns = ["-H", "-r", "-t", "filesystem,volume", "-o", "name"];
-  const text = await runZfs(zfs, ["list", ...columns, "--", root], options);
+  const text = await runZfs(zfs, ["list", ...columns, ...(root === null ? [] : ["--", root])], options);
   return text
     .split("\n")
     .filter((line) => line !== "")

@@ -33,7 +33,7 @@ it("writes only what its reader takes, for its owner's eyes", async () => {
   const file = join(scene.folder, "my.yaml");
   const { stores, jobs } = parseConfig(readFileSync(file, "utf8"), file);
   expect(stores.get("main")).toMatchObject({ url: "s3://bucket/a b?region=auto" });
-  expect(jobs.get("tank-with space-x")).toMatchObject({ dataset: "tank/with space/x", store: "main" });
+  expect(jobs.get("tank-with space-x")).toMatchObject({ datasets: ["tank/with space/x"], store: "main" });
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 

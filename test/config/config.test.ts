@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type Config, defaultSettings, emptyConfig, parseConfig } from "../../src/config/config.ts";
+import { type Config, emptyConfig, parseConfig } from "../../src/config/config.ts";
+import { defaultSettings } from "../../src/config/schema.ts";
 import { parseDuration } from "../../src/config/values.ts";
 import { ZferryError } from "../../src/errors.ts";
 import { starterConfig } from "../../src/config/starter.ts";
@@ -34,24 +35,61 @@ describe("a configuration", () => {
       recipients: ["/etc/zferry/a.asc", "/etc/zferry/b.asc"],
       privateKeys: ["/root/a.asc"],
     });
+    const hooks = [
+      { name: "database", before: ["systemctl", "stop", "db"], after: ["systemctl", "start", "db"], timeoutMs: 90_000 },
+      { name: "sync", before: ["sync"], after: null, timeoutMs: 60_000 },
+    ];
+    const none = { last: 0, withinMs: null, daily: 0, weekly: 0, monthly: 0, yearly: 0, fulls: 0 };
     const defaults = {
       store: "r2",
       chunkBytes: 512 * 2 ** 20,
       fullEveryMs: 14 * 86_400_000,
+      fullWhenIncrementalExceeds: 0.5,
       snapshotPrefix: "nightly-",
       zfs: ["ssh", "backup@nas", "zfs"],
+      hooks,
+      maxDowntimeMs: 120_000,
+      keep: { local: { ...none, last: 3 }, store: { last: 2, withinMs: 7 * 86_400_000, daily: 14, weekly: 8, monthly: 12, yearly: 5, fulls: 2 } },
+      prune: "after_backup",
+      everyMs: 12 * 3_600_000,
+      overdueAfterMs: 30 * 3_600_000,
+      whenRunning: "skip",
+      isEnabled: false,
+      disabledWarningMs: 2 * 86_400_000,
     };
+    expect(config.metrics).toEqual({ textfile: "/var/lib/node_exporter/zferry.prom" });
     expect(config.defaults).toEqual({ ...defaults, threads: 1 });
+    const whole = { exclude: [], isRecursive: false, group: null };
     expect(Object.fromEntries(config.jobs)).toEqual({
-      home: { ...defaults, name: "home", dataset: "tank/home" },
+      home: { ...defaults, ...whole, name: "home", datasets: ["tank/home"] },
+      services: {
+        ...defaults,
+        name: "services",
+        datasets: ["tank/services/**", "tank/db?"],
+        exclude: ["tank/services/*/cache"],
+        isRecursive: true,
+        group: "evening",
+        keep: { local: null, store: { ...none, daily: 3 } },
+      },
       photos: {
+        ...whole,
         name: "photos",
-        dataset: "tank/my photos",
+        datasets: ["tank/my photos"],
         store: "usb",
         chunkBytes: 67108864,
         fullEveryMs: null,
+        fullWhenIncrementalExceeds: null,
         snapshotPrefix: "",
         zfs: ["/sbin/zfs"],
+        hooks: [],
+        maxDowntimeMs: 1000,
+        keep: defaults.keep,
+        prune: "never",
+        everyMs: 7 * 86_400_000,
+        overdueAfterMs: 8 * 86_400_000,
+        whenRunning: "queue",
+        isEnabled: true,
+        disabledWarningMs: 86_400_000,
       },
     });
   });
@@ -70,7 +108,26 @@ describe("a configuration", () => {
         recipients: [],
         privateKeys: [],
       },
-      defaults: { store: null, chunkBytes: 2 ** 30, fullEveryMs: 30 * 86_400_000, snapshotPrefix: "zferry-", zfs: ["zfs"], threads: null },
+      notify: [],
+      metrics: { textfile: null },
+      defaults: {
+        store: null,
+        chunkBytes: 2 ** 30,
+        fullEveryMs: 30 * 86_400_000,
+        fullWhenIncrementalExceeds: null,
+        snapshotPrefix: "zferry-",
+        zfs: ["zfs"],
+        hooks: [],
+        maxDowntimeMs: null,
+        keep: { local: null, store: null },
+        prune: "never",
+        everyMs: 86_400_000,
+        overdueAfterMs: 129_600_000,
+        whenRunning: "queue",
+        isEnabled: true,
+        disabledWarningMs: 7 * 86_400_000,
+        threads: null,
+      },
       jobs: new Map(),
     });
   });
@@ -106,7 +163,7 @@ describe("a configuration", () => {
       const values = { store: 's3://b/p?endpoint=https://h:1#"x"', dataset, passphraseFile: "/etc/it's: # mine" };
       const config = parseConfig(starterConfig(values), "zferry.yaml");
       const [job] = config.jobs.values();
-      expect(job).toMatchObject({ dataset, store: "main", chunkBytes: 2 ** 30, zfs: ["zfs"] });
+      expect(job).toMatchObject({ datasets: [dataset], store: "main", chunkBytes: 2 ** 30, zfs: ["zfs"] });
       expect(config.stores.get("main")?.url).toBe(values.store);
       expect(config.encryption.passphraseFile).toBe(values.passphraseFile);
     }
