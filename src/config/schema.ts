@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { GiB, MiB } from "../bytes.ts";
 import { packetNames } from "../format/layout.ts";
-import { hookSchema } from "./hooks.ts";
+import { hooksSchema } from "./hooks.ts";
 import { keepSchema } from "./keep.ts";
 import { notifySchema } from "./notify.ts";
 import { argv, concurrency, dataset, dayMs, duration, fullEvery, pattern, percentage, setting, size, snapshotPrefix, threads } from "./values.ts";
@@ -62,7 +62,7 @@ const sharedSchema = z.strictObject({
   full_when_incremental_exceeds: setting(percentage.nullable(), "a new full is made when the incremental would be larger than this share of the full, as in 50%; null for never", null).optional(),
   snapshot_prefix: setting(snapshotPrefix, "what names of new snapshots begin with: letters, digits and _ . : -, 64 at most", "zferry-").optional(),
   zfs: setting(argv, "the zfs to run, as in [ssh, backup@host, zfs]", ["zfs"]).optional(),
-  hooks: setting(z.array(hookSchema), "what is run around the snapshot; a job's list replaces that of defaults", []).optional(),
+  hooks: setting(hooksSchema, "what is run around the snapshot; a job's list replaces that of defaults", []).optional(),
   max_downtime: setting(duration, "how long hooks may keep services down before it is told").optional(),
   keep: setting(keepSidesSchema, "how much prune leaves").optional(),
   prune: setting(z.enum(["never", "after_backup"]), "whether a run prunes by itself once its backup is committed", "never").optional(),
