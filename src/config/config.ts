@@ -9,7 +9,7 @@ import type { z } from "zod";
 import { ZferryError } from "../errors.ts";
 import type { packetNames } from "../format/layout.ts";
 import { type JobSettings, jobSettings, type SharedSettings, sharedSettings } from "./jobs.ts";
-import type { NotifySettings } from "./notify.ts";
+import { type MetricsSettings, type NotifySettings, notifySettingsOf } from "./notify.ts";
 import { type ConfigInput, configSchema, storeOf } from "./schema.ts";
 import { type ConfigSource, readSource } from "./source.ts";
 
@@ -40,8 +40,7 @@ export interface Config {
   readonly stores: ReadonlyMap<string, StoreSettings>;
   readonly encryption: EncryptionSettings;
   readonly notify: readonly NotifySettings[];
-  /** Where metrics are written; null for nowhere. */
-  readonly metrics: { readonly textfile: string | null };
+  readonly metrics: MetricsSettings;
   readonly defaults: SharedSettings & {
     readonly store: string | null;
     /** Worker threads, 0 to 2; null for as many as the machine has use for. */
@@ -96,7 +95,7 @@ function toConfig(file: ConfigInput): Config {
     stateDir: file.state_dir ?? null,
     stores,
     encryption: encryptionOf(file),
-    notify: file.notify,
+    notify: notifySettingsOf(file.notify),
     metrics: { textfile: file.metrics.textfile ?? null },
     defaults: { ...sharedSettings({}, common), store: store ?? null, threads },
     jobs: new Map(jobs),

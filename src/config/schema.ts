@@ -8,7 +8,7 @@ import { GiB, MiB } from "../bytes.ts";
 import { packetNames } from "../format/layout.ts";
 import { hooksSchema } from "./hooks.ts";
 import { keepSchema } from "./keep.ts";
-import { notifySchema } from "./notify.ts";
+import { metricsSchema, notifySchema } from "./notify.ts";
 import { argv, concurrency, dataset, dayMs, duration, fullEvery, pattern, percentage, setting, size, snapshotPrefix, threads } from "./values.ts";
 
 /** Everything is optional in the file; these are the values when nothing is said. */
@@ -95,8 +95,8 @@ export const configSchema = z
     state_dir: setting(z.string(), "folder of this host's own: the state file, locks and journals of unfinished runs").optional(),
     stores: z.record(z.string(), storeSchema).default({}),
     encryption: encryptionSchema.prefault({}),
-    notify: setting(z.array(notifySchema).default([]), "who is told of failures and the like", []),
-    metrics: z.strictObject({ textfile: setting(z.string(), "file for Prometheus's textfile collector").optional() }).prefault({}),
+    notify: setting(notifySchema, "who is told of failures and the like", []),
+    metrics: metricsSchema.prefault({}),
     defaults: defaultsSchema.prefault({}),
     jobs: z.record(z.string(), jobSchema).default({}),
   })
