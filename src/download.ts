@@ -8,10 +8,10 @@
 import { gather } from "./bytes.ts";
 import { fetchManifest, readCatalog } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
+import { chainTo } from "./format/chain.ts";
 import type { BackupEntry } from "./format/entry.ts";
 import { chunkKey, manifestKey, restoreNoteKey } from "./format/layout.ts";
 import { type ChunkEntry, type Manifest, maxManifestBytes } from "./format/manifest.ts";
-import { chainTo } from "./list.ts";
 import { chunkPieces } from "./retrieve.ts";
 import { measure } from "./stream/digest.ts";
 import type { Store } from "./store/store.ts";

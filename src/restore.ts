@@ -7,10 +7,10 @@
  */
 import { type Catalog, type OpenedBackup, readCatalog } from "./catalog.ts";
 import { ZferryError } from "./errors.ts";
+import { chainTo } from "./format/chain.ts";
 import type { BackupEntry } from "./format/entry.ts";
 import { manifestKey, manifestsOf } from "./format/layout.ts";
 import { openListed, type ReadOptions } from "./get.ts";
-import { chainTo } from "./list.ts";
 import { retrieve } from "./retrieve.ts";
 import type { Store } from "./store/store.ts";
 import type { Zfs } from "./zfs/command.ts";

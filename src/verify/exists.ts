@@ -5,10 +5,10 @@
  * a manifest names is in every later listing.
  */
 import type { Catalog } from "../catalog.ts";
+import { baseOf, chainTo } from "../format/chain.ts";
 import type { BackupEntry } from "../format/entry.ts";
 import { attemptPrefix, chunkKey, manifestKey, restoreNoteKey } from "../format/layout.ts";
 import type { Manifest } from "../format/manifest.ts";
-import { baseOf, chainTo } from "../list.ts";
 import type { ObjectKey, Store } from "../store/store.ts";
 import { type Finding, finding } from "./findings.ts";
 

@@ -3,10 +3,10 @@
  */
 import { type Catalog, fetchListed, type OpenedBackup } from "../catalog.ts";
 import { isZferryError, type ZferryError } from "../errors.ts";
+import { chainTo } from "../format/chain.ts";
 import type { BackupEntry } from "../format/entry.ts";
 import { manifestKey } from "../format/layout.ts";
 import { openListed, type ReadOptions } from "../get.ts";
-import { chainTo } from "../list.ts";
 import { ManifestReplaced } from "../manifest-replaced.ts";
 import type { Store } from "../store/store.ts";
 import type { VerifyLevel } from "../verified.ts";

@@ -8,9 +8,9 @@
  */
 import { readCatalog } from "../catalog.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
+import { chainTo } from "../format/chain.ts";
 import { manifestKey } from "../format/layout.ts";
 import type { ReadOptions } from "../get.ts";
-import { chainTo } from "../list.ts";
 import { readStoreState, type StoreState, updateStoreState } from "../state.ts";
 import type { Store } from "../store/store.ts";
 import { lastVerified, verifiedAt, type VerifyLevel, withResult } from "../verified.ts";
