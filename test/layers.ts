@@ -13,6 +13,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [1, ["zfs/names.ts"]],
   [2, ["config/", "format/", "stream/", "replay/", "openpgp/"]],
   [3, ["plan.ts", "retention.ts", "journal.ts", "journals.ts", "intent.ts", "state.ts", "verified.ts", "history.ts", "files.ts", "ownership.ts", "lock.ts", "lock-holder.ts"]],
+  [3, ["keep-rules.ts"]],
   [3, ["store/", "thread/"]],
   [4, ["zfs/", "secrets.ts", "quiesce/"]],
   [5, ["backup.ts", "put.ts", "get.ts", "list.ts", "restore.ts", "restore-foreign.ts", "copy.ts"]],
@@ -22,7 +23,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [5, ["packing.ts", "retrieve.ts", "foreign.ts", "alone.ts", "attempt.ts", "resume.ts", "settle.ts", "voyage.ts"]],
   [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "doctor-probes.ts"]],
   // The verbs that are a folder of their own.
-  [6, ["bench/", "verify/"]],
+  [6, ["bench/", "verify/", "prune/"]],
   [7, ["cli/", "index.ts"]],
   [8, ["main.ts"]],
 ];
