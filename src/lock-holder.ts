@@ -33,6 +33,12 @@ export async function thisProcess(procDir: string): Promise<ProcessIdentity> {
   return { pid: own?.pid ?? null, bootId: bootId?.trim() ?? null, pidNamespace, startTime: own?.startTime ?? null };
 }
 
+/** Another process in sight of this one, as it is now. */
+export async function processAt(pid: number, self: ProcessIdentity, procDir: string): Promise<ProcessIdentity> {
+  const found = await readStat(join(procDir, String(pid))).catch(() => null);
+  return { ...self, pid, startTime: found?.startTime ?? null };
+}
+
 /** `unknown` when it cannot be looked up from here. A zombie is gone: it runs no more code. */
 export async function presenceOf(
   holder: ProcessIdentity,

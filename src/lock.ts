@@ -41,21 +41,25 @@ export interface LocalLockOptions {
  * @throws ZferryError `locked` while another run holds it (one in this process included), `config-invalid` when the
  * state folder cannot be written
  */
-export async function withLocalLock<T>(
-  stateDir: string,
-  dataset: DatasetName,
+export function withLocalLock<T>(stateDir: string, dataset: DatasetName, options: LocalLockOptions, work: () => Promise<T>): Promise<T> {
+  return withLockAt(lockPath(stateDir, dataset), `"${dataset}"`, options, work);
+}
+
+/** The same for a lock at a path of its own, which ends in `.lock`. @param what - what it is the lock of, for messages */
+export async function withLockAt<T>(
+  path: string,
+  what: string,
   { signal, procDir = "/proc" }: LocalLockOptions,
   work: () => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted();
-  const path = lockPath(stateDir, dataset);
-  const bid = await inStateFolder(`lock "${dataset}" in the state folder "${stateDir}"`, () => drafted(path, procDir, signal));
+  const bid = await inStateFolder(`lock ${what} with "${path}"`, () => drafted(path, procDir, signal));
   try {
-    const holder = await inStateFolder(`lock "${dataset}" in the state folder "${stateDir}"`, () => seize(bid, path));
-    if (holder !== null) throw heldBy(holder, dataset);
+    const holder = await inStateFolder(`lock ${what} with "${path}"`, () => seize(bid, path));
+    if (holder !== null) throw heldBy(holder, what);
     const timer = setInterval(() => void bid.file.utimes(new Date(), new Date()).catch(() => undefined), touchMs).unref();
     try {
-      await inStateFolder(`tidy the locks of "${dataset}" in the state folder "${stateDir}"`, () => sweep(bid));
+      await inStateFolder(`tidy the locks of ${what} beside "${path}"`, () => sweep(bid));
       return await work();
     } finally {
       clearInterval(timer);
@@ -248,10 +252,10 @@ async function sweep(bid: Bid): Promise<void> {
   }
 }
 
-function heldBy({ holder }: Found, dataset: DatasetName): ZferryError {
+function heldBy({ holder }: Found, what: string): ZferryError {
   const who = holder?.pid === null || holder === null ? "a process that cannot be looked up" : `process ${holder.pid}`;
   const since = holder === null ? "" : ` since ${holder.since}`;
-  return new ZferryError("locked", `another run is at work on "${dataset}": ${who} has the lock${since}`, {
+  return new ZferryError("locked", `another run is at work on ${what}: ${who} has the lock${since}`, {
     hint: "wait for it to end, or end it; a lock whose process is gone is taken over by the next run",
   });
 }

@@ -1,6 +1,7 @@
 /**
- * Whose files are acted on. What stands in a configuration is run, and what stands in a journal decides the session key:
- * both are believed only where no other user of this host can have written them.
+ * Whose files are acted on. What stands in a configuration is run, what stands in a journal decides the session key, and
+ * the commands in a record of a quiesce are run by the next process that finds it: all are believed only where no other
+ * user of this host can have written them.
  */
 import type { Stats } from "node:fs";
 import { lstat, readdir, stat } from "node:fs/promises";
@@ -67,9 +68,13 @@ export function doubtOfFile(path: string, userId: number): Promise<Doubt | null>
 export async function doubtOfState(stateDir: string, userId: number): Promise<Doubt | null> {
   const trusted = { userId, isGroupTrusted: true };
   const journals = join(stateDir, "journal");
-  const fixed = [stateDir, join(stateDir, "state.json"), join(stateDir, "locks"), journals];
+  const owed = join(stateDir, "quiesce");
+  const fixed = [stateDir, join(stateDir, "state.json"), join(stateDir, "locks"), journals, owed];
   const doubt = await doubtOf(fixed, trusted);
   if (doubt !== null) return doubt;
-  const names = (await ifThere(readdir(journals))) ?? [];
-  return doubtOf(names.map((name) => join(journals, name)), trusted);
+  const inside = await Promise.all([journals, owed].map(async (folder) => {
+    const names = (await ifThere(readdir(folder))) ?? [];
+    return names.map((name) => join(folder, name));
+  }));
+  return doubtOf(inside.flat(), trusted);
 }

@@ -72,6 +72,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./prune.ts")).pruneCommand,
   },
   {
+    usage: "recover",
+    summary: "run the after_snapshot hooks that runs which were killed still owe; for the boot, and safe at any time",
+    load: async () => (await import("./recover.ts")).recoverCommand,
+  },
+  {
     usage: "state",
     summary: "the local state file, which is only a cache",
     load: async () => (await import("./state.ts")).stateCommand,

@@ -13,6 +13,9 @@ const dist = new URL("../../dist/", import.meta.url).href;
 
 beforeAll(built);
 
+/** What those take that need no store. */
+const ownWord = new Map([["state", "rebuild"], ["recover", "--state-dir <"]]);
+
 interface Loaded {
   /** Names of the packages that our files import. */
   readonly packages: readonly string[];
@@ -44,7 +47,7 @@ describe("a command of the table", () => {
     const text = stdout.toString().replaceAll(/\s+/g, " ");
     expect(text).toContain(`Usage: zferry ${name} `);
     expect(text).toContain(summary);
-    expect(text).toContain(name === "state" ? "rebuild" : "--store <");
+    expect(text).toContain(ownWord.get(name) ?? "--store <");
     expect((await scene.run(["help", name])).stdout).toEqual(stdout);
   });
 });

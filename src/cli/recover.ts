@@ -1,0 +1,47 @@
+/** `zferry recover`: what was stopped for a snapshot by runs that were killed is started again. */
+import type { Command } from "commander";
+import { type Recovered, recoverOwed } from "../quiesce/recover.ts";
+import { counted } from "./report.ts";
+import type { RunCommand } from "./run-command.ts";
+import type { Session } from "./session.ts";
+import type { SharedFlags } from "./options.ts";
+
+const explanation = `
+A run notes in the state folder what it is about to stop, before it does. When it is killed, a second process starts it
+again; after a power cut, or when both were killed, this command does. It runs what is owed and nothing else, so it may be
+run at any time and any number of times. The hooks of a run that is at work are left to that run.`;
+
+interface RecoverFlags extends SharedFlags {
+  readonly dryRun?: boolean;
+}
+
+export function recoverCommand(command: Command, run: RunCommand): void {
+  command
+    .option("--dry-run", "print what is owed, and do nothing")
+    .option("--state-dir <folder>", "folder of the records")
+    .addHelpText("after", explanation)
+    .action(run(recover));
+}
+
+async function recover({ report, settings, terminal }: Session, _words: readonly string[], flags: RecoverFlags): Promise<void> {
+  const { stateDir } = settings;
+  const found = await recoverOwed({ stateDir, isDryRun: flags.dryRun === true, warn: report.warn, signal: terminal.signal });
+  report.json({ type: "recover", dryRun: flags.dryRun === true, records: found.map(toldRecord) });
+  report.text(found.length === 0 ? ["nothing is owed"] : found.map(line));
+  const [failure] = found.flatMap(({ failures }) => failures);
+  if (failure !== undefined) throw failure;
+}
+
+function toldRecord({ id, outcome, since, jobs, hooks, failures }: Recovered): Readonly<Record<string, unknown>> {
+  const told = failures.map(({ code, message, hint }) => ({ code, message, hint }));
+  return { id, outcome, since: since?.toISOString() ?? null, jobs, hooks, failures: told };
+}
+
+function line({ id, outcome, since, jobs, hooks }: Recovered): string {
+  if (outcome === "damaged") return `${id}: cannot be read`;
+  const run = `run of ${jobs.join(", ")} at ${since?.toISOString() ?? ""}`;
+  if (outcome === "running") return `${run}: at work, and does it itself`;
+  const list = hooks.length === 0 ? "nothing" : `${counted(hooks.length, "after_snapshot hook")} (${hooks.join(", ")})`;
+  const did = { recovered: "ran", failed: "could not run all of", owed: "owes" }[outcome];
+  return `${run}: ${did} ${list}`;
+}

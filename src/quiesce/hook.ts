@@ -1,0 +1,153 @@
+/**
+ * One command of a hook, from started to ended: no shell reads it, what it prints is drained, and it has a time limit.
+ *
+ * It is started at a gate: `sh` waits for a word and then becomes the command (`exec "$@"`). So its process number is
+ * on disk before the command does anything, and a guard that is killed between the two leaves a gate that closes by itself.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import { endGroup } from "./group.ts";
+
+const gate = 'read -r go <&3 && exec 3<&- && exec "$@"';
+
+/** Of what it printed, stdout and stderr as they came. */
+const tailBytes = 8 * 1024;
+/** What it started may hold its output open for ever: wait no longer for its last words than this. */
+const lingerMs = 200;
+
+export interface HookRun {
+  readonly argv: readonly [string, ...string[]];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  /** How long its processes may take to die of SIGTERM before they get SIGKILL. */
+  readonly graceMs: number;
+  /** Called with the process number before the command begins; when it rejects, the command never does. */
+  readonly onStarted: (pid: number) => Promise<void>;
+  /** Aborting ends it, with all of its process group. */
+  readonly signal: AbortSignal;
+}
+
+/** How a command ended: null for exit status 0, else why that was not so, with its last words. */
+export type HookFailure = { readonly why: string; readonly tail: string } | null;
+
+/** @throws what `onStarted` throws, and `signal.reason` when that ended it */
+export async function runHook(run: HookRun): Promise<HookFailure> {
+  run.signal.throwIfAborted();
+  let spawned: ChildProcess;
+  try {
+    spawned = spawn("/bin/sh", ["-c", gate, "sh", ...run.argv], {
+      cwd: "/",
+      env: run.environment,
+      detached: true, // a session and a process group of its own
+      stdio: ["ignore", "pipe", "pipe", "pipe"],
+    });
+  } catch (error) {
+    return cannotRun(error); // E2BIG
+  }
+  const output = tailOf(spawned);
+  const exit = exitOf(spawned);
+  if (spawned.pid === undefined) return cannotRun(await exit.error);
+  return throughGate(spawned, spawned.pid, { exit, output }, run);
+}
+
+interface Watched {
+  readonly exit: Exit;
+  readonly output: Output;
+}
+
+async function throughGate(spawned: ChildProcess, pid: number, { exit, output }: Watched, run: HookRun): Promise<HookFailure> {
+  const open = spawned.stdio[3] as Writable;
+  open.on("error", () => undefined); // the gate was killed: its exit tells
+  try {
+    await run.onStarted(pid);
+    run.signal.throwIfAborted();
+  } catch (error) {
+    open.destroy();
+    await exit.known;
+    throw error;
+  }
+  open.end("go\n");
+  const stopped = await untilEnd(pid, exit, run);
+  run.signal.throwIfAborted();
+  const [status, killedBy] = await exit.known;
+  if (status === 0 && !stopped) return null;
+  return { why: stopped ? `it took longer than ${run.timeoutMs / 1000} s` : describe(status, killedBy), tail: await output.atEnd() };
+}
+
+/** Waits for the exit, and ends the whole group when that takes too long. @returns whether it did */
+async function untilEnd(pid: number, exit: Exit, { timeoutMs, graceMs, signal }: HookRun): Promise<boolean> {
+  let stop = (): void => undefined;
+  const stopped = new Promise<true>((resolve) => {
+    stop = () => {
+      resolve(true);
+    };
+  });
+  const timer = setTimeout(stop, timeoutMs);
+  signal.addEventListener("abort", stop, { once: true });
+  const isStopped = await Promise.race([stopped, exit.known.then(() => false)]);
+  clearTimeout(timer);
+  signal.removeEventListener("abort", stop);
+  if (isStopped) {
+    await endGroup(pid, graceMs);
+    exit.giveUp(); // it may be stuck in the kernel
+  }
+  return isStopped;
+}
+
+interface Exit {
+  /** Both null for a process that was given up. */
+  readonly known: Promise<[status: number | null, killedBy: NodeJS.Signals | null]>;
+  readonly error: Promise<Error>;
+  readonly giveUp: () => void;
+}
+
+function exitOf(spawned: ChildProcess): Exit {
+  let giveUp = (): void => undefined;
+  const known: Exit["known"] = new Promise((resolve) => {
+    spawned.once("exit", (status, killedBy) => {
+      resolve([status, killedBy]);
+    });
+    giveUp = () => {
+      spawned.unref();
+      resolve([null, null]);
+    };
+  });
+  const error = new Promise<Error>((resolve) => spawned.on("error", resolve));
+  return { known, error, giveUp };
+}
+
+interface Output {
+  readonly atEnd: () => Promise<string>;
+}
+
+/** Reads everything, for as long as this process lives, and keeps the end of it. */
+function tailOf({ stdout, stderr }: ChildProcess): Output {
+  let tail = Buffer.alloc(0);
+  const streams = [stdout, stderr].filter((stream): stream is Readable => stream !== null);
+  for (const stream of streams) {
+    stream.on("error", () => undefined);
+    stream.on("data", (piece: Buffer) => {
+      tail = Buffer.concat([tail, piece]).subarray(-tailBytes);
+    });
+  }
+  const closed = Promise.all(streams.map((stream) => new Promise((resolve) => stream.once("close", resolve))));
+  return {
+    atEnd: async () => {
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([closed, new Promise((resolve) => (timer = setTimeout(resolve, lingerMs)))]);
+      clearTimeout(timer);
+      return tail.toString("utf8").trim();
+    },
+  };
+}
+
+function describe(status: number | null, killedBy: NodeJS.Signals | null): string {
+  if (killedBy !== null) return `it was killed by ${killedBy}`;
+  if (status === null) return "it could not be ended";
+  return status === 127 ? "exit 127, as of a program that is not there" : `exit ${status}`;
+}
+
+function cannotRun(error: unknown): HookFailure {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "unknown reason";
+  return { why: `it cannot be run: ${code}`, tail: "" };
+}
