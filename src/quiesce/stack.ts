@@ -112,9 +112,9 @@ function run(
 }
 
 /** A command whose guard was killed may still be stopping what is about to be started. */
-async function endLeftover({ process }: HookRecord, { limits }: StackOptions): Promise<void> {
-  if (process?.pid == null || (await presenceOf(process, await self(), procDir)) !== "running") return;
-  await endGroup(process.pid, limits.graceMs);
+async function endLeftover({ process: left }: HookRecord, { limits }: StackOptions): Promise<void> {
+  if (left?.pid == null || (await presenceOf(left, await self(), procDir)) !== "running") return;
+  await endGroup(left.pid, limits.graceMs);
 }
 
 let own: Promise<ProcessIdentity> | null = null;
