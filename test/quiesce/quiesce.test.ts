@@ -1,8 +1,11 @@
 /** What a quiesce promises its caller, shown on the real processes: the driver, its guard, and hooks that are programs. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { HookSettings } from "../../src/config/hooks.ts";
+import { built } from "../build.ts";
 import { guardOf, isAlive, Night, until } from "./night.ts";
+
+beforeAll(built);
 
 describe("a quiesce", () => {
   it("goes down in order, takes the snapshot, and goes up in reverse", async () => {

@@ -1,8 +1,11 @@
 /** What is done for a run that cannot do it any more: by zferry when the guard is dead, by `zferry recover` when both are. */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { built } from "../build.ts";
 import { guardOf, isAlive, Night, type NightOptions, type RunningNight, until } from "./night.ts";
+
+beforeAll(built);
 
 /** Starts a night, kills guard and zferry together when `line` is noted, and waits until nobody is left. */
 async function cutOff(night: Night, line: string, options: NightOptions): Promise<void> {
