@@ -7,9 +7,11 @@ import { isUtf8 } from "node:buffer";
 import { execFile } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { gather, MiB } from "./bytes.ts";
 import type { EncryptionSettings } from "./config/config.ts";
+import type { SecretSource } from "./config/notify.ts";
 import { ZferryError } from "./errors.ts";
 import type { Keyring, Recipients } from "./openpgp/session.ts";
 
@@ -36,19 +38,38 @@ export async function readKeyring(settings: EncryptionSettings, environment: Env
   return { passphrases, privateKeys: armored.map((key) => ({ armored: key, passphrase: passphrases[0] ?? null })) };
 }
 
+/** A token, key or URL that a notifier needs, as in `token of notifier "phone"`; the first line of where it is. */
+export async function readSecret(source: SecretSource, what: string, environment: Environment): Promise<string> {
+  switch (source.kind) {
+    case "file":
+      return firstLine(await readPrivate(source.path, what), `file "${source.path}"`, what);
+    case "env":
+      return fromVariable(source.variable, environment, what);
+    case "credential":
+      return firstLine(await readText(credentialPath(source.name, what, environment), what), `credential "${source.name}"`, what);
+  }
+}
+
+/** Where systemd puts it; its mode there is systemd's affair, and an access list makes it look open to a group. */
+function credentialPath(name: string, what: string, { CREDENTIALS_DIRECTORY: folder }: Environment): string {
+  if (folder !== undefined && folder !== "") return join(folder, name);
+  throw unusable(`there is no credential "${name}" for the ${what}: systemd has handed none over`, `add LoadCredential=${name}:FILE to the unit`);
+}
+
 async function readPassphrases(settings: EncryptionSettings, environment: Environment): Promise<string[]> {
   const { passphraseFile, passphraseEnv, passphraseCommand } = settings;
   const found: string[] = [];
   if (passphraseFile !== null) found.push(firstLine(await readPrivate(passphraseFile, "passphrase"), `file "${passphraseFile}"`));
-  if (passphraseEnv !== null) found.push(fromVariable(passphraseEnv, environment));
+  if (passphraseEnv !== null) found.push(fromVariable(passphraseEnv, environment, "passphrase"));
   if (passphraseCommand !== null) found.push(await fromCommand(passphraseCommand, environment));
   return found;
 }
 
-function fromVariable(name: string, environment: Environment): string {
+function fromVariable(name: string, environment: Environment, what: string): string {
   const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
   if (value !== undefined && value !== "") return value;
-  throw unusable(`the environment variable "${name}" for the passphrase is not set`, "set it, or name another with --passphrase-env");
+  const elsewhere = what === "passphrase" ? "set it, or name another with --passphrase-env" : "set it, or name another in the configuration";
+  throw unusable(`the environment variable "${name}" for the ${what} is not set`, elsewhere);
 }
 
 /** What the command prints as its first line; it is run by `sh -c`, and its stderr goes nowhere a secret could be kept. */
@@ -71,10 +92,10 @@ async function fromCommand(command: string, environment: Environment): Promise<s
 }
 
 /** gpg's rule for --passphrase-file: the first line, without its end. */
-function firstLine(text: string, where: string): string {
+function firstLine(text: string, where: string, what = "passphrase"): string {
   const line = text.split("\n", 1)[0]?.replace(/\r$/, "") ?? "";
   if (line !== "") return line;
-  throw unusable(`the first line of ${where} is empty`, "put the passphrase there, on one line");
+  throw unusable(`the first line of ${where} is empty`, `put the ${what} there, on one line`);
 }
 
 /** A file only its owner may read. */

@@ -139,7 +139,7 @@ const interval = z.string("must be a duration, as in 1h, or 0s").transform((text
 });
 
 const common = {
-  name: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "may hold letters, digits and _ . - only, 64 at most").optional(),
+  name: z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, "may hold letters, digits and _ . - only, after a letter, 64 at most").optional(),
   jobs: z.array(z.string()).min(1).optional(),
   timeout,
 };

@@ -8,43 +8,40 @@
  * `failure` of a dataset, or of the job when it came to none; `success` with a dataset, which is not sent, but is how a
  * `recovery` is known: that of whatever was told of this job and dataset before.
  */
-import type { HappeningKind, NotifySettings } from "../config/notify.ts";
-import type { DatasetName } from "../zfs/names.ts";
+import type { NotifySettings } from "../config/notify.ts";
+import { Lane, tryCount } from "./lane.ts";
+import { clean, type Happening } from "./message.ts";
+import { Notebook, ownOf } from "./remembered.ts";
+import { senderFor } from "./senders.ts";
 
-/** Something worth telling. `recovery` is never told from outside: it follows from a `success`. */
-export interface Happening {
-  readonly kind: HappeningKind;
-  /** Null for what belongs to no job, as a `verify` of a dataset that has none. */
-  readonly job: string | null;
-  /** Null for the job as a whole. */
-  readonly dataset: DatasetName | null;
-  readonly at: Date;
-  /** What, which dataset, why, and what to do; a line or few. Any length and any characters: it is cut and cleaned. */
-  readonly text: string;
-  /** Facts for programs, as they go into JSON. */
-  readonly details: Readonly<Record<string, string | number | null>>;
-}
+export type { Happening } from "./message.ts";
 
 export interface TellerOptions {
   readonly stateDir: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly warn: (text: string) => void;
   readonly now: () => Date;
-  /** Aborting leaves what is still to be told two seconds. */
+  /** Once it is aborted, `end` waits two seconds at most. */
   readonly signal: AbortSignal;
+  /** Before each further try ({@link pauseMs}). */
+  readonly pauseMs?: number;
 }
 
 export interface Teller {
-  /** Takes note and returns at once; never rejects. */
+  /** Takes note, on the local disk, and returns; never rejects. */
   tell(happening: Happening): Promise<void>;
   /** Sees that what was told is sent, or given up and warned of. Never rejects; the teller is of no use afterwards. */
   end(): Promise<void>;
 }
 
-/** Tries to send one message. */
-export const tryCount = 3;
 /** Before each further try; Pushover asks for five seconds. */
 export const pauseMs = 5000;
+
+/** What a recovery says of the trouble it ends. */
+const maxTroubleBytes = 300;
+
+/** The longest that `end` takes when the run was told to stop. */
+const hurriedMs = 2000;
 
 /** The longest that `end` can take, whatever there is to tell and whoever does not listen: notifiers are told side by side. */
 export function longestWaitMs(settings: readonly NotifySettings[]): number {
@@ -52,7 +49,46 @@ export function longestWaitMs(settings: readonly NotifySettings[]): number {
 }
 
 /** A teller for the notifiers of the configuration; with none of them it does nothing. */
-export function makeTeller(settings: readonly NotifySettings[], { warn }: TellerOptions): Teller {
-  if (settings.length > 0) warn("nobody is told of this run: this version knows no notifiers");
-  return { tell: () => Promise.resolve(), end: () => Promise.resolve() };
+export function makeTeller(settings: readonly NotifySettings[], options: TellerOptions): Teller {
+  const { environment, warn, now, signal } = options;
+  const notebook = new Notebook(options);
+  const lanes = settings.map((one) => new Lane({ settings: one, send: senderFor(one, environment), pauseMs: options.pauseMs ?? pauseMs, notebook, warn, now }));
+  const pass = (happening: Happening): void => {
+    for (const lane of lanes) lane.add(happening);
+  };
+  return {
+    tell: async (happening) => {
+      if (lanes.length === 0) return;
+      const recovery = await noted(notebook, happening);
+      if (recovery !== null) pass(recovery);
+      // What went well with one dataset is news when the job has ended, or after trouble.
+      if (happening.kind !== "success" || happening.dataset === null) pass(happening);
+    },
+    end: async () => {
+      await Promise.all(lanes.map((lane) => lane.end({ longestMs: longestWaitMs([lane.settings]), hurriedMs, signal })));
+    },
+  };
+}
+
+/** Remembers trouble and its end. @returns what to tell when it is over */
+async function noted(notebook: Notebook, happening: Happening): Promise<Happening | null> {
+  const { kind, job, dataset, at, text } = happening;
+  const subject = dataset ?? "";
+  if (kind === "failure" || kind === "overdue") {
+    await notebook.change(job, (notes) => {
+      const before = ownOf(notes.troubles, subject);
+      notes.troubles = { ...notes.troubles, [subject]: before ?? { since: at, text: clean(text, maxTroubleBytes) } };
+    });
+  }
+  if (kind !== "success") return null;
+  const over = await notebook.change(job, (notes) => {
+    const ended = Object.entries(notes.troubles).filter(([whose]) => dataset === null || whose === subject);
+    notes.troubles = Object.fromEntries(Object.entries(notes.troubles).filter(([whose]) => dataset !== null && whose !== subject));
+    return ended.map(([, trouble]) => trouble).sort((a, b) => a.since.getTime() - b.since.getTime());
+  });
+  const [first] = over;
+  if (first === undefined) return null;
+  const what = dataset === null ? `job "${job ?? ""}" went well again` : `"${dataset}" is backed up again`;
+  const since = first.since.toISOString();
+  return { kind: "recovery", job, dataset, at, text: `${what}; since ${since}: ${first.text}`, details: { troubleSince: since } };
 }
