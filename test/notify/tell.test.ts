@@ -167,7 +167,10 @@ describe("whoever does not listen", () => {
 
   it("and sends a reply without end keeps nobody", async () => {
     const { url } = await listener((_request, response) => {
-      const pour = (): void => void (response.destroyed || setImmediate(pour, response.write("x".repeat(65536))));
+      const pour = (): void => {
+        response.write("x".repeat(65536));
+        if (!response.destroyed) setImmediate(pour);
+      };
       pour();
     });
     const teller = tellerOf([{ type: "webhook", url, timeout: "5s" }]);
