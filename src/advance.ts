@@ -35,7 +35,14 @@ function anchorTag(store: Store): string {
 
 /** Our bookmarks are told from other people's by this prefix, and from other stores' by the id in it. */
 function anchorBookmarkPrefix(store: Store): string {
-  return `zferry-anchor-${storeIdOf(store.url)}-`;
+  return `${anyAnchor}${storeIdOf(store.url)}-`;
+}
+
+const anyAnchor = "zferry-anchor-";
+
+/** Whether a bookmark is that of an anchor, in any store. */
+export function isAnchorBookmark(name: BookmarkName): boolean {
+  return shortNameOf(name).startsWith(anyAnchor);
 }
 
 /** `dataset` is what the pool looked like before the run. Never throws. */

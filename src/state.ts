@@ -81,6 +81,16 @@ export async function readStoreState(
 }
 
 /**
+ * Guids of the anchors of a dataset, in every store this host remembers.
+ *
+ * @throws ZferryError `config-invalid` when the file cannot be read for another reason than what stands in it
+ */
+export async function anchorGuids(stateDir: string, dataset: string): Promise<readonly string[]> {
+  const { stores } = await readState(stateDir, () => undefined);
+  return Object.values(stores).flatMap(({ anchors }) => (Object.hasOwn(anchors, dataset) ? [anchors[dataset]?.guid ?? ""] : []));
+}
+
+/**
  * Remembers `change` of one store's state. The file is read again first, so that two jobs of one host that end at
  * about the same time keep each other's anchors; what is lost in the narrowest race is rebuilt the next night.
  *

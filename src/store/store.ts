@@ -9,6 +9,7 @@
  * `store-full`, `store-failed` (anything else, after the retries of `retry.ts`).
  */
 import type { ByteSource, LentSource } from "../bytes.ts";
+import type { BucketRules, Look, ObjectLock } from "./rules.ts";
 
 /** Slash-separated, 1–1,024 bytes of UTF-8, no empty, `.` or `..` component (the narrowest provider's rule, S3 and R2). */
 export type ObjectKey = string;
@@ -125,6 +126,12 @@ export interface Store {
    * @returns how many were removed
    */
   removeUnfinished(prefix: string, options: Cancellable): Promise<number>;
+
+  /** What the bucket does by itself. A store that has no such thing has no such verb. */
+  readonly rules?: (options: Cancellable) => Promise<BucketRules>;
+
+  /** What keeps an object from being deleted; null for nothing, and for one that is not there. Only beside {@link rules}. */
+  readonly lockOf?: (key: ObjectKey, options: Cancellable) => Promise<Look<ObjectLock | null>>;
 
   /** Lets go of sockets. The store must not be used afterwards. Calling twice is safe. */
   close(): Promise<void>;

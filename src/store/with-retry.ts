@@ -11,7 +11,12 @@ import type { ByteRange, GetOptions, ListOptions, ObjectKey, PutOptions, Store, 
 
 /** Wraps a store. Closing the wrapper closes the store. */
 export function withRetry(store: Store, policy: RetryPolicy): Store {
+  const { rules, lockOf } = store;
   return {
+    ...(rules === undefined ? {} : { rules: (options) => retry(() => rules(options), { what: "reading the bucket's rules", policy, signal: options.signal }) }),
+    ...(lockOf === undefined
+      ? {}
+      : { lockOf: (key, options) => retry(() => lockOf(key, options), { what: `reading the lock of "${key}"`, policy, signal: options.signal }) }),
     url: store.url,
     limits: store.limits,
     put: (key, body, options) =>

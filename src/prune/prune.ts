@@ -1,0 +1,50 @@
+/**
+ * `prune`: what a policy does not keep goes, from a store and from the pool, and why everything else stays is said.
+ *
+ * Acts under the lock and the lease of the dataset, so never while a run is at work on it. It may be cut off anywhere: no
+ * manifest is left without its chunks, and the next prune goes on where this one was.
+ */
+import { alone, type Guard } from "../alone.ts";
+import { isZferryError } from "../errors.ts";
+import { readDataset } from "../zfs/inventory.ts";
+import { forget, pruneBackups, type Scene } from "./backups.ts";
+import { removeBegun } from "./remove.ts";
+import type { PruneOutcome, PruneRequest } from "./request.ts";
+import { look } from "./sight.ts";
+import { pruneSnapshots } from "./snapshots.ts";
+
+/**
+ * What could not be removed for want of a right is in the outcome, with `failed`, and told as a warning.
+ *
+ * @throws ZferryError `locked` when a run is at work on the dataset, the store's codes, `zfs-…`, and `config-invalid` for
+ * the state folder; what was removed until then is gone, and the rest is whole
+ */
+export function prune(request: PruneRequest): Promise<PruneOutcome> {
+  const { store, stateDir, leaseMs, progress, signal, dataset, keep } = request;
+  if (keep.local === null && keep.store === null) return Promise.resolve({ backups: [], snapshots: [], unreadable: [] });
+  if (request.isDryRun) return run(request, null);
+  return alone({ store, stateDir, leaseMs, progress, signal }, dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
+}
+
+async function run(request: PruneRequest, guard: Guard | null): Promise<PruneOutcome> {
+  const { zfs, keep, dataset, progress, signal } = request;
+  if (guard !== null) await goOn(request, guard);
+  const pool = zfs === null ? null : await readDataset(zfs, dataset, { signal });
+  if (zfs !== null && pool === null) progress.warn(`there is no dataset "${dataset}" on the pool: only what is stored of it is judged`);
+  const sight = await look(request);
+  const scene: Scene = { sight, pool, guard, now: request.now() };
+  const backups = keep.store === null ? [] : await pruneBackups(request, scene);
+  const snapshots = keep.local === null || zfs === null || pool === null ? [] : await pruneSnapshots({ ...request, zfs }, { ...scene, pool });
+  return { backups, snapshots, unreadable: sight.catalog.damaged.map(({ key }) => key) };
+}
+
+/** What cannot be ended now is told, and keeps nothing from being judged: no manifest names it any more. */
+async function goOn(request: PruneRequest, guard: Guard): Promise<void> {
+  try {
+    const count = await removeBegun({ ...request, guard }, (backup) => forget(request, backup));
+    if (count > 0) request.progress.warn(`an earlier prune was cut off; ${count === 1 ? "the backup it was removing is" : `${count} backups it was removing are`} gone now`);
+  } catch (error) {
+    if (!isZferryError(error, "store-denied", "manifest-invalid", "format-too-new")) throw error;
+    request.progress.warn(`what an earlier prune has begun to remove is not gone yet: ${error.message}`);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Removing one backup from a store: the manifest, which ends its existence, then the chunks, and RESTORE.md last, which
+ * says how to open what may still be there. Cut off anywhere, it leaves no manifest without its chunks.
+ */
+import type { Guard } from "../alone.ts";
+import { manifestOf } from "../commit.ts";
+import { attemptPrefix, manifestKey, restoreNoteKey } from "../format/layout.ts";
+import type { ObjectKey, Store } from "../store/store.ts";
+import { attemptOfKey } from "../strays.ts";
+import type { DatasetName, SnapshotName } from "../zfs/names.ts";
+import { noteBegun, noteEnded, readBegun, type Removal } from "./begun.ts";
+
+/** Keys removed by one call; S3 takes a thousand at once. */
+const deleteBatch = 1000;
+
+export interface Removing {
+  readonly store: Store;
+  readonly stateDir: string;
+  readonly dataset: DatasetName;
+  /** Of the run that is alone with the dataset: asked before every call that removes something. */
+  readonly guard: Pick<Guard, "throwIfOver" | "signal">;
+}
+
+/**
+ * The caller has just seen that nothing needs it.
+ *
+ * @param onGone - called when its manifest is deleted
+ * @throws ZferryError `config-invalid` when it cannot be noted down, `locked`, and the store's codes: a part may be gone
+ * then, which the next prune goes on with
+ */
+export async function removeBackup(removing: Removing, removal: Removal, onGone: () => Promise<void>): Promise<void> {
+  const { store, guard } = removing;
+  await noteBegun(removing, removal);
+  guard.throwIfOver();
+  await store.delete([manifestKey(removal.backup)], { signal: guard.signal });
+  await onGone();
+  await removeObjects(removing, removal);
+  await noteEnded(removing, removal);
+}
+
+/**
+ * Goes on with what an earlier prune had begun. A manifest that names the attempt still, or again, ends that.
+ *
+ * @param onGone - called for each whose manifest is not there
+ * @returns how many of those there were
+ * @throws ZferryError `manifest-invalid` or `format-too-new` when a manifest in the place cannot be read, and as {@link removeBackup}
+ */
+export async function removeBegun(removing: Removing, onGone: (backup: SnapshotName) => Promise<void>): Promise<number> {
+  const { store, guard } = removing;
+  let count = 0;
+  for (const removal of await readBegun(removing)) {
+    const manifest = await manifestOf(store, removal.backup, { id: removal.attempt, journal: null }, guard.signal);
+    if (manifest === null) {
+      await onGone(removal.backup);
+      await removeObjects(removing, removal);
+      count += 1;
+    }
+    await noteEnded(removing, removal);
+  }
+  return count;
+}
+
+/** What zferry has stored of the attempt, and nothing that others put beside it. */
+async function removeObjects({ store, guard }: Removing, { backup, attempt }: Removal): Promise<void> {
+  const { signal, throwIfOver } = guard;
+  const note = restoreNoteKey(backup, attempt);
+  const chunks: ObjectKey[] = [];
+  let hasNote = false;
+  for await (const { key } of store.list(attemptPrefix(backup, attempt), { signal })) {
+    if (key === note) hasNote = true;
+    else if (attemptOfKey(key) !== null) chunks.push(key);
+  }
+  for (let start = 0; start < chunks.length; start += deleteBatch) {
+    throwIfOver();
+    await store.delete(chunks.slice(start, start + deleteBatch), { signal });
+  }
+  if (!hasNote) return;
+  throwIfOver();
+  await store.delete([note], { signal });
+}
