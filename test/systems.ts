@@ -54,6 +54,8 @@ export interface Systems {
   /** util-linux' `script`, which gives a command a terminal. */
   readonly script: string;
   readonly sqlite3: string;
+  /** Evaluates Nix. */
+  readonly nixInstantiate: string;
   readonly nginx: string;
   readonly postgresql: PostgresqlSystem;
   readonly mariadb: MariadbSystem;
@@ -154,6 +156,7 @@ const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
   systemdAnalyze: () => program("systemd-analyze"),
   script: () => program("script"),
   sqlite3: () => program("sqlite3"),
+  nixInstantiate: () => program("nix-instantiate"),
   nginx: () => program("nginx"),
   postgresql: () => programs({ initdb: "initdb", pgCtl: "pg_ctl", psql: "psql" }),
   mariadb: () => programs({ installDb: "mariadb-install-db", mariadbd: "mariadbd", mariadb: "mariadb" }),
