@@ -15,7 +15,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [3, ["plan.ts", "retention.ts", "journal.ts", "journals.ts", "intent.ts", "state.ts", "verified.ts", "history.ts", "files.ts", "ownership.ts", "lock.ts", "lock-holder.ts"]],
   [3, ["keep-rules.ts"]],
   [3, ["store/", "thread/"]],
-  [4, ["zfs/", "secrets.ts", "quiesce/"]],
+  [4, ["zfs/", "secrets.ts", "quiesce/", "units/"]],
   [5, ["backup.ts", "put.ts", "get.ts", "list.ts", "restore.ts", "restore-foreign.ts", "copy.ts"]],
   [5, ["download.ts", "doctor.ts", "init.ts", "state-rebuild.ts", "notify/", "status/"]],
   // The steps the verbs are made of.
