@@ -42,6 +42,7 @@ function isPipe(fd: number): boolean {
 }
 
 const terminal: Terminal = {
+  program: [process.execPath, process.argv[1] ?? ""],
   environment: process.env,
   workingDirectory: process.cwd(),
   get stdin() {

@@ -77,6 +77,16 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./recover.ts")).recoverCommand,
   },
   {
+    usage: "systemd",
+    summary: "write services and timers for the configured jobs",
+    load: async () => (await import("./systemd.ts")).systemdCommand,
+  },
+  {
+    usage: "notify",
+    summary: "tell the configured notifiers that a unit of systemd failed",
+    load: async () => (await import("./notify.ts")).notifyCommand,
+  },
+  {
     usage: "state",
     summary: "the local state file, which is only a cache",
     load: async () => (await import("./state.ts")).stateCommand,

@@ -15,6 +15,8 @@ import type { Terminal } from "./terminal.ts";
 
 export interface Settings {
   readonly config: Config;
+  /** Where it was read, absolute; null when there is none. */
+  readonly configFile: string | null;
   readonly stateDir: string;
   readonly encryption: EncryptionSettings;
   /** Worker threads for ciphers and hashes. */
@@ -23,13 +25,14 @@ export interface Settings {
 
 /** @throws ZferryError `config-invalid` */
 export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Settings> {
-  const config = await readConfig(flags, terminal);
+  const { config, file: configFile } = await readConfig(flags, terminal);
   const { encryption } = config;
   const stateDir = resolve(terminal.workingDirectory, flags.stateDir ?? config.stateDir ?? defaultStateDir(terminal));
   await checkState(stateDir, terminal);
   const hasOwnPassphrase = [flags.passphraseFile, flags.passphraseEnv, flags.passphraseCommand].some((flag) => flag !== undefined);
   return {
     config,
+    configFile,
     stateDir,
     encryption: {
       packet: flags.packet ?? encryption.packet,
@@ -46,7 +49,7 @@ export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Se
 /** The configuration of the working directory, which nobody has to name. */
 const found = "zferry.yaml";
 
-async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<Config> {
+async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<{ readonly config: Config; readonly file: string | null }> {
   const { environment, workingDirectory } = terminal;
   const named = flags.config ?? unlessEmpty(environment.ZFERRY_CONFIG);
   const files = named === undefined ? [found, "/etc/zferry/zferry.yaml"] : [named];
@@ -54,7 +57,7 @@ async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<Confi
     try {
       const text = await readFile(file, "utf8");
       if (named === undefined && file === resolve(workingDirectory, found)) await checkFound(file, terminal);
-      return parseConfig(text, file);
+      return { config: parseConfig(text, file), file };
     } catch (error) {
       if (error instanceof ZferryError) throw error;
       const { code } = error as NodeJS.ErrnoException;
@@ -64,7 +67,7 @@ async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<Confi
       });
     }
   }
-  return emptyConfig;
+  return { config: emptyConfig, file: null };
 }
 
 /** A configuration names programs to run: one that lies about where we happen to be must be ours. */

@@ -5,6 +5,8 @@ import type { Readable, Writable } from "node:stream";
 import type { ProcessUsage } from "../bench/meter.ts";
 
 export interface Terminal {
+  /** How this program is started again: Node and the script, by full path. */
+  readonly program: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly workingDirectory: string;
   readonly stdin: Readable;

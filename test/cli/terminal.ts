@@ -17,6 +17,7 @@ export function ownTerminal(some: Partial<Terminal> = {}): OwnTerminal {
       },
     });
   return {
+    program: ["/usr/bin/node", "/opt/zferry/main.js"],
     environment: {},
     workingDirectory: "/nowhere",
     stdin: new PassThrough(),

@@ -165,6 +165,7 @@ export class Scene {
     const [stdout, stderr] = [new Sink(), new Sink()];
     this.#prepareNet(words, env);
     const exit = await runToExit(words, {
+      program: [process.execPath, "/opt/zferry/main.js"],
       environment: this.#environment(env),
       workingDirectory: this.folder,
       stdin: Readable.from(stdin.length === 0 ? [] : [Buffer.from(stdin)], { objectMode: false }),

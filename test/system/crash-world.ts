@@ -177,6 +177,7 @@ export class CrashWorld {
     const hash = createHash("sha256");
     let stderr = "";
     const exit = await runToExit(["get", backup, "--store", this.place.url, "--state-dir", this.scene.stateDir, ...this.scene.asBob], {
+      program: [process.execPath],
       environment: { HOME: this.scene.folder, ...this.env },
       workingDirectory: this.scene.folder,
       stdin: Readable.from([]),

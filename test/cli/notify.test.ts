@@ -1,0 +1,44 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { type Ended, Scene } from "./zferry.ts";
+
+/** Tells of it into the file `told`, a line each. */
+async function notified(unit: string, env: Readonly<Record<string, string>> = {}): Promise<{ ended: Ended; told: Record<string, unknown>[] }> {
+  const scene = new Scene();
+  const told = join(scene.folder, "told");
+  const config = scene.write("zferry.yaml", `
+state_dir: ${scene.stateDir}
+stores: { nas: { url: /mnt/nas } }
+notify: [{ type: command, command: [sh, -c, "cat >> ${told}; echo >> ${told}"] }]
+jobs:
+  home: { dataset: tank/home }
+  db: { dataset: tank/db, group: services }
+  wiki: { dataset: tank/wiki, group: services }
+`);
+  const ended = await scene.run(["--config", config, "notify", "--unit", unit], { env });
+  const lines = existsSync(told) ? readFileSync(told, "utf8").split("\n").filter((line) => line !== "") : [];
+  return { ended, told: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+}
+
+it("tells of a unit that failed, whose job it was, and what systemd says of it", async () => {
+  const { ended, told } = await notified("zferry-backup-home.service", { MONITOR_SERVICE_RESULT: "oom-kill", MONITOR_EXIT_STATUS: "KILL" });
+  expect(ended, ended.stderr).toMatchObject({ exit: 0, stderr: "" });
+  expect(told).toMatchObject([{ kind: "failure", job: "home", dataset: null, details: { unit: "zferry-backup-home.service", reason: "oom-kill, KILL" } }]);
+  expect(told[0]?.text).toContain('the unit "zferry-backup-home.service" failed (oom-kill, KILL): see `journalctl -u zferry-backup-home.service`');
+});
+
+it("tells of each job of a group", async () => {
+  const { told } = await notified("zferry-group-services.service");
+  expect(told.map(({ job }) => job).sort()).toEqual(["db", "wiki"]);
+});
+
+it("tells of a unit that is no job's, and says nothing that systemd has not said", async () => {
+  const { told } = await notified("zferry-verify-nas.service", { MONITOR_SERVICE_RESULT: "a\nb", MONITOR_EXIT_STATUS: "1" });
+  expect(told).toMatchObject([{ kind: "failure", job: null, details: { unit: "zferry-verify-nas.service", reason: null } }]);
+});
+
+it("says so where there is nobody to tell", async () => {
+  const { exit, stderr } = await new Scene().run(["notify", "--unit", "zferry-status.service"]);
+  expect([exit, stderr]).toEqual([0, expect.stringContaining('nobody is told: the unit "zferry-status.service" failed')]);
+});
