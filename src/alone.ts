@@ -62,28 +62,36 @@ export function unguarded(signal: AbortSignal): Guard {
  * @throws ZferryError `locked` when one is
  */
 export function alone<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
+  const { stateDir, signal } = request;
+  return withLocalLock(stateDir, dataset, { signal }, () => aloneAmongHosts(request, dataset, work));
+}
+
+/**
+ * The same for a caller that holds the dataset's local lock already.
+ *
+ * @throws ZferryError `locked` when a run of another host is at work
+ */
+export async function aloneAmongHosts<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
   const { store, stateDir, leaseMs, progress, signal } = request;
-  return withLocalLock(stateDir, dataset, { signal }, async () => {
-    if (leaseMs === null) return work(unguarded(signal));
-    const holder = { id: await holderIdOf(stateDir), host: hostname() };
-    const lease = await takeLease(store, dataset, {
-      ...leaseTiming(leaseMs),
-      holder,
-      attempt: null,
-      signal,
-      warn: progress.warn,
-    });
-    try {
-      return await work({
-        signal: lease.signal,
-        check: () => lease.check(),
-        throwIfOver: () => {
-          lease.throwIfOver();
-        },
-        isStillAlone: () => lease.isStillOwn(AbortSignal.timeout(lookTimeoutMs)).catch(() => true),
-      });
-    } finally {
-      await lease.release();
-    }
+  if (leaseMs === null) return work(unguarded(signal));
+  const holder = { id: await holderIdOf(stateDir), host: hostname() };
+  const lease = await takeLease(store, dataset, {
+    ...leaseTiming(leaseMs),
+    holder,
+    attempt: null,
+    signal,
+    warn: progress.warn,
   });
+  try {
+    return await work({
+      signal: lease.signal,
+      check: () => lease.check(),
+      throwIfOver: () => {
+        lease.throwIfOver();
+      },
+      isStillAlone: () => lease.isStillOwn(AbortSignal.timeout(lookTimeoutMs)).catch(() => true),
+    });
+  } finally {
+    await lease.release();
+  }
 }

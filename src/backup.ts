@@ -9,7 +9,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { advanceAnchor, secureAnchor } from "./advance.ts";
-import { alone, type Guard, unguarded } from "./alone.ts";
+import { alone, aloneAmongHosts, type Guard, unguarded } from "./alone.ts";
 import { AttemptDiffers } from "./attempt.ts";
 import type { Cargo } from "./cargo.ts";
 import { readCatalog } from "./catalog.ts";
@@ -23,6 +23,7 @@ import { type BaseCandidate, type Plan, planBackup } from "./plan.ts";
 import { refuseTakenName } from "./put.ts";
 import { attemptFor, intentOf, takeUp } from "./resume.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
+import { giveBack } from "./taken.ts";
 import type { BackupOutcome, BackupRequest, Scene, Voyage } from "./voyage.ts";
 import type { Zfs } from "./zfs/command.ts";
 import { type DatasetFacts, readDataset, type SnapshotFacts } from "./zfs/inventory.ts";
@@ -36,6 +37,22 @@ import { createSnapshots, newSnapshotName } from "./zfs/snapshots.ts";
 export function backup(request: BackupRequest): Promise<BackupOutcome> {
   if (request.isDryRun) return run(request, unguarded(request.signal));
   return alone(request, request.dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
+}
+
+/**
+ * The same for a caller that holds the dataset's local lock, and may have taken the snapshot for this backup: one that
+ * is not stored then is given back.
+ *
+ * @throws ZferryError as {@link backup}
+ */
+export async function backupUnderLock(request: BackupRequest): Promise<BackupOutcome> {
+  if (request.isDryRun) return run(request, unguarded(request.signal));
+  try {
+    return await aloneAmongHosts(request, request.dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
+  } catch (error) {
+    if (request.isOwnSnapshot && request.snapshot !== null) await giveBack(request, request.snapshot);
+    throw error;
+  }
 }
 
 async function run(request: BackupRequest, guard: Guard): Promise<BackupOutcome> {
@@ -136,7 +153,7 @@ async function takeNow(request: BackupRequest, dataset: DatasetFacts): Promise<S
     await createSnapshots(zfs, [name], { signal });
     return name;
   } catch (error) {
-    if (!isTaken && isZferryError(error, "target-exists")) await dropIntent(intentOf(request));
+    if (!isTaken && isZferryError(error, "target-exists")) await dropIntent(intentOf(request), name);
     throw error;
   }
 }
@@ -149,11 +166,11 @@ async function setOut(request: BackupRequest, scene: Scene): Promise<Voyage | { 
   const target = await targetOf(request, scene);
   const base = plan.kind === "incremental" ? plan.base : null;
   const baseBackup = plan.kind === "incremental" ? plan.anchor.backup : null;
-  const isOwnSnapshot = request.snapshot === null;
+  const isOwnSnapshot = request.snapshot === null || request.isOwnSnapshot;
   const voyage = { plan, target, base, baseBackup, flags: scene.flags, isOwnSnapshot };
   try {
     const attempt = await attemptFor(request, voyage);
-    await dropIntent(intentOf(request));
+    await dropIntent(intentOf(request), target.name);
     return { ...voyage, settings: request.settings, isUnderWay: false, attempt };
   } catch (error) {
     if (isOwnSnapshot) await letGo(request, [], target);

@@ -1,7 +1,7 @@
 /**
- * That a snapshot is about to be taken: a small file beside the journal, written before `zfs snapshot` and removed once
- * the journal names the snapshot. A run that was killed in between leaves it, and the next one knows by it which
- * snapshot is nobody's (`resume.ts`).
+ * That snapshots are about to be taken: a small file beside the journal, written before `zfs snapshot`; a name is removed
+ * from it once the journal names that snapshot. A run that was killed in between leaves it, and the next one knows by it
+ * which snapshots are nobody's (`resume.ts`).
  */
 import { readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -10,32 +10,38 @@ import { inStateFolder, readIfAny, syncFolder, writeWhole } from "./files.ts";
 import { folderName, journalPath } from "./journal.ts";
 import { type DatasetName, parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
 
-const intentSchema = z.object({ version: z.literal(1), snapshot: z.string().transform((text) => parseSnapshotName(text)) });
+const snapshot = z.string().transform((text) => parseSnapshotName(text));
 
-interface Where {
+const intentSchema = z.object({ version: z.literal(1), snapshots: z.array(snapshot) });
+
+/** As it was once: one name. */
+const oneSchema = z.object({ version: z.literal(1), snapshot }).transform(({ snapshot: name }) => ({ snapshots: [name] }));
+
+/** Whose intents: of backups of a dataset into a store. */
+export interface IntentPlace {
   readonly stateDir: string;
   readonly storeUrl: string;
   readonly dataset: DatasetName;
 }
 
-function intentPath({ stateDir, storeUrl, dataset }: Where): string {
+function intentPath({ stateDir, storeUrl, dataset }: IntentPlace): string {
   return journalPath(stateDir, storeUrl, { verb: "backup", name: dataset }).replace(/\.journal$/, ".intent");
 }
 
 /** @throws ZferryError `config-invalid` when it cannot be written */
-export async function noteIntent(where: Where, snapshot: SnapshotName): Promise<void> {
-  const path = intentPath(where);
-  await inStateFolder(`write "${path}"`, () => writeWhole(path, `${JSON.stringify({ version: 1, snapshot })}\n`));
+export async function noteIntent(where: IntentPlace, name: SnapshotName): Promise<void> {
+  const noted = await intentsOf(where);
+  if (!noted.includes(name)) await writeIntents(where, [...noted, name]);
 }
 
 /**
- * The snapshot an earlier run was about to take; null when there is none. What cannot be understood speaks for nothing:
- * a snapshot too many is better than one destroyed on a guess.
+ * The snapshots earlier runs were about to take. What cannot be understood speaks for nothing: a snapshot too many is
+ * better than one destroyed on a guess.
  *
  * @throws ZferryError `config-invalid` when it cannot be read
  */
-export function readIntent(where: Where): Promise<SnapshotName | null> {
-  return readIntentAt(intentPath(where));
+export function intentsOf(where: IntentPlace): Promise<readonly SnapshotName[]> {
+  return readIntentsAt(intentPath(where));
 }
 
 /** Every snapshot that a run of this host was about to take, of any dataset and for any store. @throws ZferryError `config-invalid` */
@@ -43,10 +49,7 @@ export async function readIntents(stateDir: string): Promise<readonly SnapshotNa
   const folder = join(stateDir, folderName);
   const names = await inStateFolder(`read "${folder}"`, () => namesIn(folder));
   const intended: SnapshotName[] = [];
-  for (const name of names.filter((one) => one.endsWith(".intent"))) {
-    const snapshot = await readIntentAt(join(folder, name));
-    if (snapshot !== null) intended.push(snapshot);
-  }
+  for (const name of names.filter((one) => one.endsWith(".intent"))) intended.push(...(await readIntentsAt(join(folder, name))));
   return intended;
 }
 
@@ -60,18 +63,32 @@ async function namesIn(folder: string): Promise<readonly string[]> {
   }
 }
 
-async function readIntentAt(path: string): Promise<SnapshotName | null> {
+async function readIntentsAt(path: string): Promise<readonly SnapshotName[]> {
   const bytes = await inStateFolder(`read "${path}"`, () => readIfAny(path));
   try {
-    return bytes === null ? null : intentSchema.parse(JSON.parse(bytes.toString("utf8"))).snapshot;
+    return bytes === null ? [] : z.union([intentSchema, oneSchema]).parse(JSON.parse(bytes.toString("utf8"))).snapshots;
   } catch {
-    return null;
+    return [];
   }
 }
 
-/** Removes it; that there is none is what was wanted. @throws ZferryError `config-invalid` */
-export async function dropIntent(where: Where): Promise<void> {
+/** Removes a name from it; that it is not there is what was wanted. @throws ZferryError `config-invalid` */
+export async function dropIntent(where: IntentPlace, name: SnapshotName): Promise<void> {
+  await keepIntents(where, (noted) => noted !== name);
+}
+
+/** Removes all names but those to keep; nothing that cannot be understood stays. @throws ZferryError `config-invalid` */
+export async function keepIntents(where: IntentPlace, isKept: (name: SnapshotName) => boolean): Promise<void> {
+  await writeIntents(where, (await intentsOf(where)).filter(isKept));
+}
+
+async function writeIntents(where: IntentPlace, snapshots: readonly SnapshotName[]): Promise<void> {
   const path = intentPath(where);
+  if (snapshots.length > 0) {
+    await inStateFolder(`write "${path}"`, () => writeWhole(path, `${JSON.stringify({ version: 1, snapshots })}\n`));
+    return;
+  }
+  if ((await inStateFolder(`read "${path}"`, () => readIfAny(path))) === null) return;
   await inStateFolder(`remove "${path}"`, async () => {
     await rm(path, { force: true });
     await syncFolder(dirname(path));

@@ -46,30 +46,58 @@ export function withLocalLock<T>(stateDir: string, dataset: DatasetName, options
 }
 
 /** The same for a lock at a path of its own, which ends in `.lock`. @param what - what it is the lock of, for messages */
-export async function withLockAt<T>(
-  path: string,
-  what: string,
-  { signal, procDir = "/proc" }: LocalLockOptions,
-  work: () => Promise<T>,
-): Promise<T> {
+export async function withLockAt<T>(path: string, what: string, options: LocalLockOptions, work: () => Promise<T>): Promise<T> {
+  const lock = await takeLockAt(path, what, options);
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** A lock in hand. */
+export interface LocalLock {
+  /** Lets go of it. Never throws: a lock that could not be removed is stale as soon as this process has ended. */
+  readonly release: () => Promise<void>;
+}
+
+/**
+ * Takes the lock of `dataset`, for whoever cannot say it in one block; the caller releases it.
+ *
+ * @throws ZferryError as {@link withLocalLock}
+ */
+export function takeLocalLock(stateDir: string, dataset: DatasetName, options: LocalLockOptions): Promise<LocalLock> {
+  return takeLockAt(lockPath(stateDir, dataset), `"${dataset}"`, options);
+}
+
+async function takeLockAt(path: string, what: string, { signal, procDir = "/proc" }: LocalLockOptions): Promise<LocalLock> {
   signal.throwIfAborted();
   const bid = await inStateFolder(`lock ${what} with "${path}"`, () => drafted(path, procDir, signal));
   try {
     const holder = await inStateFolder(`lock ${what} with "${path}"`, () => seize(bid, path));
     if (holder !== null) throw heldBy(holder, what);
-    const timer = setInterval(() => void bid.file.utimes(new Date(), new Date()).catch(() => undefined), touchMs).unref();
-    try {
-      await inStateFolder(`tidy the locks of ${what} beside "${path}"`, () => sweep(bid));
-      return await work();
-    } finally {
-      clearInterval(timer);
-      // A lock that could not be removed is stale as soon as this process has ended: no reason to fail a run.
-      await letGo(bid, path).catch(() => undefined);
-    }
-  } finally {
-    await bid.file.close();
-    await rm(bid.draft, { force: true });
+  } catch (error) {
+    await drop(bid);
+    throw error;
   }
+  const timer = setInterval(() => void bid.file.utimes(new Date(), new Date()).catch(() => undefined), touchMs).unref();
+  const release = async (): Promise<void> => {
+    clearInterval(timer);
+    await letGo(bid, path).catch(() => undefined);
+    await drop(bid);
+  };
+  try {
+    await inStateFolder(`tidy the locks of ${what} beside "${path}"`, () => sweep(bid));
+    return { release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function drop({ file, draft }: Bid): Promise<void> {
+  await file.close();
+  await rm(draft, { force: true });
 }
 
 /** Where the lock of a dataset lies. */

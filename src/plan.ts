@@ -5,6 +5,7 @@
  * exist on the pool, recognised by guid and never by name. Which one is the latest the pool says, which counts its own
  * transaction groups; clocks, which may have been wrong, are asked only about what is gone from it.
  */
+import { formatSize } from "./bytes.ts";
 import { type BackupEntry, byAge } from "./format/entry.ts";
 import type { BookmarkName, Guid, SnapshotName } from "./zfs/names.ts";
 
@@ -32,7 +33,13 @@ export interface PlanFacts {
 
 export interface PlanPolicy {
   readonly ask: "auto" | "full" | "incremental";
+  /** Age of the anchor at which a new full is made; null for never. */
   readonly fullEveryMs: number | null;
+  /**
+   * Part of the anchor's size in the store, 0.5 for half of it: once an incremental against it was larger, a new full is
+   * made; null for never. Sizes in the store, because they are what is paid for and fetched again.
+   */
+  readonly fullWhenIncrementalExceeds: number | null;
 }
 
 export type Plan =
@@ -43,7 +50,7 @@ export type Plan =
 /** The pool's host and this one may have set their clocks differently. */
 const clockSkewMs = 3_600_000;
 
-/** `--incremental` asks for what `auto` would do but for the age of the anchor; a full is made when there is no way. */
+/** `--incremental` asks for what `auto` would do but for the anchor's age and size; a full is made when there is no way. */
 export function planBackup(facts: PlanFacts, policy: PlanPolicy): Plan {
   const stored = facts.target === null ? undefined : facts.backups.find(({ guid }) => guid === facts.target?.guid);
   if (stored !== undefined) return { kind: "nothing", reason: `this snapshot is in the store as "${stored.backup}"` };
@@ -55,10 +62,8 @@ export function planBackup(facts: PlanFacts, policy: PlanPolicy): Plan {
     return { kind: "full", reason: "the manifest of the anchor is missing in the store" };
   }
   if (anchor === undefined) return { kind: "full", reason: "there is no full backup in the store yet" };
-  if (policy.ask === "auto" && policy.fullEveryMs !== null) {
-    const reason = reasonOfAge(anchor, facts.now, policy.fullEveryMs);
-    if (reason !== null) return { kind: "full", reason };
-  }
+  const due = policy.ask === "auto" ? (reasonOfAge(anchor, facts.now, policy) ?? reasonOfSize(anchor, facts.backups, policy)) : null;
+  if (due !== null) return { kind: "full", reason: due };
   if (anchor.flags === null) {
     return { kind: "full", reason: `the anchor "${anchor.backup}" was stored by put, so the flags it was sent with are not known` };
   }
@@ -96,12 +101,22 @@ function latestOf(fulls: readonly BackupEntry[], { onPool, now }: PlanFacts): Ba
 }
 
 /** Why its age makes a new full due; null when it does not. */
-function reasonOfAge({ backup, createdAt }: BackupEntry, now: Date, limitMs: number): string | null {
+function reasonOfAge({ backup, createdAt }: BackupEntry, now: Date, { fullEveryMs: limitMs }: PlanPolicy): string | null {
+  if (limitMs === null) return null;
   const ageMs = now.getTime() - createdAt.getTime();
   if (isAhead(createdAt, now)) {
     return `the anchor "${backup}" was taken by a clock that was ${days(-ageMs)} ahead, or the clock is behind now, so its age is not known`;
   }
   return ageMs < limitMs ? null : `the anchor "${backup}" is ${days(ageMs)} old, the limit is ${days(limitMs)}`;
+}
+
+/** Why the size of the last incremental against it makes a new full due; null when it does not. */
+function reasonOfSize(anchor: BackupEntry, backups: readonly BackupEntry[], { fullWhenIncrementalExceeds: limit }: PlanPolicy): string | null {
+  const last = backups.filter(({ kind, base }) => kind === "incremental" && base?.guid === anchor.guid).sort(byAge).at(-1);
+  if (limit === null || last === undefined || last.messageBytes <= limit * anchor.messageBytes) return null;
+  const [size, fullSize] = [last, anchor].map(({ messageBytes }) => formatSize(messageBytes));
+  const [part, most] = [last.messageBytes / anchor.messageBytes, limit].map(percent);
+  return `the last incremental, "${last.backup}", has ${size}, ${part} of the ${fullSize} of its anchor, and the limit is ${most}`;
 }
 
 /** Later than now by more than two hosts' clocks may differ. */
@@ -117,6 +132,10 @@ function baseOf(anchor: BackupEntry, { onPool }: PlanFacts): BaseCandidate | und
 
 function sameFlags(a: readonly string[], b: readonly string[]): boolean {
   return [...a].sort().join(" ") === [...b].sort().join(" ");
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(1).replace(/\.0$/, "")}%`;
 }
 
 function days(ms: number): string {

@@ -9,13 +9,14 @@
 import { type Attempt, attemptOf, beginAttempt, misfitOf } from "./attempt.ts";
 import { attemptPrefix } from "./format/layout.ts";
 import { letGo } from "./holding.ts";
-import { dropIntent, readIntent } from "./intent.ts";
+import { type IntentPlace, intentsOf, keepIntents } from "./intent.ts";
 import { Journal, type JournalHeader } from "./journal.ts";
 import type { BaseCandidate } from "./plan.ts";
 import { type Ending, endingOf, settle, tellGarbage } from "./settle.ts";
 import { removeUnfinished } from "./unfinished.ts";
 import type { BackupRequest, Scene, Voyage } from "./voyage.ts";
 import type { DatasetFacts } from "./zfs/inventory.ts";
+import type { SnapshotName } from "./zfs/names.ts";
 
 /** A new attempt at a voyage, and its journal. */
 export function attemptFor(request: BackupRequest, voyage: Omit<Voyage, "attempt" | "settings" | "isUnderWay">): Promise<Attempt> {
@@ -44,9 +45,9 @@ export async function takeUp(request: BackupRequest, scene: Scene): Promise<Voya
   const journal = await Journal.find(stateDir, store.url, { verb: "backup", name: dataset }, (setAside) => {
     tellGarbage(setAside, request, scene);
   });
-  if (journal === null) return takeBack(request, scene);
+  if (journal === null) return (await takeBack(request, scene, null)) ? "settled" : "none";
   try {
-    await dropIntent(intentOf(request));
+    await takeBack(request, scene, journal.header.backup);
     const found = endingOf(journal.header, scene) ?? (await matching(journal, scene, request));
     if (!("kind" in found)) return await goOn(journal, found, request);
     await settle(journal, found, request, scene);
@@ -68,22 +69,28 @@ async function goOn(journal: Journal, found: Found, { store, settings, progress,
   return { ...found, plan, flags: send?.flags ?? [], isOwnSnapshot, settings, isUnderWay: true, attempt: attemptOf(journal) };
 }
 
-/** Where the intent of a run stands. */
-export function intentOf({ stateDir, store, dataset }: BackupRequest): Parameters<typeof dropIntent>[0] {
+/** Where the intents of runs like this one stand. */
+export function intentOf({ stateDir, store, dataset }: Pick<BackupRequest, "stateDir" | "store" | "dataset">): IntentPlace {
   return { stateDir, storeUrl: store.url, dataset };
 }
 
-/** Destroys the snapshot of a run that ended right after taking it: nothing was sent, and nothing names it. */
-async function takeBack(request: BackupRequest, { dataset, catalog }: Scene): Promise<"none" | "settled"> {
-  const intended = await readIntent(intentOf(request));
-  if (intended === null) return "none";
-  const snapshot = dataset.snapshots.find(({ name, ours }) => name === intended && ours);
-  if (snapshot !== undefined && !catalog.backups.some(({ backup }) => backup === intended)) {
-    request.progress.warn(`a run ended right after it had taken the snapshot "${intended}", which is destroyed now`);
+/**
+ * Destroys the snapshots of runs that ended before they could store them: nothing was sent, and nothing names them.
+ * What was taken for this very run stays, and what the journal of an unfinished one names (`journaled`).
+ *
+ * @returns whether there was anything to take back
+ */
+async function takeBack(request: BackupRequest, { dataset, catalog }: Scene, journaled: SnapshotName | null): Promise<boolean> {
+  const own = request.isOwnSnapshot ? request.snapshot : null;
+  const intended = (await intentsOf(intentOf(request))).filter((name) => name !== own);
+  for (const name of intended.filter((one) => one !== journaled)) {
+    const snapshot = dataset.snapshots.find((one) => one.name === name && one.ours);
+    if (snapshot === undefined || catalog.backups.some(({ backup }) => backup === name)) continue;
+    request.progress.warn(`a run ended right after it had taken the snapshot "${name}", which is destroyed now`);
     await letGo(request, [], snapshot);
   }
-  await dropIntent(intentOf(request));
-  return "settled";
+  if (intended.length > 0) await keepIntents(intentOf(request), (name) => name === own);
+  return intended.length > 0;
 }
 
 /** What the journal speaks of, found again on the pool and in the store. */

@@ -17,6 +17,8 @@ export interface BackupRequest {
   readonly dataset: DatasetName;
   /** An existing snapshot to store, or null to take a new one. */
   readonly snapshot: SnapshotName | null;
+  /** `snapshot` was taken for this backup, its intent is noted (`taken.ts`), and it goes away when the backup fails. */
+  readonly isOwnSnapshot: boolean;
   readonly snapshotPrefix: string;
   readonly policy: PlanPolicy;
   readonly settings: FerrySettings;

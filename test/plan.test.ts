@@ -38,6 +38,10 @@ function incremental(name: string, of: number, from: number, daysAgo: number): B
   return full(name, of, daysAgo, { kind: "incremental", base: { guid: guid(from), backup: null } });
 }
 
+function sized(entry: BackupEntry, messageBytes: number): BackupEntry {
+  return { ...entry, messageBytes };
+}
+
 function snapshot(name: string, of: number, createTxg: number): BaseCandidate {
   return { kind: "snapshot", name: parseSnapshotName(`tank/home@${name}`), guid: guid(of), createTxg: BigInt(createTxg) };
 }
@@ -50,7 +54,7 @@ function target(name: string, of: number, createTxg: number): PlanFacts["target"
   return { name: parseSnapshotName(`tank/home@${name}`), guid: guid(of), createTxg: BigInt(createTxg) };
 }
 
-const auto: PlanPolicy = { ask: "auto", fullEveryMs: 30 * dayMs };
+const auto: PlanPolicy = { ask: "auto", fullEveryMs: 30 * dayMs, fullWhenIncrementalExceeds: null };
 
 function plan(facts: Partial<PlanFacts>, policy: Partial<PlanPolicy> = {}): Plan {
   return planBackup({ backups: [], onPool: [], rememberedAnchor: null, target: null, flags, now, ...facts }, { ...auto, ...policy });
@@ -198,6 +202,58 @@ const rows: readonly Row[] = [
     when: "the anchor is old and an incremental is asked for",
     facts: { ...healthy, backups: [full("a", 1, 4000)] },
     policy: { ask: "incremental" },
+    kind: "incremental",
+    reason: 'against the anchor "tank/home@a"',
+    base: "tank/home@a",
+  },
+  {
+    when: "the last incremental had exactly half of the anchor's size, and that is the limit",
+    facts: { ...healthy, backups: [sized(full("a", 1, 10), 1000), sized(incremental("b", 2, 1, 1), 500)] },
+    policy: { fullWhenIncrementalExceeds: 0.5 },
+    kind: "incremental",
+    reason: 'against the anchor "tank/home@a"',
+    base: "tank/home@a",
+  },
+  {
+    when: "the last incremental had more than half of the anchor's size, and that is the limit",
+    facts: { ...healthy, backups: [sized(incremental("b", 2, 1, 1), 501 * 1024), sized(full("a", 1, 10), 1000 * 1024)] },
+    policy: { fullWhenIncrementalExceeds: 0.5 },
+    kind: "full",
+    reason: 'the last incremental, "tank/home@b", has 501 KiB, 50.1% of the 1000 KiB of its anchor, and the limit is 50%',
+  },
+  {
+    when: "an incremental was larger, and there is no limit",
+    facts: { ...healthy, backups: [sized(full("a", 1, 10), 10), sized(incremental("b", 2, 1, 1), 500)] },
+    kind: "incremental",
+    reason: 'against the anchor "tank/home@a"',
+    base: "tank/home@a",
+  },
+  {
+    when: "an incremental was larger than the limit, and the one after it is not",
+    facts: {
+      ...healthy,
+      backups: [sized(full("a", 1, 10), 1000), sized(incremental("c", 3, 1, 1), 100), sized(incremental("b", 2, 1, 2), 900)],
+    },
+    policy: { fullWhenIncrementalExceeds: 0.5 },
+    kind: "incremental",
+    reason: 'against the anchor "tank/home@a"',
+    base: "tank/home@a",
+  },
+  {
+    when: "the large incremental was one against the anchor before",
+    facts: {
+      backups: [full("old", 9, 20), sized(incremental("b", 2, 9, 11), 900), sized(full("a", 1, 10), 1000)],
+      onPool: healthy.onPool,
+    },
+    policy: { fullWhenIncrementalExceeds: 0.5 },
+    kind: "incremental",
+    reason: 'against the anchor "tank/home@a"',
+    base: "tank/home@a",
+  },
+  {
+    when: "the last incremental is larger than the limit, and an incremental is asked for",
+    facts: { ...healthy, backups: [sized(full("a", 1, 10), 1000), sized(incremental("b", 2, 1, 1), 900)] },
+    policy: { ask: "incremental", fullWhenIncrementalExceeds: 0.5 },
     kind: "incremental",
     reason: 'against the anchor "tank/home@a"',
     base: "tank/home@a",
@@ -352,7 +408,7 @@ describe("the plan of a night", () => {
 it("an incremental is never planned but against the latest full, by guid, from something older that is on the pool", () => {
   const entries = fc.array(fc.record({ of: fc.integer({ min: 1, max: 6 }), daysAgo: fc.nat({ max: 60 }), isFull: fc.boolean() }), { maxLength: 6 });
   const pool = fc.array(fc.record({ of: fc.integer({ min: 1, max: 6 }), isBookmark: fc.boolean() }), { maxLength: 6 });
-  const policy = fc.record({ ask: fc.constantFrom("auto", "full", "incremental"), fullEveryMs: fc.constantFrom(null, dayMs, 30 * dayMs) });
+  const policy = fc.record({ ask: fc.constantFrom("auto", "full", "incremental"), fullEveryMs: fc.constantFrom(null, dayMs, 30 * dayMs), fullWhenIncrementalExceeds: fc.constantFrom(null, 0.5) });
   const aTarget = fc.option(fc.integer({ min: 1, max: 8 }), { nil: null });
   fc.assert(
     fc.property(entries, pool, policy, aTarget, (stored, there, how, to) => {

@@ -114,10 +114,12 @@ async function backupJob(session: Session, { job, dataset, snapshot }: Task & { 
       policy: {
         ask: flags.full === true ? "full" : flags.incremental === true ? "incremental" : "auto",
         fullEveryMs: flags.fullEvery ?? job.fullEveryMs,
+        fullWhenIncrementalExceeds: null,
       },
       settings,
       stateDir: session.settings.stateDir,
       leaseMs: flags.dryRun === true ? null : leaseMsFor(session, place),
+      isOwnSnapshot: false,
       isAbandoning: flags.abandon === true,
       isDryRun: flags.dryRun === true,
       now: terminal.now,

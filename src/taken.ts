@@ -1,0 +1,134 @@
+/**
+ * Snapshots that are taken before the backups they are for, several at once: from one instant for each pool.
+ *
+ *   name them, and note the names → (services stop) → take them (services start) → one backup each, or give it back
+ *
+ * A name that is noted (`intent.ts`) says that its snapshot is nobody's until a journal names it. So a run that is killed
+ * anywhere in between leaves nothing that the next one would not find.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FerryProgress } from "./cargo.ts";
+import { isZferryError, ZferryError } from "./errors.ts";
+import { letGo } from "./holding.ts";
+import { dropIntent, type IntentPlace, intentsOf, noteIntent } from "./intent.ts";
+import type { Store } from "./store/store.ts";
+import { complained } from "./zfs/complaints.ts";
+import type { Zfs } from "./zfs/command.ts";
+import { readDataset } from "./zfs/inventory.ts";
+import { type DatasetName, datasetOf, snapshotName, type SnapshotName } from "./zfs/names.ts";
+import { createSnapshots, newSnapshotName } from "./zfs/snapshots.ts";
+
+/** Names count seconds: so many of them in a row may be taken by others. */
+const maxTries = 5;
+const giveBackTimeoutMs = 30_000;
+
+/** A snapshot that is wanted, for a backup of a dataset into a store. The caller holds the dataset's local lock. */
+export interface WantedSnapshot {
+  readonly zfs: Zfs;
+  readonly storeUrl: string;
+  readonly stateDir: string;
+  readonly dataset: DatasetName;
+  readonly prefix: string;
+}
+
+export interface NamedSnapshot extends WantedSnapshot {
+  readonly name: SnapshotName;
+}
+
+/**
+ * Finds names of one moment for all of them, none of which is taken, and notes each.
+ *
+ * @throws ZferryError `zfs-not-found` for a dataset that is not there, `target-exists`, `config-invalid`
+ */
+export async function nameSnapshots(
+  wanted: readonly WantedSnapshot[],
+  { now, signal }: { readonly now: () => Date; readonly signal: AbortSignal },
+): Promise<readonly NamedSnapshot[]> {
+  const there = await namesThere(wanted, signal);
+  for (let tries = 1; ; tries += 1) {
+    const at = now();
+    const named = wanted.map((one) => ({ ...one, name: snapshotName(one.dataset, newSnapshotName(one.prefix, at)) }));
+    const taken = named.find(({ name }) => there.has(name));
+    if (taken === undefined) {
+      for (const one of named) await noteIntent(placeOf(one), one.name);
+      return named;
+    }
+    if (tries === maxTries) {
+      throw new ZferryError("target-exists", `there is a snapshot "${taken.name}" already`, { hint: "run again, or set another snapshot_prefix" });
+    }
+    await sleep(1000 - (at.getTime() % 1000), undefined, { signal }).catch(() => undefined);
+    signal.throwIfAborted();
+  }
+}
+
+async function namesThere(wanted: readonly WantedSnapshot[], signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const names = new Set<string>();
+  for (const { zfs, dataset } of wanted) {
+    const facts = await readDataset(zfs, dataset, { signal });
+    if (facts === null) throw new ZferryError("zfs-not-found", `there is no dataset "${dataset}"`, { hint: "`zfs list` shows what there is" });
+    for (const { name } of facts.snapshots) names.add(name);
+  }
+  return names;
+}
+
+/**
+ * Takes all of them: one atomic `zfs snapshot` for each pool. When it fails, or is stopped, some may be there: the caller
+ * gives all of them back.
+ *
+ * @throws ZferryError as `createSnapshots`
+ */
+export async function takeSnapshots(
+  named: readonly NamedSnapshot[],
+  { warn, signal }: { readonly warn: (text: string) => void; readonly signal: AbortSignal },
+): Promise<void> {
+  for (const [first, ...more] of byPool(named).values()) {
+    if (first === undefined) continue;
+    const names = [first, ...more].map(({ name }) => name);
+    try {
+      await createSnapshots(first.zfs, names, { signal });
+    } catch (error) {
+      if (names.length === 1 || !complained(error, "too many arguments")) throw error;
+      warn("this zfs takes one snapshot at a time, so those of several datasets are not from one instant");
+      for (const name of names) await createSnapshots(first.zfs, [name], { signal });
+    }
+  }
+}
+
+/** Those that one command can take: of one zfs, and of one pool. */
+function byPool(named: readonly NamedSnapshot[]): ReadonlyMap<string, readonly NamedSnapshot[]> {
+  const pools = new Map<string, NamedSnapshot[]>();
+  for (const one of named) {
+    const key = JSON.stringify([one.zfs.command, one.dataset.split("/", 1)]);
+    pools.set(key, [...(pools.get(key) ?? []), one]);
+  }
+  return pools;
+}
+
+interface Giver {
+  readonly zfs: Zfs;
+  readonly store: Store;
+  readonly stateDir: string;
+  readonly progress: Pick<FerryProgress, "warn">;
+}
+
+/**
+ * Destroys a snapshot whose backup did not come about, if its name is noted still: otherwise a journal has it, or had it.
+ * Never throws: what could not be destroyed stays noted for the next run.
+ */
+export async function giveBack({ zfs, store, stateDir, progress }: Giver, name: SnapshotName): Promise<void> {
+  const place = { stateDir, storeUrl: store.url, dataset: datasetOf(name) };
+  try {
+    if (!(await intentsOf(place)).includes(name)) return;
+    const facts = await readDataset(zfs, place.dataset, { signal: AbortSignal.timeout(giveBackTimeoutMs) });
+    const snapshot = facts?.snapshots.find((one) => one.name === name && one.ours);
+    if (snapshot !== undefined) await letGo({ zfs, store, progress }, [], snapshot);
+    await dropIntent(place, name);
+  } catch (error) {
+    const why = isZferryError(error) ? error.message : String(error);
+    progress.warn(`could not take back the snapshot "${name}", which the next run does: ${why}`);
+  }
+}
+
+function placeOf({ stateDir, storeUrl, dataset }: WantedSnapshot): IntentPlace {
+  return { stateDir, storeUrl, dataset };
+}
