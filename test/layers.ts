@@ -24,8 +24,9 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "doctor-probes.ts"]],
   // The verbs that are a folder of their own.
   [6, ["bench/", "verify/", "prune/"]],
-  [7, ["cli/", "index.ts"]],
-  [8, ["main.ts"]],
+  [7, ["job/"]],
+  [8, ["cli/", "index.ts"]],
+  [9, ["main.ts"]],
 ];
 
 /** Imports across folders of one row that are natural. Each with its reason. */

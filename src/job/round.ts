@@ -1,0 +1,135 @@
+/**
+ * One round: datasets whose snapshots are from one instant, and then a backup of each.
+ *
+ *   open the stores → lock the datasets → name the snapshots → before-hooks → zfs snapshot → after-hooks → backup … backup
+ *
+ * Everything that can fail without a snapshot fails before the first hook. A dataset that fails at any step leaves the
+ * others alone; only a hook or a snapshot that fails, fails all of the round. One dataset without hooks takes its snapshot
+ * itself (`backup.ts`), after what an earlier run has left unfinished.
+ */
+import type { HookSettings } from "../config/hooks.ts";
+import { isZferryError } from "../errors.ts";
+import type { LocalLock } from "../lock.ts";
+import { quiesced } from "../quiesce/quiesce.ts";
+import { giveBack, type NamedSnapshot, nameSnapshots, takeSnapshots } from "../taken.ts";
+import { readDataset } from "../zfs/inventory.ts";
+import { missingDataset, runTask } from "./backing.ts";
+import { lockFor } from "./overlap.ts";
+import type { Place, Task, TaskEnd, World } from "./task.ts";
+
+/** A task that is ready for its snapshot. */
+interface Ready {
+  readonly task: Task;
+  readonly place: Place;
+  readonly lock: LocalLock;
+}
+
+type Ended = (end: TaskEnd) => Promise<void>;
+
+/** What the quiesce came to. */
+export interface RoundEnd {
+  /** After-hooks that failed to the last: no reason not to store, and no success. */
+  readonly failures: readonly unknown[];
+  /** In milliseconds; null without hooks. */
+  readonly downtimeMs: number | null;
+}
+
+/** @param ended - called with each task's end, as soon as it has come to it; must not throw */
+export async function runRound(tasks: readonly Task[], world: World, ended: Ended): Promise<RoundEnd> {
+  const places = new Map<string, Place>();
+  const ready: Ready[] = [];
+  try {
+    for (const task of [...tasks].sort(byDataset)) {
+      const made = await prepare(task, places, world);
+      if ("result" in made) await ended(made);
+      else ready.push(made);
+    }
+    ready.sort((a, b) => tasks.indexOf(a.task) - tasks.indexOf(b.task));
+    return await backUp(ready, world, ended);
+  } finally {
+    for (const { lock } of ready) await lock.release();
+    for (const place of places.values()) await place.close();
+  }
+}
+
+/** Everybody takes several locks in one order, so that no two runs wait for each other. */
+function byDataset(a: Task, b: Task): number {
+  return a.dataset < b.dataset ? -1 : 1;
+}
+
+/** Opens the store, finds the dataset and locks it; or how the task ended over that. */
+async function prepare(task: Task, places: Map<string, Place>, world: World): Promise<Ready | TaskEnd> {
+  const { job } = task;
+  const startedAt = world.now();
+  let storeUrl = job.store;
+  try {
+    world.signal.throwIfAborted();
+    const place = places.get(job.name) ?? (await world.openPlace(job));
+    places.set(job.name, place);
+    storeUrl = place.store.url;
+    if ((await readDataset(world.zfsOf(job), task.dataset, { signal: world.signal })) === null) throw missingDataset(task.dataset);
+    return { task, place, lock: await lockFor(task, world) };
+  } catch (error) {
+    const isSkipped = isZferryError(error, "locked") && job.whenRunning === "skip" && !task.isAdHoc;
+    const kind = isSkipped ? ("skipped" as const) : ("failed" as const);
+    return { task, storeUrl, startedAt, endedAt: world.now(), downtimeMs: null, result: { kind, error } };
+  }
+}
+
+async function backUp(ready: readonly Ready[], world: World, ended: Ended): Promise<RoundEnd> {
+  const hooks = hooksOf(ready);
+  const isTogether = ready.some(({ task }) => task.snapshot === null) && (hooks.length > 0 || ready.length > 1);
+  const named = new Map<Ready, NamedSnapshot>();
+  let failures: readonly unknown[] = [];
+  let downtimeMs: number | null = null;
+  let refusal: { readonly error: unknown } | null = null;
+  try {
+    if (isTogether) ({ failures, downtimeMs } = await takeAll(ready, { hooks, named, world }));
+  } catch (error) {
+    refusal = { error };
+    for (const [one, { name }] of named) await giveBack(giverOf(one, world), name);
+  }
+  for (const one of ready) {
+    const taken = refusal === null ? (named.get(one)?.name ?? null) : null;
+    const end = await runTask(one, { taken, downtimeMs, refusal }, world);
+    await one.lock.release();
+    await ended(end);
+  }
+  return { failures, downtimeMs };
+}
+
+/** All snapshots of the round, with services stopped for no more than that. */
+async function takeAll(
+  ready: readonly Ready[],
+  { hooks, named, world }: { readonly hooks: readonly HookSettings[]; readonly named: Map<Ready, NamedSnapshot>; readonly world: World },
+): Promise<RoundEnd> {
+  const { stateDir, environment, warn, now, signal } = world;
+  const wanted = ready.map(({ task: { job, dataset }, place }) => {
+    return { zfs: world.zfsOf(job), storeUrl: place.store.url, stateDir, dataset, prefix: job.snapshotPrefix };
+  });
+  const snapshots = await nameSnapshots(wanted, { now, signal });
+  snapshots.forEach((one, index) => {
+    const of = ready[index];
+    if (of !== undefined) named.set(of, one);
+  });
+  const subject = {
+    jobs: [...new Set(ready.map(({ task }) => task.job.name))],
+    datasets: snapshots.map(({ dataset }) => dataset),
+    snapshots: snapshots.map(({ name }) => name),
+  };
+  const { failures, downtimeMs } = await quiesced({ hooks, subject, stateDir, environment, warn, now, signal }, (workSignal) =>
+    takeSnapshots(snapshots, { warn, signal: workSignal }),
+  );
+  return { failures, downtimeMs };
+}
+
+/** The hooks of all jobs that take part, in the order of the jobs; one that several have from the defaults once. */
+function hooksOf(ready: readonly Ready[]): readonly HookSettings[] {
+  const hooks = new Map<string, HookSettings>();
+  for (const { task } of ready) for (const hook of task.job.hooks) hooks.set(JSON.stringify(hook), hook);
+  return [...hooks.values()];
+}
+
+function giverOf({ task, place }: Ready, world: World): Parameters<typeof giveBack>[0] {
+  return { zfs: world.zfsOf(task.job), store: place.store, stateDir: world.stateDir, progress: { warn: world.warn } };
+}

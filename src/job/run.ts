@@ -1,0 +1,96 @@
+/**
+ * Runs jobs: a nightly run, or whatever was asked for.
+ *
+ * Jobs of one group go together, groups one after the other. Every dataset gets its turn: one that failed stops no other,
+ * and the first failure is the run's.
+ */
+import type { JobSettings } from "../config/jobs.ts";
+import { planTask } from "./backing.ts";
+import { noteEnd } from "./noted.ts";
+import { type RoundEnd, runRound } from "./round.ts";
+import { datasetsOf, groupsOf, roundsOf } from "./selection.ts";
+import type { Task, TaskEnd, World } from "./task.ts";
+import { tellDowntime, tellEnd, tellFailure, tellStart, tellSuccess } from "./told.ts";
+
+/** What there is to do: jobs, or a dataset or snapshot without a job. */
+export type Wanted = readonly JobSettings[] | Task;
+
+/** What went wrong, and in which job. */
+export interface Failure {
+  readonly job: JobSettings;
+  readonly error: unknown;
+}
+
+/**
+ * @returns every failure, in the order in which they happened; what was skipped is none
+ * @throws the signal's reason when it was aborted, after all that was taken is given back or noted
+ */
+export async function runJobs(wanted: Wanted, world: World): Promise<readonly Failure[]> {
+  const failures: Failure[] = [];
+  for (const group of "job" in wanted ? [wanted] : groupsOf(wanted)) {
+    failures.push(...(await (world.isDryRun ? planGroup(group, world) : runGroup(group, world))));
+    world.signal.throwIfAborted();
+  }
+  return failures;
+}
+
+/** One group of jobs, with all that is told of it. */
+async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]> {
+  const jobs = "job" in group ? [group.job] : group;
+  const failures: Failure[] = [];
+  for (const job of jobs) await tellStart(job, world);
+  const fail = async (job: JobSettings, error: unknown): Promise<void> => {
+    failures.push({ job, error });
+    await tellFailure(job, error, world);
+  };
+  const ended = async (end: TaskEnd): Promise<void> => {
+    if (end.result.kind === "failed") failures.push({ job: end.task.job, error: end.result.error });
+    world.ended(end);
+    await noteEnd(end, world);
+    await tellEnd(end, world);
+  };
+  for (const round of roundsOf(await tasksOf(group, world, fail))) {
+    const end = await runRound(round, world, ended);
+    for (const job of jobs.filter((one) => round.some((task) => task.job === one))) await judgeQuiesce(job, end, world, fail);
+    if (world.signal.aborted) break;
+  }
+  for (const job of jobs) if (!failures.some((failure) => failure.job === job)) await tellSuccess(job, world);
+  return failures;
+}
+
+/** A service that was down for too long is told; one that did not come up again is a failure, though all is stored. */
+async function judgeQuiesce(
+  job: JobSettings,
+  { failures, downtimeMs }: RoundEnd,
+  world: World,
+  fail: (job: JobSettings, error: unknown) => Promise<void>,
+): Promise<void> {
+  if (downtimeMs !== null && job.maxDowntimeMs !== null && downtimeMs > job.maxDowntimeMs) await tellDowntime(job, downtimeMs, world);
+  for (const error of failures) await fail(job, error);
+}
+
+/** What would be done: nothing is locked, stopped, taken, noted or told. */
+async function planGroup(group: Wanted, world: World): Promise<readonly Failure[]> {
+  const failures: Failure[] = [];
+  const fail = (job: JobSettings, error: unknown): Promise<void> => Promise.resolve(void failures.push({ job, error }));
+  for (const task of await tasksOf(group, world, fail)) {
+    const end = await planTask(task, world);
+    if (end.result.kind === "failed") failures.push({ job: task.job, error: end.result.error });
+    world.ended(end);
+  }
+  return failures;
+}
+
+async function tasksOf(group: Wanted, world: World, fail: (job: JobSettings, error: unknown) => Promise<void>): Promise<readonly Task[]> {
+  if ("job" in group) return [group];
+  const tasks: Task[] = [];
+  for (const job of group) {
+    try {
+      const datasets = await datasetsOf(job, world.zfsOf(job), world);
+      tasks.push(...datasets.map((dataset) => ({ job, dataset, snapshot: null, isAdHoc: false })));
+    } catch (error) {
+      await fail(job, error);
+    }
+  }
+  return tasks;
+}
