@@ -61,19 +61,24 @@ export async function useStoreAt<T>(
   access: "read" | "write",
   work: (opened: OpenedStore) => Promise<T>,
 ): Promise<T> {
+  const store = await openStoreAt(session, settings, access);
+  try {
+    return await work({ store, settings });
+  } finally {
+    await store.close();
+  }
+}
+
+/** Opens a store by its settings; the caller closes it. */
+export async function openStoreAt(session: Session, settings: StoreSettings, access: "read" | "write"): Promise<Store> {
   if (access === "write") await refuseVanishedFolder(session, settings);
-  const store = await openStore(settings.url, {
+  return openStore(settings.url, {
     partBytes: settings.partBytes,
     concurrency: settings.concurrency,
     retry: retryPolicy(session.report, settings.retryMs),
     access,
     environment: session.terminal.environment,
   });
-  try {
-    return await work({ store, settings });
-  } finally {
-    await store.close();
-  }
 }
 
 /**

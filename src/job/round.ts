@@ -40,7 +40,7 @@ export async function runRound(tasks: readonly Task[], world: World, ended: Ende
   const ready: Ready[] = [];
   try {
     for (const task of [...tasks].sort(byDataset)) {
-      const made = await prepare(task, places, world);
+      const made = await prepare(task, { places, isOneOfMany: tasks.length > 1 }, world);
       if ("result" in made) await ended(made);
       else ready.push(made);
     }
@@ -57,8 +57,12 @@ function byDataset(a: Task, b: Task): number {
   return a.dataset < b.dataset ? -1 : 1;
 }
 
-/** Opens the store, finds the dataset and locks it; or how the task ended over that. */
-async function prepare(task: Task, places: Map<string, Place>, world: World): Promise<Ready | TaskEnd> {
+/** Opens the store, finds a dataset that must not spoil the others' snapshot, and locks it; or how the task ended over that. */
+async function prepare(
+  task: Task,
+  { places, isOneOfMany }: { readonly places: Map<string, Place>; readonly isOneOfMany: boolean },
+  world: World,
+): Promise<Ready | TaskEnd> {
   const { job } = task;
   const startedAt = world.now();
   let storeUrl = job.store;
@@ -67,7 +71,7 @@ async function prepare(task: Task, places: Map<string, Place>, world: World): Pr
     const place = places.get(job.name) ?? (await world.openPlace(job));
     places.set(job.name, place);
     storeUrl = place.store.url;
-    if ((await readDataset(world.zfsOf(job), task.dataset, { signal: world.signal })) === null) throw missingDataset(task.dataset);
+    if (isOneOfMany && (await readDataset(world.zfsOf(job), task.dataset, { signal: world.signal })) === null) throw missingDataset(task.dataset);
     return { task, place, lock: await lockFor(task, world) };
   } catch (error) {
     const isSkipped = isZferryError(error, "locked") && job.whenRunning === "skip" && !task.isAdHoc;

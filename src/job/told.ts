@@ -30,8 +30,8 @@ export function tellFailure({ name }: JobSettings, error: unknown, world: Tellin
 export async function tellEnd({ task, storeUrl, downtimeMs, result }: TaskEnd, world: Telling): Promise<void> {
   const { name } = task.job;
   const common = { job: name, dataset: task.dataset };
-  if (result.kind === "skipped") return;
-  if (result.kind === "failed") {
+  if (result.kind !== "backed-up") {
+    if (result.kind === "skipped") return;
     const details = { ...toldError(result.error), store: storeUrl };
     await tell(world, { kind: "failure", ...common, text: textOf(titleOf(task), result.error), details });
     return;

@@ -16,7 +16,7 @@ beforeAll(built);
 const members = {
   init: ["file", "jobs", "obstacle", "store"],
   put: ["backup", "baseGuid", "chunkCount", "guid", "kind", "seconds", "storedBytes", "streamBytes"],
-  backup: ["backup", "chunkCount", "dataset", "dryRun", "guid", "job", "plan", "seconds", "storedBytes", "streamBytes"],
+  backup: ["backup", "chunkCount", "dataset", "downtimeSeconds", "dryRun", "error", "guid", "job", "outcome", "plan", "seconds", "storedBytes", "streamBytes"],
   list: ["backups", "damaged"],
   restore: ["dryRun", "fetchedBytes", "seconds", "snapshot", "steps"],
   download: ["backups", "bytes", "folder", "seconds"],

@@ -1,0 +1,107 @@
+/** How a run of jobs is shown: a line, or a document, for each dataset, and one for all of them. */
+import { formatRate, formatSize } from "../bytes.ts";
+import type { Failure } from "../job/run.ts";
+import { type Task, type TaskEnd, type TaskProgress, titleOf, toldError } from "../job/task.ts";
+import type { BackupOutcome } from "../voyage.ts";
+import { clock, Progress } from "./progress.ts";
+import { counted, type Report, rounded } from "./report.ts";
+
+export class BackupReport {
+  readonly #report: Report;
+  readonly #isDryRun: boolean;
+  /** One dataset without a job: it is the whole run. */
+  readonly #isAdHoc: boolean;
+  readonly #secondsOf = new Map<Task, number>();
+  readonly #counts = { stored: 0, nothing: 0, planned: 0, failed: 0, skipped: 0 };
+  readonly #startedAt = performance.now();
+
+  constructor(report: Report, { isDryRun, isAdHoc }: { readonly isDryRun: boolean; readonly isAdHoc: boolean }) {
+    this.#report = report;
+    this.#isDryRun = isDryRun;
+    this.#isAdHoc = isAdHoc;
+  }
+
+  readonly progressOf = (task: Task): TaskProgress => {
+    const title = titleOf(task);
+    const progress = new Progress(this.#report, `${title}: sent`);
+    return {
+      onPlan: ({ kind, reason }) => {
+        this.#report.info(`${title}: ${kind}: ${reason}`);
+      },
+      onEstimate: (bytes) => {
+        progress.expect(bytes);
+      },
+      onRead: progress.count,
+      onStored: () => undefined,
+      warn: this.#report.warn,
+      end: () => {
+        progress.end();
+        this.#secondsOf.set(task, progress.seconds);
+      },
+    };
+  };
+
+  readonly ended = (end: TaskEnd): void => {
+    const outcome = this.#outcomeOf(end);
+    this.#counts[outcome] += 1;
+    if (outcome !== "failed" || !this.#isAdHoc) this.#report.json(this.#documentOf(end, outcome));
+    const { result, task } = end;
+    if (result.kind === "skipped") this.#report.text([`${titleOf(task)}: skipped: ${toldError(result.error).message}`]);
+    // The first failure is the last word of the run.
+    if (result.kind === "failed" && this.#counts.failed > 1) this.#report.failure(result.error);
+    if (result.kind === "backed-up") this.#report.text([this.#lineOf(task, result.outcome)]);
+  };
+
+  /** All is done. */
+  end(failures: readonly Failure[]): void {
+    if (this.#isAdHoc) return;
+    const { stored, nothing, planned, failed, skipped } = this.#counts;
+    const seconds = rounded((performance.now() - this.#startedAt) / 1000);
+    const failedJobs = [...new Set(failures.map(({ job }) => job.name))];
+    const counts = { storedCount: stored, nothingCount: nothing, plannedCount: planned, failedCount: failed, skippedCount: skipped };
+    this.#report.json({ type: "backup-summary", dryRun: this.#isDryRun, ...counts, failedJobs, seconds });
+    const total = stored + nothing + planned + failed + skipped;
+    if (total < 2 || failed + skipped === 0) return; // a line for each says it all
+    this.#report.text([`${stored + nothing + planned} of ${counted(total, "dataset")} done, ${failed} failed, ${skipped} skipped`]);
+  }
+
+  #outcomeOf({ result }: TaskEnd): "stored" | "nothing" | "planned" | "failed" | "skipped" {
+    if (result.kind !== "backed-up") return result.kind;
+    if (result.outcome.manifest !== null) return "stored";
+    return this.#isDryRun && result.outcome.plan.kind !== "nothing" ? "planned" : "nothing";
+  }
+
+  #documentOf({ task, downtimeMs, result }: TaskEnd, outcome: string): Record<string, unknown> {
+    const { plan, manifest } = result.kind === "backed-up" ? result.outcome : { plan: null, manifest: null };
+    const base = plan?.kind === "incremental" ? plan.base.name : null;
+    return {
+      type: "backup",
+      job: task.job.name,
+      dataset: task.dataset,
+      dryRun: this.#isDryRun,
+      outcome,
+      plan: plan === null ? null : { kind: plan.kind, reason: plan.reason, base },
+      backup: manifest?.backup ?? null,
+      guid: manifest?.snapshot.guid ?? null,
+      streamBytes: manifest?.stream.sizeBytes ?? null,
+      storedBytes: manifest?.messageBytes ?? null,
+      chunkCount: manifest?.chunks.length ?? null,
+      seconds: rounded(this.#secondsOf.get(task) ?? 0),
+      downtimeSeconds: downtimeMs === null ? null : rounded(downtimeMs / 1000),
+      error: result.kind === "backed-up" ? null : toldError(result.error),
+    };
+  }
+
+  #lineOf(task: Task, { plan, manifest }: BackupOutcome): string {
+    const title = titleOf(task);
+    if (manifest === null) {
+      return this.#isDryRun ? `${title}: would make: ${plan.kind}, ${plan.reason}` : `${title}: nothing to send: ${plan.reason}`;
+    }
+    const { stream, messageBytes, chunks, kind, backup } = manifest;
+    const seconds = this.#secondsOf.get(task) ?? 0;
+    return (
+      `${title}: stored ${kind} backup ${backup}: ${formatSize(messageBytes)} in ` +
+      `${counted(chunks.length, "chunk")}, ${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}`
+    );
+  }
+}
