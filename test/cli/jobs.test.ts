@@ -3,17 +3,22 @@
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { Writable } from "node:stream";
+import { describe, expect, it, vi } from "vitest";
+import { runToExit } from "../../src/cli/program.ts";
 import { readRuns, type RunRecord } from "../../src/history.ts";
 import { noteIntent } from "../../src/intent.ts";
 import { takeLocalLock } from "../../src/lock.ts";
 import { parseDatasetName, parseSnapshotName } from "../../src/zfs/names.ts";
 import { guids, nightly, type Pool } from "./pool.ts";
-import { type Ended, Scene } from "./zferry.ts";
+import { ownTerminal } from "./terminal.ts";
+import { type Ended, fixtures, Scene } from "./zferry.ts";
 
 const tonight = "zferry-20261121T074200Z"; // the scene's time
 const three = ["tank/src", "tank/src/a", "tank/src/b"];
 const { signal } = new AbortController();
+
+vi.setConfig({ testTimeout: 120_000 });
 
 class Night {
   readonly scene = new Scene();
@@ -189,11 +194,16 @@ describe("another run at work on a dataset", () => {
   it("is waited for, which is said, when the job queues", async () => {
     const night = new Night("  all: {dataset: tank/src, recursive: true}\n");
     const { release } = await lock(night);
-    const running = night.run();
-    setTimeout(() => void release(), 300);
-    const { exit, stderr } = await running;
-    expect(exit, stderr).toBe(0);
-    expect(stderr).toContain('all: waits for its turn, because another run is at work on "tank/src/a"');
+    let said = "";
+    const stderr = new Writable({
+      write: (text: Buffer, _encoding, done) => {
+        said += text.toString();
+        if (said.includes('all: waits for its turn, because another run is at work on "tank/src/a"')) void release();
+        done();
+      },
+    });
+    const environment = { PATH: `${join(fixtures, "bin")}:${process.env.PATH ?? ""}`, ...night.pool.env };
+    expect(await runToExit(["backup"], ownTerminal({ environment, workingDirectory: night.scene.folder, stderr })), said).toBe(0);
     expect(night.scene.manifests).toHaveLength(3);
   });
 
