@@ -13,7 +13,7 @@ import type { LocalLock } from "../lock.ts";
 import { quiesced } from "../quiesce/quiesce.ts";
 import { giveBack, type NamedSnapshot, nameSnapshots, takeSnapshots } from "../taken.ts";
 import { readDataset } from "../zfs/inventory.ts";
-import { missingDataset, runTask } from "./backing.ts";
+import { missingDataset, pruneAfter, runTask } from "./backing.ts";
 import { lockFor } from "./overlap.ts";
 import type { Place, Task, TaskEnd, World } from "./task.ts";
 
@@ -97,6 +97,7 @@ async function backUp(ready: readonly Ready[], world: World, ended: Ended): Prom
     const taken = refusal === null ? (named.get(one)?.name ?? null) : null;
     const end = await runTask(one, { taken, downtimeMs, refusal }, world);
     await one.lock.release();
+    await pruneAfter(end, one.place, world);
     await ended(end);
   }
   return { failures, downtimeMs };
