@@ -56,6 +56,7 @@ export interface Systems {
   readonly sqlite3: string;
   /** Evaluates Nix. */
   readonly nixInstantiate: string;
+  readonly shellcheck: string;
   readonly nginx: string;
   readonly postgresql: PostgresqlSystem;
   readonly mariadb: MariadbSystem;
@@ -157,6 +158,7 @@ const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
   script: () => program("script"),
   sqlite3: () => program("sqlite3"),
   nixInstantiate: () => program("nix-instantiate"),
+  shellcheck: () => program("shellcheck"),
   nginx: () => program("nginx"),
   postgresql: () => programs({ initdb: "initdb", pgCtl: "pg_ctl", psql: "psql" }),
   mariadb: () => programs({ installDb: "mariadb-install-db", mariadbd: "mariadbd", mariadb: "mariadb" }),

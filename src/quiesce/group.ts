@@ -15,13 +15,18 @@ export async function endGroup(leader: number, graceMs: number): Promise<void> {
   await isGoneWithin(leader, graceMs);
 }
 
-async function isGoneWithin(leader: number, ms: number): Promise<boolean> {
+/** Waits for a process that is no child of ours. @returns whether it ended in time */
+export async function awaitEnd(isRunning: () => Promise<boolean>, ms: number): Promise<boolean> {
   const startedAt = performance.now();
-  while (signalGroup(leader, 0)) {
+  while (await isRunning()) {
     if (performance.now() - startedAt > ms) return false;
     await sleep(pollMs);
   }
   return true;
+}
+
+function isGoneWithin(leader: number, ms: number): Promise<boolean> {
+  return awaitEnd(() => Promise.resolve(signalGroup(leader, 0)), ms);
 }
 
 /** @returns whether there is anybody left in the group; those we may not signal (sudo) count */

@@ -3,6 +3,9 @@
  *
  * It is started at a gate: `sh` waits for a word and then becomes the command (`exec "$@"`). So its process number is
  * on disk before the command does anything, and a guard that is killed between the two leaves a gate that closes by itself.
+ *
+ * There is no signal to end one: a `docker stop` that is cut off goes on stopping, and what is started meanwhile is
+ * stopped by it. Whoever is in a hurry waits for the end of the hook, which its time limit bounds.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
@@ -23,16 +26,13 @@ export interface HookRun {
   readonly graceMs: number;
   /** Called with the process number before the command begins; when it rejects, the command never does. */
   readonly onStarted: (pid: number) => Promise<void>;
-  /** Aborting ends it, with all of its process group. */
-  readonly signal: AbortSignal;
 }
 
 /** How a command ended: null for exit status 0, else why that was not so, with its last words. */
 export type HookFailure = { readonly why: string; readonly tail: string } | null;
 
-/** @throws what `onStarted` throws, and `signal.reason` when that ended it */
+/** @throws what `onStarted` throws */
 export async function runHook(run: HookRun): Promise<HookFailure> {
-  run.signal.throwIfAborted();
   let spawned: ChildProcess;
   try {
     spawned = spawn("/bin/sh", ["-c", gate, "sh", ...run.argv], {
@@ -60,7 +60,6 @@ async function throughGate(spawned: ChildProcess, pid: number, { exit, output }:
   open.on("error", () => undefined); // the gate was killed: its exit tells
   try {
     await run.onStarted(pid);
-    run.signal.throwIfAborted();
   } catch (error) {
     open.destroy();
     await exit.known;
@@ -68,25 +67,17 @@ async function throughGate(spawned: ChildProcess, pid: number, { exit, output }:
   }
   open.end("go\n");
   const stopped = await untilEnd(pid, exit, run);
-  run.signal.throwIfAborted();
   const [status, killedBy] = await exit.known;
   if (status === 0 && !stopped) return null;
   return { why: stopped ? `it took longer than ${run.timeoutMs / 1000} s` : describe(status, killedBy), tail: await output.atEnd() };
 }
 
 /** Waits for the exit, and ends the whole group when that takes too long. @returns whether it did */
-async function untilEnd(pid: number, exit: Exit, { timeoutMs, graceMs, signal }: HookRun): Promise<boolean> {
-  let stop = (): void => undefined;
-  const stopped = new Promise<true>((resolve) => {
-    stop = () => {
-      resolve(true);
-    };
-  });
-  const timer = setTimeout(stop, timeoutMs);
-  signal.addEventListener("abort", stop, { once: true });
-  const isStopped = await Promise.race([stopped, exit.known.then(() => false)]);
+async function untilEnd(pid: number, exit: Exit, { timeoutMs, graceMs }: HookRun): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, timeoutMs, true)));
+  const isStopped = await Promise.race([late, exit.known.then(() => false)]);
   clearTimeout(timer);
-  signal.removeEventListener("abort", stop);
   if (isStopped) {
     await endGroup(pid, graceMs);
     exit.giveUp(); // it may be stuck in the kernel

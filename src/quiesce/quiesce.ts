@@ -33,7 +33,7 @@ export interface QuiesceRequest {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly warn: (text: string) => void;
   readonly now: () => Date;
-  /** Aborting ends a before-hook that runs; the after-hooks that are owed are run all the same. */
+  /** Aborting ends the way down behind the hook that runs; the after-hooks that are owed are run all the same. */
   readonly signal: AbortSignal;
   /** For tests, which wait less. */
   readonly limits?: Partial<QuiesceLimits>;

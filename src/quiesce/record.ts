@@ -63,14 +63,30 @@ export function quiesceLockPath(stateDir: string): string {
 
 /** The records there are, the newest first. */
 export async function recordPaths(stateDir: string): Promise<readonly string[]> {
+  const names = await namesIn(stateDir);
+  return names.filter((name) => name.endsWith(".json")).sort().reverse().map((name) => join(recordFolder(stateDir), name));
+}
+
+/** Whether there is nothing to do, nor to tidy away. */
+export async function hasNoRecords(stateDir: string): Promise<boolean> {
+  return (await namesIn(stateDir)).length === 0;
+}
+
+/** Removes what processes that were killed while they wrote a record left. For whoever has the turn: nobody else writes. */
+export async function removeDrafts(stateDir: string): Promise<void> {
+  for (const name of await namesIn(stateDir)) {
+    if (name.endsWith(".new")) await rm(join(recordFolder(stateDir), name), { force: true });
+  }
+}
+
+function namesIn(stateDir: string): Promise<readonly string[]> {
   const folder = recordFolder(stateDir);
-  const names = await inStateFolder(`list the folder "${folder}"`, async () => {
-    return readdir(folder).catch((error: unknown) => {
+  return inStateFolder(`list the folder "${folder}"`, () =>
+    readdir(folder).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
       throw error;
-    });
-  });
-  return names.filter((name) => name.endsWith(".json")).sort().reverse().map((name) => join(folder, name));
+    }),
+  );
 }
 
 /** Null when there is none; `damaged` for one that cannot be understood. */

@@ -6,7 +6,7 @@
 import { basename } from "node:path";
 import { ZferryError } from "../errors.ts";
 import { presenceOf, thisProcess } from "../lock-holder.ts";
-import { isOwed, Ledger, type QuiesceRecord, readRecord, recordPaths } from "./record.ts";
+import { hasNoRecords, isOwed, Ledger, type QuiesceRecord, readRecord, recordPaths } from "./record.ts";
 import { defaultLimits, goUp, type QuiesceLimits } from "./stack.ts";
 import { inTurn } from "./turn.ts";
 
@@ -15,7 +15,7 @@ export interface RecoverRequest {
   /** Only tells what is owed. */
   readonly isDryRun: boolean;
   readonly warn: (text: string) => void;
-  /** Aborting ends an after-hook that runs; it stays owed. */
+  /** Aborting ends this behind the after-hook that runs; the others stay owed. */
   readonly signal: AbortSignal;
   /** For tests, which wait less. */
   readonly limits?: Partial<QuiesceLimits>;
@@ -48,7 +48,7 @@ export interface Recovered {
  */
 export async function recoverOwed(request: RecoverRequest): Promise<readonly Recovered[]> {
   const { stateDir, signal, isDryRun } = request;
-  if ((await recordPaths(stateDir)).length === 0) return [];
+  if (await hasNoRecords(stateDir)) return [];
   const { waitMs } = { ...defaultLimits, ...request.limits };
   const work = async (): Promise<readonly Recovered[]> => {
     const found: Recovered[] = [];

@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ZferryError } from "../errors.ts";
 import { presenceOf, processAt, type ProcessIdentity, thisProcess } from "../lock-holder.ts";
-import { endGroup } from "./group.ts";
+import { awaitEnd, endGroup } from "./group.ts";
 import { type HookFailure, runHook } from "./hook.ts";
 import { type HookRecord, isOwed, type Ledger } from "./record.ts";
 import { surroundings } from "./surroundings.ts";
@@ -31,7 +31,7 @@ export const defaultLimits: QuiesceLimits = { graceMs: 5000, pausesMs: [1000, 50
 export interface StackOptions {
   readonly limits: Pick<QuiesceLimits, "graceMs" | "pausesMs">;
   readonly warn: (text: string) => void;
-  /** Aborting ends the hook that runs. On the way up the rest is owed for somebody else then. */
+  /** Aborting ends the way behind the hook that runs. On the way up the rest is owed for somebody else then. */
   readonly signal: AbortSignal;
 }
 
@@ -79,7 +79,7 @@ async function roundUp(ledger: Ledger, options: StackOptions): Promise<ZferryErr
   for (const [index, hook] of [...ledger.record.hooks.entries()].reverse()) {
     if (hook.after === null || !isOwed(hook)) continue;
     options.signal.throwIfAborted();
-    await endLeftover(hook, options);
+    await awaitLeftover(hook, options);
     const failure = await run(ledger, index, "after_snapshot", hook.after, options);
     if (failure !== null) failures.push(failed(hook, "after_snapshot", failure));
     else await ledger.note(index, { step: "done" }).catch(tellTo(options));
@@ -100,6 +100,7 @@ function run(
     const process = await processAt(pid, await self(), procDir);
     const writing = ledger.note(index, { step: "began", process });
     await (phase === "before_snapshot" ? writing : writing.catch(tellTo(options)));
+    options.signal.throwIfAborted();
   };
   return runHook({
     argv,
@@ -107,19 +108,20 @@ function run(
     timeoutMs: ledger.record.hooks[index]?.timeoutMs ?? 0,
     graceMs: options.limits.graceMs,
     onStarted: noted,
-    signal: options.signal,
   });
 }
 
-/** A command whose guard was killed may still be stopping what is about to be started. */
-async function endLeftover({ process: left }: HookRecord, { limits }: StackOptions): Promise<void> {
-  if (left?.pid == null || (await presenceOf(left, await self(), procDir)) !== "running") return;
-  await endGroup(left.pid, limits.graceMs);
+/** A command whose guard was killed may still be stopping what is about to be started: it has its time for that. */
+async function awaitLeftover({ process: left, timeoutMs }: HookRecord, { limits }: StackOptions): Promise<void> {
+  if (left?.pid == null) return;
+  const own = await self();
+  const isRunning = async (): Promise<boolean> => (await presenceOf(left, own, procDir)) === "running";
+  if (!(await awaitEnd(isRunning, timeoutMs))) await endGroup(left.pid, limits.graceMs);
 }
 
-let own: Promise<ProcessIdentity> | null = null;
+let known: Promise<ProcessIdentity> | null = null;
 function self(): Promise<ProcessIdentity> {
-  return (own ??= thisProcess(procDir));
+  return (known ??= thisProcess(procDir));
 }
 
 function tellTo({ warn }: StackOptions): (error: unknown) => void {

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isZferryError } from "../errors.ts";
 import { withLockAt } from "../lock.ts";
-import { quiesceLockPath } from "./record.ts";
+import { quiesceLockPath, removeDrafts } from "./record.ts";
 
 const pollMs = 50;
 
@@ -24,8 +24,9 @@ export async function inTurn<T>(stateDir: string, { waitMs, signal }: TurnOption
   for (;;) {
     const turn = { hasCome: false };
     try {
-      return await withLockAt(quiesceLockPath(stateDir), "the hooks", { signal }, () => {
+      return await withLockAt(quiesceLockPath(stateDir), "the hooks", { signal }, async () => {
         turn.hasCome = true;
+        await removeDrafts(stateDir);
         return work();
       });
     } catch (error) {

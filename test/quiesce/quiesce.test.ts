@@ -200,16 +200,24 @@ describe("a hook", () => {
 });
 
 describe("a signal", () => {
-  it.for([
-    ["while it goes down", "exec sleep 300", "", ["before one", "before two", "after two", "after one"]],
-    ["during the snapshot", "", "exec sleep 300", ["before one", "before two", "snapshot", "after two", "after one"]],
-  ] as const)("%s ends what runs and starts again what was stopped", async ([, before, work, log]) => {
+  it("on the way down lets the hook that runs come to its end, and then starts again what was stopped", async () => {
     const night = new Night();
-    const running = await night.start({ hooks: [night.hook("one"), night.hook("two", { before })], work });
-    await night.noted(log[log.length - 3] ?? "");
+    const hooks = [night.hook("one"), night.hook("two", { before: `sleep 0.3; ${night.note("two is down")}` }), night.hook("three")];
+    const running = await night.start({ hooks });
+    await night.noted("before two");
     running.child.kill("SIGTERM");
     expect((await running.outcome)?.error).toMatchObject({ code: "terminated" });
-    expect(night.log).toEqual(log);
+    expect(night.log).toEqual(["before one", "before two", "two is down", "after two", "after one"]);
+    expect(night.recordNames).toEqual([]);
+  });
+
+  it("during the snapshot ends it, and starts again what was stopped", async () => {
+    const night = new Night();
+    const running = await night.start({ hooks: [night.hook("one"), night.hook("two")], work: "exec sleep 300" });
+    await night.noted("snapshot");
+    running.child.kill("SIGTERM");
+    expect((await running.outcome)?.error).toMatchObject({ code: "terminated" });
+    expect(night.log).toEqual(["before one", "before two", "snapshot", "after two", "after one"]);
     expect(night.recordNames).toEqual([]);
   });
 

@@ -38,16 +38,16 @@ describe("when the guard is killed", () => {
     expect(night.recordNames).toEqual([]);
   });
 
-  it("on the way down, zferry ends the hook that runs, goes up again, and fails", async () => {
+  it("on the way down, zferry waits for the hook that runs, goes up again, and fails", async () => {
     const night = new Night();
-    const before = `echo $$ >'${night.path("pid")}'; exec sleep 300`;
+    const go = night.path("go");
+    const before = `until test -e '${go}'; do sleep 0.02; done; ${night.note("two is down")}`;
     const running = await night.start({ hooks: [night.hook("one"), night.hook("two", { before })] });
     await night.noted("before two");
     await killGuard(running);
+    writeFileSync(go, "");
     expect((await running.outcome)?.error).toMatchObject({ code: "hook-failed" });
-    expect(night.log).toEqual(["before one", "before two", "after two", "after one"]);
-    const hook = Number(readFileSync(night.path("pid"), "utf8"));
-    await until("the hook is gone", () => !isAlive(hook));
+    expect(night.log).toEqual(["before one", "before two", "two is down", "after two", "after one"]);
   });
 
   it("during the snapshot, recover leaves the hooks to the zferry that is at work", async () => {
@@ -86,10 +86,23 @@ describe("recover", () => {
     expect(night.log).toEqual([...stopped, "after two", "after one"]);
   });
 
-  it("first ends a before-hook that survived: nothing is stopped after it was started again", async () => {
+  it("first waits for a before-hook that survived: nothing is stopped after it was started again", async () => {
+    const night = new Night();
+    const go = night.path("go");
+    const before = `until test -e '${go}'; do sleep 0.02; done; ${night.note("two is down")}`;
+    await cutOff(night, "before two", { hooks: [night.hook("one"), night.hook("two", { before })] });
+    const recovering = night.recover();
+    setTimeout(() => {
+      writeFileSync(go, "");
+    }, 500);
+    await recovering;
+    expect(night.log).toEqual(["before one", "before two", "two is down", "after two", "after one"]);
+  });
+
+  it("ends a before-hook that survived and has had its time", async () => {
     const night = new Night();
     const before = `echo $$ >'${night.path("pid")}'; sleep 300`;
-    await cutOff(night, "before two", { hooks: [night.hook("one"), night.hook("two", { before })] });
+    await cutOff(night, "before two", { hooks: [night.hook("one"), night.hook("two", { before, timeoutMs: 2000 })] });
     await until("the hook has begun", () => readdirSync(night.folder).includes("pid"));
     const hook = Number(readFileSync(night.path("pid"), "utf8"));
     expect(isAlive(hook)).toBe(true);
