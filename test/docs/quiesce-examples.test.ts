@@ -98,7 +98,7 @@ describe("docker (a stand-in)", () => {
     writeFileSync(state, "running");
     const engine = `echo "$*" >>'${night.path("docker")}'
 case $1 in
-  compose) [ "$5" = "$(cat '${state}')" ] && printf 'one\\ntwo\\n' ;;
+  compose) [ "$6" = "$(cat '${state}')" ] && printf 'one\\ntwo\\n' ;;
   pause) [ "$(cat '${state}')" = running ] && printf paused >'${state}' ;;
   unpause) [ "$(cat '${state}')" = paused ] && printf running >'${state}' ;;
 esac || [ "$1" = compose ]`;
