@@ -1,5 +1,5 @@
 /**
- * Where secrets come from: a file, an environment variable or a command, never an argument.
+ * Where secrets come from: a file, an environment variable, a command or a credential of systemd, never an argument.
  *
  * What was read lives in memory only. Messages name the place and never the content.
  */
@@ -11,9 +11,10 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { gather, MiB } from "./bytes.ts";
 import type { EncryptionSettings } from "./config/config.ts";
-import type { SecretSource } from "./config/notify.ts";
 import { ZferryError } from "./errors.ts";
+import type { SecretSource } from "./config/secret-source.ts";
 import type { Keyring, Recipients } from "./openpgp/session.ts";
+import { type Credentials, keysIn, keysNamed } from "./store/credentials.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -38,55 +39,93 @@ export async function readKeyring(settings: EncryptionSettings, environment: Env
   return { passphrases, privateKeys: armored.map((key) => ({ armored: key, passphrase: passphrases[0] ?? null })) };
 }
 
-/** A token, key or URL that a notifier needs, as in `token of notifier "phone"`; the first line of where it is. */
-export async function readSecret(source: SecretSource, what: string, environment: Environment): Promise<string> {
-  switch (source.kind) {
-    case "file":
-      return firstLine(await readPrivate(source.path, what), `file "${source.path}"`, what);
-    case "env":
-      return fromVariable(source.variable, environment, what);
-    case "credential":
-      return firstLine(await readText(credentialPath(source.name, what, environment), what), `credential "${source.name}"`, what);
-  }
+/**
+ * The keys of a store from where its `credentials` say they are.
+ *
+ * @throws ZferryError `secret-unusable`
+ */
+export async function readKeys(source: SecretSource, environment: Environment): Promise<Credentials> {
+  const keys = source.kind === "env" ? keysNamed(source.variable, environment) : keysIn(await readPlace(source, "keys", environment));
+  if (keys !== null) return keys;
+  const names = source.kind === "env" ? [`${source.variable}_ACCESS_KEY_ID`, `${source.variable}_SECRET_ACCESS_KEY`] : ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+  const where = source.kind === "env" ? "the environment" : placeOf(source, "keys");
+  throw unusable(`there are no keys for the store in ${where}`, `put ${names.join(" and ")} there, once each`);
 }
 
-/** Where systemd puts it; its mode there is systemd's affair, and an access list makes it look open to a group. */
-function credentialPath(name: string, what: string, { CREDENTIALS_DIRECTORY: folder }: Environment): string {
-  if (folder !== undefined && folder !== "") return join(folder, name);
-  throw unusable(`there is no credential "${name}" for the ${what}: systemd has handed none over`, `add LoadCredential=${name}:FILE to the unit`);
+/** A token, key or URL that a notifier needs, as in `token of notifier "phone"`: the first line of where it is. */
+export async function readSecret(source: SecretSource, what: string, environment: Environment): Promise<string> {
+  const text = await readPlace(source, what, environment);
+  return source.kind === "env" ? text : firstLine(text, placeOf(source, what), what);
 }
 
 async function readPassphrases(settings: EncryptionSettings, environment: Environment): Promise<string[]> {
-  const { passphraseFile, passphraseEnv, passphraseCommand } = settings;
+  const { passphraseFile: path, passphraseEnv: variable, passphraseCommand: line, passphraseCredential: name } = settings;
+  const sources: SecretSource[] = [
+    ...(path === null ? [] : [{ kind: "file", path } as const]),
+    ...(variable === null ? [] : [{ kind: "env", variable } as const]),
+    ...(line === null ? [] : [{ kind: "command", line } as const]),
+    ...(name === null ? [] : [{ kind: "credential", name } as const]),
+  ];
   const found: string[] = [];
-  if (passphraseFile !== null) found.push(firstLine(await readPrivate(passphraseFile, "passphrase"), `file "${passphraseFile}"`));
-  if (passphraseEnv !== null) found.push(fromVariable(passphraseEnv, environment, "passphrase"));
-  if (passphraseCommand !== null) found.push(await fromCommand(passphraseCommand, environment));
+  for (const source of sources) found.push(await readSecret(source, "passphrase", environment));
   return found;
 }
 
-function fromVariable(name: string, environment: Environment, what: string): string {
+/** All of the text that is in a place. @param what - for messages: `passphrase`, `keys` */
+async function readPlace(source: SecretSource, what: string, environment: Environment): Promise<string> {
+  switch (source.kind) {
+    case "file":
+      return readPrivate(source.path, what);
+    case "env":
+      return fromVariable(source.variable, what, environment);
+    case "command":
+      return fromCommand(source.line, what, environment);
+    case "credential":
+      return fromCredential(source.name, what, environment);
+  }
+}
+
+function placeOf(source: SecretSource, what: string): string {
+  switch (source.kind) {
+    case "file":
+      return `file "${source.path}"`;
+    case "env":
+      return `the environment variable "${source.variable}"`;
+    case "command":
+      return `the ${what} command's output`;
+    case "credential":
+      return `the systemd credential "${source.name}"`;
+  }
+}
+
+function fromVariable(name: string, what: string, environment: Environment): string {
   const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
   if (value !== undefined && value !== "") return value;
   const elsewhere = what === "passphrase" ? "set it, or name another with --passphrase-env" : "set it, or name another in the configuration";
   throw unusable(`the environment variable "${name}" for the ${what} is not set`, elsewhere);
 }
 
-/** What the command prints as its first line; it is run by `sh -c`, and its stderr goes nowhere a secret could be kept. */
-async function fromCommand(command: string, environment: Environment): Promise<string> {
+/** Its folder is open to the service alone; the mode of the file says something else where access is given by an ACL. */
+async function fromCredential(name: string, what: string, { CREDENTIALS_DIRECTORY: folder }: Environment): Promise<string> {
+  if (folder !== undefined && folder !== "") return readText(join(folder, name), what);
+  throw unusable(`there is no credential "${name}" for the ${what}: systemd has handed none over`, `add LoadCredential=${name}:FILE to the unit`);
+}
+
+/** What the command prints; it is run by `sh -c`, and its stderr goes nowhere a secret could be kept. */
+async function fromCommand(command: string, what: string, environment: Environment): Promise<string> {
   try {
     const { stdout } = await promisify(execFile)("/bin/sh", ["-c", command], {
       env: environment,
       timeout: commandTimeoutMs,
       encoding: "buffer",
     });
-    return firstLine(textOf(stdout, "passphrase command's output"), "the passphrase command's output");
+    return textOf(stdout, `${what} command's output`);
   } catch (error) {
     if (error instanceof ZferryError) throw error;
     const { code, signal } = error as { code?: unknown; signal?: unknown };
     throw unusable(
-      `the passphrase command failed (${typeof signal === "string" ? signal : `exit ${String(code)}`})`,
-      "run it by hand: its first line of output must be the passphrase",
+      `the ${what} command failed (${typeof signal === "string" ? signal : `exit ${String(code)}`})`,
+      `run it by hand: it must print the ${what}`,
     );
   }
 }

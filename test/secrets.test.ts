@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { emptyConfig, type EncryptionSettings } from "../src/config/config.ts";
 import { ZferryError } from "../src/errors.ts";
-import { readKeyring, readRecipients } from "../src/secrets.ts";
+import { readKeyring, readKeys, readRecipients } from "../src/secrets.ts";
 import { ownFolder } from "./folder.ts";
 
 const secret = "correct horse battery staple";
@@ -137,6 +137,84 @@ describe("a passphrase command", () => {
 
   it("that holds a secret itself does not show it when it fails", async () => {
     expect((await refused({ passphraseCommand: `echo '${secret}' && false` })).message).toBe("the passphrase command failed (exit 1)");
+  });
+});
+
+describe("a systemd credential", () => {
+  /** A folder as systemd makes it, where an ACL gives access and the mode's group says "r". */
+  function credentials(content: string | null): Readonly<Record<string, string>> {
+    const folder = ownFolder();
+    if (content !== null) writeFileSync(join(folder, "zferry"), content, { mode: 0o440 });
+    return { CREDENTIALS_DIRECTORY: folder };
+  }
+
+  it("gives the first line of the file that systemd has put there, whose mode is systemd's affair", async () => {
+    const { passphrases } = await readRecipients(settings({ passphraseCredential: "zferry" }), credentials(`${secret}\nmore\n`));
+    expect(passphrases).toEqual([secret]);
+  });
+
+  it.for([
+    ["whose service has none", () => ({}), /^there is no credential "zferry" for the passphrase: systemd has handed none over$/],
+    ["that is not among those of the service", () => credentials(null), /^cannot read the passphrase file ".*\/zferry": ENOENT$/],
+    ["that is empty", () => credentials(`\n${secret}`), /^the first line of the systemd credential "zferry" is empty$/],
+  ] as const)("%s is refused", async ([, made, message]) => {
+    const reading = readRecipients(settings({ passphraseCredential: "zferry" }), made());
+    await expect(reading).rejects.toMatchObject({ code: "secret-unusable", message: expect.stringMatching(message) as string });
+  });
+});
+
+describe("the keys of a store", () => {
+  const lines = `AWS_ACCESS_KEY_ID=AK\nAWS_SECRET_ACCESS_KEY="${secret}"\n`;
+  const keys = { accessKeyId: "AK", secretAccessKey: secret };
+  const credential = { kind: "credential", name: "keys" } as const;
+
+  it("come from a file, variables with a prefix, a command, or a systemd credential", async () => {
+    const folder = ownFolder();
+    writeFileSync(join(folder, "keys"), lines);
+    const environment = { PATH: "/usr/bin:/bin", R2_ACCESS_KEY_ID: "AK", R2_SECRET_ACCESS_KEY: secret, CREDENTIALS_DIRECTORY: folder };
+    expect(await readKeys({ kind: "file", path: fileOf(lines) }, environment)).toEqual(keys);
+    expect(await readKeys({ kind: "env", variable: "R2" }, environment)).toEqual(keys);
+    expect(await readKeys({ kind: "command", line: `cat ${folder}/keys` }, environment)).toEqual(keys);
+    expect(await readKeys(credential, environment)).toEqual(keys);
+  });
+
+  it.for([
+    ["of an environment file of systemd", `# r2\nAWS_ACCESS_KEY_ID=AK\nAWS_SECRET_ACCESS_KEY=${secret}\n`],
+    ["of a shell's file", `export AWS_ACCESS_KEY_ID='AK'\nexport AWS_SECRET_ACCESS_KEY='${secret}'\n`],
+    ["of a section of the AWS file", `[default]\naws_access_key_id = AK\r\naws_secret_access_key = ${secret}\nregion = auto\n`],
+  ] as const)("may stand in the lines %s", async ([, text]) => {
+    expect(await readKeys({ kind: "file", path: fileOf(text) }, {})).toEqual(keys);
+  });
+
+  it("may have a session token", async () => {
+    expect(await readKeys({ kind: "file", path: fileOf(`${lines}AWS_SESSION_TOKEN=t\n`) }, {})).toEqual({ ...keys, sessionToken: "t" });
+    const named = { R2_ACCESS_KEY_ID: "AK", R2_SECRET_ACCESS_KEY: secret, R2_SESSION_TOKEN: "t", AWS_SESSION_TOKEN: "no" };
+    expect(await readKeys({ kind: "env", variable: "R2" }, named)).toEqual({ ...keys, sessionToken: "t" });
+  });
+
+  it.for([
+    ["only half of them", "AWS_ACCESS_KEY_ID=AK\n"],
+    ["an empty one", "AWS_ACCESS_KEY_ID=AK\nAWS_SECRET_ACCESS_KEY=\n"],
+    ["two of them", `${lines}AWS_SECRET_ACCESS_KEY=${secret}2\n`],
+    ["a bare secret", `${secret}\n`],
+    ["nothing", ""],
+  ] as const)("are refused where there is %s, without a word of it", async ([, text]) => {
+    const path = fileOf(text);
+    const error: unknown = await readKeys({ kind: "file", path }, {}).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      code: "secret-unusable",
+      message: `there are no keys for the store in file "${path}"`,
+      hint: "put AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY there, once each",
+    });
+    expect(JSON.stringify(error)).not.toContain("correct");
+  });
+
+  it("are refused by the names of the variables, and where others can read the file", async () => {
+    await expect(readKeys({ kind: "env", variable: "R2" }, { R2_ACCESS_KEY_ID: "AK" })).rejects.toMatchObject({
+      hint: "put R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY there, once each",
+    });
+    await expect(readKeys({ kind: "file", path: fileOf(lines, 0o640) }, {})).rejects.toThrow("can be read by others (mode 0640)");
+    await expect(readKeys({ kind: "command", line: `echo '${secret}'; exit 4` }, {})).rejects.toThrow(/^the keys command failed \(exit 4\)$/);
   });
 });
 

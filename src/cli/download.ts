@@ -20,7 +20,7 @@ async function downloadBackup(session: Session, [name = "", folder = ""]: readon
   const progress = new Progress(report, "downloaded");
   const { partBytes, retryMs, concurrency } = defaultSettings;
   const chain = await useStore(session, { access: "read", named: null }, ({ store: from, settings }) =>
-    useStoreAt(session, { url: folder, partBytes, retryMs, concurrency, leaseMs: null }, "write", ({ store: to }) =>
+    useStoreAt(session, { url: folder, partBytes, retryMs, concurrency, leaseMs: null, credentials: null }, "write", ({ store: to }) =>
       download({
         from,
         to,

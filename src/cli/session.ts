@@ -14,7 +14,7 @@ import { checkSizes } from "../store/sizes.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import type { FerrySettings } from "../cargo.ts";
 import type { StoreSettings } from "../config/config.ts";
-import { readKeyring, readRecipients } from "../secrets.ts";
+import { readKeyring, readKeys, readRecipients } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
 import { type Zfs, zfsThrough } from "../zfs/command.ts";
 import type { SharedFlags } from "./options.ts";
@@ -72,12 +72,14 @@ export async function useStoreAt<T>(
 /** Opens a store by its settings; the caller closes it. */
 export async function openStoreAt(session: Session, settings: StoreSettings, access: "read" | "write"): Promise<Store> {
   if (access === "write") await refuseVanishedFolder(session, settings);
+  const { environment } = session.terminal;
   return openStore(settings.url, {
     partBytes: settings.partBytes,
     concurrency: settings.concurrency,
     retry: retryPolicy(session.report, settings.retryMs),
     access,
-    environment: session.terminal.environment,
+    environment,
+    credentials: settings.credentials === null ? null : await readKeys(settings.credentials, environment),
   });
 }
 

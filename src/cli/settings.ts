@@ -39,6 +39,7 @@ export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Se
       passphraseFile: hasOwnPassphrase ? (flags.passphraseFile ?? null) : encryption.passphraseFile,
       passphraseEnv: hasOwnPassphrase ? (flags.passphraseEnv ?? null) : encryption.passphraseEnv,
       passphraseCommand: hasOwnPassphrase ? (flags.passphraseCommand ?? null) : encryption.passphraseCommand,
+      passphraseCredential: hasOwnPassphrase ? null : encryption.passphraseCredential,
       recipients: flags.recipient ?? encryption.recipients,
       privateKeys: flags.privateKey ?? encryption.privateKeys,
     },
@@ -113,13 +114,14 @@ export function storeSettings(flags: SharedFlags, config: Config, named: string 
     });
   }
   const { partBytes, concurrency, retryMs } = defaultSettings;
-  const known = config.stores.get(wanted) ?? { url: wanted, partBytes, concurrency, retryMs, leaseMs: null };
+  const known = config.stores.get(wanted) ?? { url: wanted, partBytes, concurrency, retryMs, leaseMs: null, credentials: null };
   return {
     url: known.url,
     partBytes: flags.partSize ?? known.partBytes,
     concurrency: flags.concurrency ?? known.concurrency,
     retryMs: flags.retryFor ?? known.retryMs,
     leaseMs: known.leaseMs,
+    credentials: known.credentials,
   };
 }
 

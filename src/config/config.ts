@@ -5,13 +5,14 @@
  * milliseconds. Flags of the command line replace single values afterwards (`cli/settings.ts`). No secret stands in
  * the file: it says where the secrets are.
  */
-import type { z } from "zod";
-import { ZferryError } from "../errors.ts";
 import type { packetNames } from "../format/layout.ts";
 import { type JobSettings, jobSettings, type SharedSettings, sharedSettings } from "./jobs.ts";
 import { type MetricsSettings, type NotifySettings, notifySettingsOf } from "./notify.ts";
-import { type ConfigInput, configSchema, storeOf } from "./schema.ts";
-import { type ConfigSource, readSource } from "./source.ts";
+import { misfitsOf, storeOf } from "./checks.ts";
+import { refusal, refusalAt, refusalOf } from "./refusal.ts";
+import { type ConfigInput, configSchema } from "./schema.ts";
+import type { SecretSource } from "./secret-source.ts";
+import { readSource } from "./source.ts";
 
 /** Where backups live and how they get there. */
 export interface StoreSettings {
@@ -23,6 +24,8 @@ export interface StoreSettings {
   readonly retryMs: number;
   /** How long a lease in the store may go without a renewal; null for what outlives `retryMs` (`ttlFor`). */
   readonly leaseMs: number | null;
+  /** Where its keys are; null for the environment or a profile (`store/credentials.ts`). */
+  readonly credentials: SecretSource | null;
 }
 
 /** How messages are locked and opened; files and commands, never the secrets themselves. */
@@ -31,6 +34,8 @@ export interface EncryptionSettings {
   readonly passphraseFile: string | null;
   readonly passphraseEnv: string | null;
   readonly passphraseCommand: string | null;
+  /** Name of a file in `$CREDENTIALS_DIRECTORY`. */
+  readonly passphraseCredential: string | null;
   readonly recipients: readonly string[];
   readonly privateKeys: readonly string[];
 }
@@ -61,29 +66,11 @@ export const emptyConfig: Config = toConfig(configSchema.parse({}));
 export function parseConfig(text: string, file: string): Config {
   const source = readSource(text);
   if ("why" in source) throw refusal(file, source.position, source.why);
-  const result = configSchema.safeParse(source.value ?? {});
-  if (result.success) return toConfig(result.data);
-  const [issue] = result.error.issues;
-  throw issue === undefined ? refusal(file, "1:1", "wrong") : refusal(file, positionOf(source, issue), describe(issue));
-}
-
-function refusal(file: string, position: string, why: string): ZferryError {
-  return new ZferryError("config-invalid", `${file}:${position}: ${why}`, {
-    hint: "see docs/configuration.md for every setting and its range",
-  });
-}
-
-/** What is not known is shown where its name stands, everything else where its value does. */
-function positionOf(source: ConfigSource, issue: z.core.$ZodIssue): string {
-  if (issue.code !== "unrecognized_keys") return source.positionOf(issue.path);
-  return source.positionOfName([...issue.path, ...issue.keys.slice(0, 1)]);
-}
-
-/** The path of the setting, and the schema's words in our style. */
-function describe({ path, message }: z.core.$ZodIssue): string {
-  const name = path.length === 0 ? "" : `${path.map(String).join(".")}: `;
-  const why = message.endsWith("received undefined") ? "is missing" : message.replace(/^Invalid input: /, "");
-  return `${name}${why.charAt(0).toLowerCase()}${why.slice(1)}`;
+  const { success, data, error } = configSchema.safeParse(source.value ?? {});
+  if (!success) throw refusalOf(file, source, error.issues);
+  const [misfit] = misfitsOf(data);
+  if (misfit !== undefined) throw refusalAt(file, source, misfit);
+  return toConfig(data);
 }
 
 function toConfig(file: ConfigInput): Config {
@@ -104,8 +91,9 @@ function toConfig(file: ConfigInput): Config {
 
 function storesOf({ stores }: ConfigInput): Map<string, StoreSettings> {
   const settings = new Map<string, StoreSettings>();
-  for (const [name, { url, part_size, concurrency, retry_for, lease_ttl }] of Object.entries(stores)) {
-    settings.set(name, { url, partBytes: part_size, concurrency, retryMs: retry_for, leaseMs: lease_ttl ?? null });
+  for (const [name, { url, part_size, concurrency, retry_for, lease_ttl, credentials }] of Object.entries(stores)) {
+    const sizes = { partBytes: part_size, concurrency };
+    settings.set(name, { url, ...sizes, retryMs: retry_for, leaseMs: lease_ttl ?? null, credentials: credentials ?? null });
   }
   return settings;
 }
@@ -116,6 +104,7 @@ function encryptionOf({ encryption }: ConfigInput): EncryptionSettings {
     passphraseFile: encryption.passphrase_file ?? null,
     passphraseEnv: encryption.passphrase_env ?? null,
     passphraseCommand: encryption.passphrase_command ?? null,
+    passphraseCredential: encryption.passphrase_credential ?? null,
     recipients: encryption.recipients,
     privateKeys: encryption.private_keys,
   };

@@ -9,6 +9,7 @@ import { packetNames } from "../format/layout.ts";
 import { hooksSchema } from "./hooks.ts";
 import { keepSchema } from "./keep.ts";
 import { metricsSchema, notifySchema } from "./notify.ts";
+import { credentialName, keysSchema } from "./secret-source.ts";
 import { argv, concurrency, dataset, dayMs, duration, fullEvery, pattern, percentage, setting, size, snapshotPrefix, threads } from "./values.ts";
 
 /** Everything is optional in the file; these are the values when nothing is said. */
@@ -38,6 +39,7 @@ const storeSchema = z.strictObject({
   concurrency: setting(concurrency.default(defaultSettings.concurrency), "1 to 64 parts in flight; get, restore and download fetch two ranges at a time at most", 4),
   retry_for: setting(duration.default(defaultSettings.retryMs), "how long one failing request is tried again", "1h"),
   lease_ttl: setting(leaseTtl, "10 s to 1 d: how long a host that has died keeps others from its datasets; retry_for (1m at least) and a minute when left out").optional(),
+  credentials: setting(keysSchema, "where the keys of an S3 store are; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, when left out").optional(),
 });
 
 const encryptionSchema = z.strictObject({
@@ -45,6 +47,7 @@ const encryptionSchema = z.strictObject({
   passphrase_file: setting(z.string(), "file whose first line is the passphrase, mode 0600").optional(),
   passphrase_env: setting(z.string(), "name of an environment variable that holds the passphrase").optional(),
   passphrase_command: setting(z.string(), "run by sh -c; the first line of its output is the passphrase").optional(),
+  passphrase_credential: setting(credentialName, "name of a systemd credential whose first line is the passphrase").optional(),
   recipients: setting(z.array(z.string()).default([]), "files with OpenPGP certificates that can open new backups too", []),
   private_keys: setting(z.array(z.string()).default([]), "files with OpenPGP private keys, mode 0600; a passphrase given above unlocks them", []),
 });
@@ -90,28 +93,12 @@ export type JobInput = z.output<typeof jobSchema>;
 export type SharedInput = z.output<typeof sharedSchema>;
 export type ConfigInput = z.output<typeof configSchema>;
 
-export const configSchema = z
-  .strictObject({
-    state_dir: setting(z.string(), "folder of this host's own: the state file, locks and journals of unfinished runs").optional(),
-    stores: z.record(z.string(), storeSchema).default({}),
-    encryption: encryptionSchema.prefault({}),
-    notify: setting(notifySchema, "who is told of failures and the like", []),
-    metrics: metricsSchema.prefault({}),
-    defaults: defaultsSchema.prefault({}),
-    jobs: z.record(z.string(), jobSchema).default({}),
-  })
-  .superRefine(({ stores, defaults, jobs }, context) => {
-    const refuse = (name: string, message: string, ...path: string[]): void => {
-      context.addIssue({ code: "custom", path: ["jobs", name, ...path], message });
-    };
-    for (const [name, job] of Object.entries(jobs)) {
-      if (job.dataset !== undefined && job.datasets !== undefined) refuse(name, "has dataset and datasets: give one of them", "datasets");
-      if (job.dataset === undefined && job.datasets === undefined) refuse(name, "is missing", "dataset");
-      if (storeOf(job.store, defaults.store, Object.keys(stores)) === null) refuse(name, "names no store, and there is no default one");
-    }
-  });
-
-/** The store a job uses: its own, the default one, or the only one there is. */
-export function storeOf(own: string | undefined, common: string | undefined, known: readonly string[]): string | null {
-  return own ?? common ?? (known.length === 1 ? (known[0] ?? null) : null);
-}
+export const configSchema = z.strictObject({
+  state_dir: setting(z.string(), "folder of this host's own: the state file, locks and journals of unfinished runs").optional(),
+  stores: z.record(z.string(), storeSchema).default({}),
+  encryption: encryptionSchema.prefault({}),
+  notify: setting(notifySchema, "who is told of failures and the like", []),
+  metrics: metricsSchema.prefault({}),
+  defaults: defaultsSchema.prefault({}),
+  jobs: z.record(z.string(), jobSchema).default({}),
+});

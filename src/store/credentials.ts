@@ -32,6 +32,22 @@ export async function findCredentials({ profile, environment }: FindOptions): Pr
   return keysOf(sectionOf(await readOrEmpty(path), profile ?? AWS_PROFILE ?? "default"), asItIs);
 }
 
+/** The keys in lines `AWS_ACCESS_KEY_ID=…`, as an environment file or one section of the AWS file has them; null without. */
+export function keysIn(text: string): Credentials | null {
+  const values: Record<string, string> = {};
+  for (const line of text.split("\n")) {
+    const [, name = "", , value = ""] = /^\s*(?:export\s+)?([A-Za-z_]+)\s*=\s*(["']?)(.*?)\2\s*$/.exec(line) ?? [];
+    if (Object.hasOwn(values, name.toLowerCase())) return null; // whose of the two?
+    if (name !== "") values[name.toLowerCase()] = value;
+  }
+  return keysOf(values, asItIs);
+}
+
+/** The keys in the variables `PREFIX_ACCESS_KEY_ID`, `PREFIX_SECRET_ACCESS_KEY` and `PREFIX_SESSION_TOKEN`; null without. */
+export function keysNamed(prefix: string, environment: Environment): Credentials | null {
+  return keysOf(environment, (name) => `${prefix}${name.slice("aws".length).toUpperCase()}`);
+}
+
 function asItIs(text: string): string {
   return text;
 }

@@ -1,7 +1,7 @@
 /**
  * From a URL to a store that can be used: the right kind, with its credentials, behind the retries.
  */
-import type { Environment } from "./credentials.ts";
+import type { Credentials, Environment } from "./credentials.ts";
 import { openDirectory } from "./directory.ts";
 import { embeddedLimits } from "./memory.ts";
 import type { RetryPolicy } from "./retry.ts";
@@ -20,6 +20,8 @@ export interface OpenOptions {
   readonly access: "read" | "write";
   /** Where credentials, region and home folder are looked up: `process.env`, or a test's own. */
   readonly environment: Environment;
+  /** The keys of a bucket, where the environment and profiles are not to be asked. */
+  readonly credentials?: Credentials | null;
   /** No byte either way for this long fails a request, and it is tried again: 60,000 when left out. */
   readonly idleMs?: number;
 }

@@ -9,7 +9,7 @@ import { rootCertificates } from "node:tls";
 import { S3Client } from "@aws-sdk/client-s3";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { ZferryError } from "../errors.ts";
-import type { Environment } from "./credentials.ts";
+import type { Credentials, Environment } from "./credentials.ts";
 import { findCredentials } from "./credentials.ts";
 import type { RetryPolicy } from "./retry.ts";
 import { boundReplies } from "./s3-replies.ts";
@@ -36,6 +36,8 @@ export interface BucketOptions {
   readonly concurrency: number;
   readonly retry: RetryPolicy;
   readonly environment: Environment;
+  /** Goes before all that is looked up. */
+  readonly credentials?: Credentials | null;
   readonly idleMs?: number;
 }
 
@@ -63,7 +65,7 @@ interface ConnectOptions extends BucketOptions {
 
 async function connect(location: S3Location, options: ConnectOptions): Promise<S3Client> {
   const { endpoint, region, pathStyle, profile, provider } = location;
-  const credentials = await findCredentials({ profile: location.profile, environment: options.environment });
+  const credentials = options.credentials ?? (await findCredentials({ profile: location.profile, environment: options.environment }));
   if (credentials === null && provider.name !== "aws") refuseWithoutCredentials(location);
   const client = new S3Client({
     ...(endpoint === null ? {} : { endpoint: endpoint.href }),

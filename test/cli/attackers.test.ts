@@ -2,7 +2,7 @@
  * What `docs/threat-model.md` says nobody can do, where no other test shows it already: each test stands in the place of
  * one attacker and tries with all that attacker has.
  */
-import { readFileSync, statSync, readdirSync } from "node:fs";
+import { chmodSync, readFileSync, statSync, readdirSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -83,6 +83,33 @@ describe("whoever listens on the network", () => {
     expect(all.includes("AKIAIOSFODNN7")).toBe(true); // the name of the key is no secret
     for (const text of [secret, passphrase]) {
       for (const form of [text, Buffer.from(text).toString("base64"), Buffer.from(text).toString("hex")]) expect(all.includes(form)).toBe(false);
+    }
+  });
+
+  it.for(["file", "env", "command", "credential"] as const)("is shown the name of the configured key, and nobody the key: from %s", async (place) => {
+    const secret = "xZalrZUtnFEMIK7MDENGbPxRfiCYyyy";
+    let authorization = "";
+    const server = createServer((request, response) => {
+      authorization = request.headers.authorization ?? "";
+      response.writeHead(403, { "content-type": "application/xml" }).end("<Error><Code>AccessDenied</Code></Error>");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const scene = new Scene();
+    const keys = scene.write("r2.keys", `AWS_ACCESS_KEY_ID=AKR2\nAWS_SECRET_ACCESS_KEY=${secret}\n`);
+    chmodSync(keys, 0o600);
+    const where = { file: keys, env: "R2", command: `cat '${keys}'`, credential: "r2.keys" }[place];
+    const url = `s3://bucket/p?endpoint=http://127.0.0.1:${(server.address() as AddressInfo).port}&provider=ceph`;
+    const config = scene.write("zferry.yaml", `stores: { far: { url: "${url}", credentials: { ${place}: ${JSON.stringify(where)} } } }\n`);
+    // The net knows the secret by the second variable.
+    const env = { AWS_ACCESS_KEY_ID: "AKOTHER", AWS_SECRET_ACCESS_KEY: "of another store", CREDENTIALS_DIRECTORY: scene.folder, R2_ACCESS_KEY_ID: "AKR2", R2_SECRET_ACCESS_KEY: secret };
+    for (const flags of [[], ["--json", "--log-level", "debug"]]) {
+      const { exit, stdout, stderr } = await scene.run(["list", "--config", config, "--state-dir", scene.stateDir, ...flags], { env });
+      expect([exit, `${String(stdout)}${stderr}`.includes(secret)]).toEqual([15, false]);
+      expect(authorization).toContain("Credential=AKR2/");
     }
   });
 

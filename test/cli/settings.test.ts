@@ -197,6 +197,7 @@ const encryption = `encryption:
   passphrase_file: /file/passphrase
   passphrase_env: FILE_ENV
   passphrase_command: file-command
+  passphrase_credential: file-credential
   recipients: [/file/recipient.asc]
   private_keys: [/file/private.asc]
 `;
@@ -205,6 +206,7 @@ const fromFile = {
   passphraseFile: "/file/passphrase",
   passphraseEnv: "FILE_ENV",
   passphraseCommand: "file-command",
+  passphraseCredential: "file-credential",
   recipients: ["/file/recipient.asc"],
   privateKeys: ["/file/private.asc"],
 };
@@ -216,22 +218,22 @@ describe("encryption", () => {
     [
       "--passphrase-file, which leaves no other passphrase",
       { passphraseFile: "/flag" },
-      { ...fromFile, passphraseFile: "/flag", passphraseEnv: null, passphraseCommand: null },
+      { ...fromFile, passphraseFile: "/flag", passphraseEnv: null, passphraseCommand: null, passphraseCredential: null },
     ],
     [
       "--passphrase-env, which leaves no other passphrase",
       { passphraseEnv: "FLAG" },
-      { ...fromFile, passphraseFile: null, passphraseEnv: "FLAG", passphraseCommand: null },
+      { ...fromFile, passphraseFile: null, passphraseEnv: "FLAG", passphraseCommand: null, passphraseCredential: null },
     ],
     [
       "--passphrase-command, which leaves no other passphrase",
       { passphraseCommand: "flag" },
-      { ...fromFile, passphraseFile: null, passphraseEnv: null, passphraseCommand: "flag" },
+      { ...fromFile, passphraseFile: null, passphraseEnv: null, passphraseCommand: "flag", passphraseCredential: null },
     ],
     [
       "two passphrase flags, which are two passphrases",
       { passphraseFile: "/flag", passphraseEnv: "FLAG" },
-      { ...fromFile, passphraseFile: "/flag", passphraseEnv: "FLAG", passphraseCommand: null },
+      { ...fromFile, passphraseFile: "/flag", passphraseEnv: "FLAG", passphraseCommand: null, passphraseCredential: null },
     ],
     ["--recipient", { recipient: ["/a", "/b"] }, { ...fromFile, recipients: ["/a", "/b"] }],
     ["--private-key", { privateKey: ["/a"] }, { ...fromFile, privateKeys: ["/a"] }],
@@ -242,11 +244,11 @@ describe("encryption", () => {
 });
 
 const stores = `stores:
-  r2: { url: "s3://bucket/r2", part_size: 64MiB, concurrency: 8, retry_for: 2h, lease_ttl: 90s }
+  r2: { url: "s3://bucket/r2", part_size: 64MiB, concurrency: 8, retry_for: 2h, lease_ttl: 90s, credentials: { env: R2 } }
   usb: { url: /mnt/usb }
 `;
-const r2 = { url: "s3://bucket/r2", partBytes: 64 * 2 ** 20, concurrency: 8, retryMs: 7_200_000, leaseMs: 90_000 };
-const usual = { partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000, leaseMs: null };
+const r2 = { url: "s3://bucket/r2", partBytes: 64 * 2 ** 20, concurrency: 8, retryMs: 7_200_000, leaseMs: 90_000, credentials: { kind: "env", variable: "R2" } };
+const usual = { partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000, leaseMs: null, credentials: null };
 
 describe("the store", () => {
   const flags = (some: Partial<SharedFlags> = {}): SharedFlags => ({ logLevel: "info", ...some });
@@ -257,7 +259,7 @@ describe("the store", () => {
     ["the job's before the default", {}, "r2", "usb", r2],
     ["the job's URL", {}, "/mnt/job", "usb", { ...usual, url: "/mnt/job" }],
     ["the default", {}, null, "r2", r2],
-    ["any of these with the flags' values", { partSize: 5, concurrency: 6, retryFor: 7 }, "r2", null, { url: r2.url, partBytes: 5, concurrency: 6, retryMs: 7, leaseMs: 90_000 }],
+    ["any of these with the flags' values", { partSize: 5, concurrency: 6, retryFor: 7 }, "r2", null, { ...r2, partBytes: 5, concurrency: 6, retryMs: 7 }],
     ["any of these, and never retried", { retryFor: 0 }, "r2", null, { ...r2, retryMs: 0 }],
   ] as const)("is %s", ([, given, named, common, expected]) => {
     const config = parseConfig(`${stores}${common === null ? "" : `defaults: { store: ${common} }\n`}`, "zferry.yaml");

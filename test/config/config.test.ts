@@ -24,14 +24,16 @@ describe("a configuration", () => {
         concurrency: 12,
         retryMs: 6 * 3_600_000,
         leaseMs: 600_000,
+        credentials: { kind: "credential", name: "r2-keys" },
       },
-      usb: { url: "/mnt/usb", partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000, leaseMs: null },
+      usb: { url: "/mnt/usb", partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000, leaseMs: null, credentials: null },
     });
     expect(config.encryption).toEqual({
       packet: "cfb",
       passphraseFile: "/etc/zferry/passphrase",
       passphraseEnv: "ZFERRY_PASSPHRASE",
       passphraseCommand: "pass show zferry",
+      passphraseCredential: "zferry",
       recipients: ["/etc/zferry/a.asc", "/etc/zferry/b.asc"],
       privateKeys: ["/root/a.asc"],
     });
@@ -105,6 +107,7 @@ describe("a configuration", () => {
         passphraseFile: null,
         passphraseEnv: null,
         passphraseCommand: null,
+        passphraseCredential: null,
         recipients: [],
         privateKeys: [],
       },
@@ -135,7 +138,7 @@ describe("a configuration", () => {
   it("with one store needs no one to name it", () => {
     const config = valid("minimal");
     expect(config.jobs.get("home")).toMatchObject({ store: "main", chunkBytes: defaultSettings.chunkBytes });
-    expect(config.stores.get("main")).toEqual({ url: "file:///backups", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000, leaseMs: null });
+    expect(config.stores.get("main")).toEqual({ url: "file:///backups", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000, leaseMs: null, credentials: null });
   });
 
   it.for([
@@ -173,7 +176,7 @@ describe("a configuration", () => {
     const starter = starterConfig({ store: "/b", dataset: "tank/home", passphraseFile: "/p" });
     const config = parseConfig(starter.replaceAll(/^( *)# (\w+: )/gm, "$1$2"), "zferry.yaml");
     const leaseMs = ttlFor(defaultSettings.retryMs); // what it shows is what follows from the other defaults
-    expect(config.stores.get("main")).toEqual({ url: "/b", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000, leaseMs });
+    expect(config.stores.get("main")).toEqual({ url: "/b", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000, leaseMs, credentials: null });
     expect(config.encryption).toMatchObject({ packet: "ocb", recipients: ["/etc/zferry/offsite.asc"] });
     expect(config.defaults).toEqual({ ...emptyConfig.defaults, store: "main" });
   });

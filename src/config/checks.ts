@@ -1,0 +1,102 @@
+/**
+ * What a configuration says in several places must agree: each check looks at the whole file, after every value by itself
+ * was found good. What only the machine knows (is there such a dataset?) is asked by `zferry doctor`.
+ */
+import { isSettled } from "./globs.ts";
+import { jobSettings, type JobSettings, sharedSettings } from "./jobs.ts";
+import type { ConfigInput, JobInput } from "./schema.ts";
+import { suggestion } from "./spelling.ts";
+
+/** One thing that does not fit, at a path of the file. */
+export interface Misfit {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** The store a job uses: its own, the default one, or the only one there is. */
+export function storeOf(own: string | undefined, common: string | undefined, known: readonly string[]): string | null {
+  return own ?? common ?? (known.length === 1 ? (known[0] ?? null) : null);
+}
+
+/** Everything that does not fit, in the order of the file's sections. */
+export function misfitsOf(file: ConfigInput): readonly Misfit[] {
+  const jobs = Object.entries(file.jobs).map(([name, own]) => jobOf(name, own, file));
+  return [...storeMisfits(file), ...notifyMisfits(file), ...defaultsMisfits(file), ...jobs.flatMap((job) => jobMisfits(job, file)), ...groupMisfits(jobs)];
+}
+
+interface Job {
+  readonly name: string;
+  readonly own: JobInput;
+  readonly settings: JobSettings;
+}
+
+function jobOf(name: string, own: JobInput, { defaults, stores }: ConfigInput): Job {
+  const store = storeOf(own.store, defaults.store, Object.keys(stores)) ?? "";
+  return { name, own, settings: jobSettings(name, own, { common: defaults, store }) };
+}
+
+function storeMisfits({ stores }: ConfigInput): Misfit[] {
+  return Object.entries(stores).flatMap(([name, { url, credentials }]) => {
+    const flaw = !url.startsWith("s3:") ? "a folder has no keys" : /[?&]profile=/.test(url) ? "the profile of the URL says where the keys are: give one of the two" : null;
+    return credentials === undefined || flaw === null ? [] : [{ path: ["stores", name, "credentials"], message: flaw }];
+  });
+}
+
+function notifyMisfits({ notify, jobs }: ConfigInput): Misfit[] {
+  const known = Object.keys(jobs);
+  return notify.flatMap(({ jobs: named = [] }, at) =>
+    named.flatMap((name, index) => (known.includes(name) ? [] : [{ path: ["notify", at, "jobs", index], message: noSuch("job", name, known) }])),
+  );
+}
+
+function defaultsMisfits({ defaults, stores }: ConfigInput): Misfit[] {
+  const misfits = unknownStore(["defaults", "store"], defaults.store, Object.keys(stores));
+  if (defaults.overdue_after !== undefined) misfits.push(...hasty(["defaults", "overdue_after"], sharedSettings({}, defaults)));
+  return misfits;
+}
+
+function jobMisfits({ name, own, settings }: Job, { stores, defaults }: ConfigInput): Misfit[] {
+  const at = (member: string | null, message: string): Misfit => ({ path: ["jobs", name, ...(member === null ? [] : [member])], message });
+  const misfits: Misfit[] = unknownStore(["jobs", name, "store"], own.store, Object.keys(stores));
+  if (!/^(?!-)[^\p{Cc}]{1,100}$/u.test(name)) misfits.push(at(null, "a job's name is 1 to 100 characters on one line and does not begin with -"));
+  if (own.dataset === undefined && own.datasets === undefined) misfits.push(at("dataset", "is missing"));
+  if (own.dataset !== undefined && own.datasets !== undefined) misfits.push(at("datasets", "has no place beside dataset: give one of them"));
+  const twice = own.datasets?.find((pattern, index, all) => all.indexOf(pattern) !== index);
+  if (twice !== undefined) misfits.push(at("datasets", `has "${twice}" twice`));
+  if (settings.store === "") misfits.push(at(null, "names no store, and there is no default one"));
+  if (settings.exclude.length > 0 && isSettled(settings)) misfits.push(at("exclude", "excludes nothing: the job is not recursive and has no glob"));
+  if (settings.prune === "after_backup" && settings.keep.local === null && settings.keep.store === null) {
+    misfits.push(at("prune", "after_backup has nothing to go by: give keep.store, keep.local or both"));
+  }
+  if (own.overdue_after !== undefined || (own.every !== undefined && defaults.overdue_after !== undefined)) {
+    misfits.push(...hasty(["jobs", name, "overdue_after"], settings));
+  }
+  return misfits;
+}
+
+/** A snapshot of several datasets is one only when one zfs takes it. */
+function groupMisfits(jobs: readonly Job[]): Misfit[] {
+  const first = new Map<string, Job>();
+  return jobs.flatMap((job) => {
+    const { group, zfs } = job.settings;
+    if (group === null) return [];
+    const leader = first.get(group) ?? job;
+    first.set(group, leader);
+    if (leader.settings.zfs.join("\0") === zfs.join("\0")) return [];
+    return [{ path: ["jobs", job.name, "zfs"], message: `differs from that of "${leader.name}", and jobs of one group share a snapshot` }];
+  });
+}
+
+function hasty(path: readonly PropertyKey[], { everyMs, overdueAfterMs }: Pick<JobSettings, "everyMs" | "overdueAfterMs">): Misfit[] {
+  return overdueAfterMs < everyMs ? [{ path, message: "is shorter than every: the job would be overdue before it is due" }] : [];
+}
+
+/** A name under `stores`; what could be a URL or a path is left to whoever opens it. */
+function unknownStore(path: readonly PropertyKey[], store: string | undefined, known: readonly string[]): Misfit[] {
+  if (store === undefined || known.includes(store) || /^[./]|^[a-z0-9+.-]+:\//i.test(store)) return [];
+  return [{ path, message: noSuch("store", store, known) }];
+}
+
+function noSuch(what: string, name: string, known: readonly string[]): string {
+  return `there is no ${what} "${name}"${suggestion(name, known)}`;
+}
