@@ -22,7 +22,15 @@ export interface JsonSchema {
 
 /** What an editor checks a `zferry.yaml` with. */
 export function configJsonSchema(): JsonSchema {
-  const made = z.toJSONSchema(configSchema, { io: "input" }) as JsonSchema;
+  const made = z.toJSONSchema(configSchema, {
+    io: "input",
+    target: "draft-7", // what editors know best
+    // zod's own default is what a value becomes, as in 16777216; what one would write is the more useful.
+    override: ({ jsonSchema }) => {
+      if (Object.hasOwn(jsonSchema, "shown")) jsonSchema.default = jsonSchema.shown;
+      delete jsonSchema.shown;
+    },
+  }) as JsonSchema;
   return { ...made, ...{ title: "zferry.yaml", description: "configuration of zferry; docs/configuration.md explains it" } };
 }
 

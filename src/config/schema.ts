@@ -34,56 +34,56 @@ const [minLeaseMs, maxLeaseMs] = [10_000, dayMs];
 const leaseTtl = duration.refine((ms) => ms >= minLeaseMs && ms <= maxLeaseMs, "must be from 10s to 1d");
 
 const storeSchema = z.strictObject({
-  url: setting(z.string().min(1), "s3://bucket/prefix?endpoint=…&region=…&provider=…&path_style=…&profile=…&ca=…, file:///path, or a path"),
+  url: setting(z.string().min(1), "`s3://bucket/prefix?endpoint=…&region=…&provider=…&path_style=…&profile=…&ca=…`, `file:///path`, or a path"),
   part_size: setting(size.default(defaultSettings.partBytes), "size of an upload part, 4 KiB or more; S3 and R2 take 5 MiB to about 5 GiB", "16MiB"),
-  concurrency: setting(concurrency.default(defaultSettings.concurrency), "1 to 64 parts in flight; get, restore and download fetch two ranges at a time at most", 4),
+  concurrency: setting(concurrency.default(defaultSettings.concurrency), "1 to 64 parts in flight; `get`, `restore` and `download` fetch two ranges at a time at most", 4),
   retry_for: setting(duration.default(defaultSettings.retryMs), "how long one failing request is tried again", "1h"),
-  lease_ttl: setting(leaseTtl, "10 s to 1 d: how long a host that has died keeps others from its datasets; retry_for (1m at least) and a minute when left out").optional(),
-  credentials: setting(keysSchema, "where the keys of an S3 store are; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, when left out").optional(),
+  lease_ttl: setting(leaseTtl, "10 s to 1 d: how long a host that has died keeps others from its datasets; when left out `retry_for` (`1m` at least) and `1m`").optional(),
+  credentials: setting(keysSchema, "where the keys of an S3 store are; when left out `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or a profile").optional(),
 });
 
 const encryptionSchema = z.strictObject({
   packet: setting(z.enum(packetNames).default(defaultSettings.packet), "OpenPGP packet of the data", defaultSettings.packet),
   passphrase_file: setting(z.string(), "file whose first line is the passphrase, mode 0600").optional(),
   passphrase_env: setting(z.string(), "name of an environment variable that holds the passphrase").optional(),
-  passphrase_command: setting(z.string(), "run by sh -c; the first line of its output is the passphrase").optional(),
+  passphrase_command: setting(z.string(), "run by `sh -c`; the first line of its output is the passphrase").optional(),
   passphrase_credential: setting(credentialName, "name of a systemd credential whose first line is the passphrase").optional(),
   recipients: setting(z.array(z.string()).default([]), "files with OpenPGP certificates that can open new backups too", []),
   private_keys: setting(z.array(z.string()).default([]), "files with OpenPGP private keys, mode 0600; a passphrase given above unlocks them", []),
 });
 
 const keepSidesSchema = z.strictObject({
-  local: setting(keepSchema, "which snapshots stay on the pool").nullable().optional(),
-  store: setting(keepSchema, "which backups stay in the store").nullable().optional(),
+  local: setting(keepSchema.nullable(), "which snapshots stay on the pool: `last`, `within`, `daily`, `weekly`, `monthly`, `yearly`, `fulls`; null for all").optional(),
+  store: setting(keepSchema.nullable(), "which backups stay in the store, in the same words").optional(),
 });
 
 /** What `defaults` and each job take. */
 const sharedSchema = z.strictObject({
-  store: setting(z.string(), "a name under stores, or a URL; the only store there is when left out").optional(),
+  store: setting(z.string(), "a name under `stores`, or a URL; when left out the only store there is").optional(),
   chunk_size: setting(size, "size of one object, a multiple of the store's part size", "1GiB").optional(),
-  full_every: setting(fullEvery, "age of the anchor at which a new full is made, or never; an anchor from the future, which a wrong clock made, is replaced at once", "30d").optional(),
-  full_when_incremental_exceeds: setting(percentage.nullable(), "a new full is made when the incremental would be larger than this share of the full, as in 50%; null for never", null).optional(),
-  snapshot_prefix: setting(snapshotPrefix, "what names of new snapshots begin with: letters, digits and _ . : -, 64 at most", "zferry-").optional(),
-  zfs: setting(argv, "the zfs to run, as in [ssh, backup@host, zfs]", ["zfs"]).optional(),
-  hooks: setting(hooksSchema, "what is run around the snapshot; a job's list replaces that of defaults", []).optional(),
+  full_every: setting(fullEvery, "age of the anchor at which a new full is made, or `never`; an anchor from the future, which a wrong clock made, is replaced at once", "30d").optional(),
+  full_when_incremental_exceeds: setting(percentage.nullable(), "a new full is made when the incremental would be larger than this share of the full, as in `50%`; null for never", null).optional(),
+  snapshot_prefix: setting(snapshotPrefix, "what names of new snapshots begin with: letters, digits and `_ . : -`, 64 at most", "zferry-").optional(),
+  zfs: setting(argv, "the zfs to run, as in `[ssh, backup@host, zfs]`", ["zfs"]).optional(),
+  hooks: setting(hooksSchema, "what is run around the snapshot; a job's list replaces that of `defaults`", []).optional(),
   max_downtime: setting(duration, "how long hooks may keep services down before it is told").optional(),
-  keep: setting(keepSidesSchema, "how much prune leaves").optional(),
+  keep: setting(keepSidesSchema, "how much `prune` leaves").optional(),
   prune: setting(z.enum(["never", "after_backup"]), "whether a run prunes by itself once its backup is committed", "never").optional(),
   every: setting(duration, "how often a run is expected", "1d").optional(),
-  overdue_after: setting(duration, "age of the last success at which a job is overdue; one and a half times every when left out").optional(),
+  overdue_after: setting(duration, "age of the last success at which a job is overdue; when left out one and a half times `every`").optional(),
   when_running: setting(z.enum(["queue", "skip"]), "what a run does when another one of the same dataset is at work", "queue").optional(),
-  enabled: setting(z.boolean(), "false leaves the job out of runs that do not name it", true).optional(),
-  disabled_warning_after: setting(duration, "how long a job may be disabled before status warns", "7d").optional(),
+  enabled: setting(z.boolean(), "`false` leaves the job out of runs that do not name it", true).optional(),
+  disabled_warning_after: setting(duration, "how long a job may be disabled before `status` warns", "7d").optional(),
 });
 
 /** What holds for all jobs, and for commands that have none. */
 const defaultsSchema = sharedSchema.extend({
-  threads: setting(threads, "worker threads for ciphers and hashes: 0, 1, 2, or auto: 2 where there is more than one core, else 0", "auto"),
+  threads: setting(threads, "worker threads for ciphers and hashes; `auto`: 2 where there is more than one core, else 0. `--threads` wins", "auto"),
 });
 
 const jobSchema = sharedSchema.extend({
   dataset: setting(dataset, "one dataset").optional(),
-  datasets: setting(z.array(pattern).min(1), "datasets by name or glob: * and ? within a component, ** for any number of them").optional(),
+  datasets: setting(z.array(pattern).min(1), "instead of it: names and globs; see [datasets of a job](#datasets-of-a-job)").optional(),
   exclude: setting(z.array(pattern), "names or globs of datasets that are left out, with all below them", []).optional(),
   recursive: setting(z.boolean(), "all below the datasets too: one atomic snapshot, and a backup of each", false).optional(),
   group: setting(z.string().min(1), "jobs of one group share one stop of their services and one atomic snapshot").optional(),
@@ -94,7 +94,7 @@ export type SharedInput = z.output<typeof sharedSchema>;
 export type ConfigInput = z.output<typeof configSchema>;
 
 export const configSchema = z.strictObject({
-  state_dir: setting(z.string(), "folder of this host's own: the state file, locks and journals of unfinished runs").optional(),
+  state_dir: setting(z.string(), "folder of this host's own: the state file (a cache), locks, and the journals of unfinished runs, which hold their keys; refused when it, or what lies in it, belongs to anyone but you and root, or others can write it. When left out `/var/lib/zferry` for root, else `$XDG_STATE_HOME/zferry` or `~/.local/state/zferry`").optional(),
   stores: z.record(z.string(), storeSchema).default({}),
   encryption: encryptionSchema.prefault({}),
   notify: setting(notifySchema, "who is told of failures and the like", []),

@@ -21,9 +21,9 @@ const words = "must be one of {file: PATH}, {env: PREFIX}, {command: LINE} and {
 /** The keys of a store. */
 export const keysSchema = z
   .strictObject({
-    file: setting(z.string().min(1), "file with lines AWS_ACCESS_KEY_ID=… and AWS_SECRET_ACCESS_KEY=…, mode 0600").optional(),
-    env: setting(variableName, "beginning of environment variables: with R2 the keys are in R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY").optional(),
-    command: setting(z.string().min(1), "run by sh -c; prints such lines").optional(),
+    file: setting(z.string().min(1), "file with lines `AWS_ACCESS_KEY_ID=…` and `AWS_SECRET_ACCESS_KEY=…`, mode 0600").optional(),
+    env: setting(variableName, "beginning of environment variables: with `R2` the keys are in `R2_ACCESS_KEY_ID` and `R2_SECRET_ACCESS_KEY`").optional(),
+    command: setting(z.string().min(1), "run by `sh -c`; prints such lines").optional(),
     credential: setting(credentialName, "systemd credential with such lines").optional(),
   })
   .transform(({ file, env, command, credential }, context): SecretSource => {

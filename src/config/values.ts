@@ -18,7 +18,11 @@ export function parseDuration(text: string): number | null {
   return match === null || unitMs === undefined ? null : Number(match[1]) * unitMs;
 }
 
-export const size = z.union([z.string(), z.number()], "must be a size, as in 16MiB or 1GiB").transform((value, context) => {
+/** For editors, which know no transforms; what is refused in the end is decided by the transform. */
+const sizePattern = String.raw`^\s*\d+(\.\d+)? ?([bB]|[kKmMgGtT]([iI][bB])?)?\s*$`;
+const durationPattern = String.raw`^\d{1,6}[smhdw]$`;
+
+export const size = z.union([z.string().meta({ pattern: sizePattern }), z.number().meta({ minimum: minSizeBytes })], "must be a size, as in 16MiB or 1GiB").transform((value, context) => {
   try {
     const bytes = parseSize(String(value));
     if (bytes >= minSizeBytes) return bytes;
@@ -31,17 +35,17 @@ export const size = z.union([z.string(), z.number()], "must be a size, as in 16M
 
 /** What a person sets: a kind of value, and what editors and `docs/configuration.md` say of it. @param shown - the default, as one writes it */
 export function setting<T extends z.ZodType>(kind: T, description: string, shown?: string | number | boolean | null | readonly string[]): T {
-  return kind.meta({ description, ...(shown === undefined ? {} : { default: shown }) });
+  return kind.meta({ description, ...(shown === undefined ? {} : { shown }) });
 }
 
-export const duration = z.string("must be a duration, as in 30d, 12h, 90m or 45s").transform((text, context) => {
+export const duration = z.string("must be a duration, as in 30d, 12h, 90m or 45s").meta({ pattern: durationPattern }).transform((text, context) => {
   const ms = parseDuration(text);
   if (ms !== null && ms > 0) return ms;
   context.addIssue(`"${text}" is not a duration; write it as 30d, 12h, 90m or 45s`);
   return z.NEVER;
 });
 
-export const dataset = z.string().transform((text, context): DatasetName => {
+export const dataset = z.string().meta({ pattern: "^[A-Za-z][^@#*?]*$" }).transform((text, context): DatasetName => {
   try {
     return parseDatasetName(text);
   } catch (error) {
@@ -59,7 +63,7 @@ export const pattern = z.string().transform((text, context): string => {
 });
 
 /** `50%` as 0.5. */
-export const percentage = z.string('must be a percentage, as in "50%"').transform((text, context) => {
+export const percentage = z.string('must be a percentage, as in "50%"').meta({ pattern: String.raw`^\d{1,4}(\.\d{1,2})?%$` }).transform((text, context) => {
   const match = /^(\d{1,4}(?:\.\d{1,2})?)%$/.exec(text);
   const share = Number(match?.[1]) / 100;
   if (share > 0) return share;
@@ -67,7 +71,7 @@ export const percentage = z.string('must be a percentage, as in "50%"').transfor
   return z.NEVER;
 });
 
-export const fullEvery = z.string('must be a duration, as in 30d, or "never"').transform((text, context) => {
+export const fullEvery = z.string('must be a duration, as in 30d, or "never"').meta({ pattern: `^never$|${durationPattern}` }).transform((text, context) => {
   const ms = parseDuration(text);
   if (text === "never") return null;
   if (ms !== null && ms > 0) return ms;
