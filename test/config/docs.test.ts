@@ -15,11 +15,11 @@ const fixtures = new URL("../../fixtures/config/", import.meta.url);
 const [begin, end] = ["<!-- settings: written by `npm run docs` -->\n", "\n<!-- end of settings -->"];
 
 describe("the documentation", () => {
-  it("has the schema for editors", async () => {
+  it("has the schema for editors, as `npm run docs` writes it", async () => {
     await expect(`${JSON.stringify(configJsonSchema(), null, 2)}\n`).toMatchFileSnapshot(`${docs}schema/zferry.schema.json`);
   });
 
-  it("has the table of settings, between its marks", async () => {
+  it("has the table of settings between its marks, as `npm run docs` writes it", async () => {
     const text = readFileSync(`${docs}configuration.md`, "utf8");
     const [before, rest, ...more] = text.split(begin);
     const after = rest?.split(end)[1];
