@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import type { JobSettings } from "../config/jobs.ts";
 import { ZferryError } from "../errors.ts";
 import { runJobs, type Wanted } from "../job/run.ts";
+import { recoverOwed } from "../quiesce/recover.ts";
 import { datasetOf, parseDatasetName, parseSnapshotName } from "../zfs/names.ts";
 import { BackupReport } from "./backup-report.ts";
 import { worldFor } from "./backup-world.ts";
@@ -42,12 +43,26 @@ async function backupJobs(session: Session, names: readonly string[], flags: Bac
   const report = new BackupReport(session.report, { isDryRun: flags.dryRun === true, isAdHoc: "job" in wanted });
   const world = worldFor(session, flags, report);
   try {
+    const [owed] = flags.dryRun === true ? [] : await startStopped(session);
     const failures = await runJobs(wanted, world);
     report.end(failures);
     if (failures[0] !== undefined) throw failures[0].error;
+    if (owed !== undefined) throw owed;
   } finally {
     await world.teller.end();
   }
+}
+
+/**
+ * What a run that was killed left stopped is started before this one stops anything. Where that fails the backups are
+ * made all the same, and it is the run's failure after them.
+ */
+async function startStopped({ report, settings, terminal }: Session): Promise<readonly ZferryError[]> {
+  const found = await recoverOwed({ stateDir: settings.stateDir, isDryRun: false, warn: report.warn, signal: terminal.signal });
+  for (const { outcome, jobs, hooks } of found) {
+    if (outcome === "recovered") report.warn(`a run of ${jobs.join(", ")} was killed: its after_snapshot hooks were run now: ${hooks.join(", ")}`);
+  }
+  return found.flatMap(({ failures }) => failures);
 }
 
 function wantedOf(session: Session, names: readonly string[], flags: BackupFlags): Wanted {
