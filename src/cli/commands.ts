@@ -67,8 +67,8 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./bench.ts")).benchCommand,
   },
   {
-    usage: "prune",
-    summary: "remove what attempts that came to nothing left in the store; shows it first, acts with --yes",
+    usage: "prune [job...]",
+    summary: "remove backups and snapshots that a policy does not keep, or (--strays) what failed attempts left; acts with --yes",
     load: async () => (await import("./prune.ts")).pruneCommand,
   },
   {

@@ -1,73 +1,95 @@
-/** What `prune --strays` says of what it found, in lines and as a document (`docs/json-output.md`). */
+/** What `prune` says of a dataset: a line for each backup and snapshot, and why; or a document (`docs/json-output.md`). */
 import { formatSize } from "../bytes.ts";
-import type { LeftJournal } from "../journals.ts";
-import type { SeenAttempt, Survey } from "../strays.ts";
-import { counted, type Report } from "./report.ts";
-
-/** What became of an attempt; `would-go` without `--yes`. */
-export interface Judged extends SeenAttempt {
-  readonly outcome: "would-go" | "removed" | "stays" | "failed";
-  readonly reason: string | null;
-}
-
-/** What became of the journal of an old put. */
-export interface JudgedJournal extends LeftJournal {
-  readonly outcome: Exclude<Judged["outcome"], "failed">;
-  readonly reason: string | null;
-}
+import type { BackupEntry } from "../format/entry.ts";
+import type { JobSettings } from "../config/jobs.ts";
+import type { Fate, Pruned, PruneOutcome } from "../prune/request.ts";
+import type { SnapshotFacts } from "../zfs/inventory.ts";
+import type { DatasetName } from "../zfs/names.ts";
+import { counted, type Report, table } from "./report.ts";
 
 interface Told {
-  readonly attempts: readonly Judged[];
-  readonly journals: readonly JudgedJournal[];
-  readonly survey: Survey;
-  readonly isActing: boolean;
+  readonly job: string;
+  readonly dataset: DatasetName;
+  readonly storeUrl: string;
+  readonly keep: JobSettings["keep"];
+  readonly isDryRun: boolean;
+  readonly outcome: PruneOutcome;
 }
 
-export function tell(report: Report, { attempts, journals, survey, isActing }: Told): void {
-  const { committedCount, foreignCount } = survey;
-  report.json({
-    type: "prune",
-    dryRun: !isActing,
-    attempts: attempts.map(toDocument),
-    journals: journals.map(({ backup, attempt, touchedAt, outcome, reason }) => ({ backup, attempt, touchedAt, outcome, reason })),
-    committedCount,
-    foreignCount,
-  });
-  const isAnyGoing = [...attempts, ...journals].some(({ outcome }) => outcome === "would-go");
-  report.text([
-    ...attempts.map(toLine),
-    ...journals.map(toJournalLine),
-    `${counted(attempts.length, "attempt")} without a manifest, ${counted(committedCount, "backup")}`,
-    ...(foreignCount > 0 ? [`${counted(foreignCount, "object")} under streams/ not made by zferry: not touched`] : []),
+export function tell(report: Report, told: Told): void {
+  if (report.isJson) report.json(toDocument(told));
+  else report.text(toText(told));
+}
+
+/** What a person must see to: names of what could not be removed, and of manifests that cannot be read. */
+export function failuresIn({ backups, snapshots, unreadable }: PruneOutcome): readonly string[] {
+  const failed = [...backups.map(({ fate, subject }) => [fate, subject.backup]), ...snapshots.map(({ fate, subject }) => [fate, subject.name])];
+  return [...failed.filter(([fate]) => fate === "failed").map(([, name]) => name ?? ""), ...unreadable];
+}
+
+function toDocument({ job, dataset, storeUrl, isDryRun, outcome }: Told): Record<string, unknown> {
+  return {
+    type: "retention",
+    job,
+    dataset,
+    store: storeUrl,
+    dryRun: isDryRun,
+    backups: outcome.backups.map(({ subject, ...rest }) => {
+      const { backup, kind, guid, createdAt, messageBytes } = subject;
+      return { backup, kind, guid, createdAt, storedBytes: messageBytes, ...fateOf(rest) };
+    }),
+    snapshots: outcome.snapshots.map(({ subject: { name, guid, createdAt }, ...rest }) => ({ snapshot: name, guid, createdAt, ...fateOf(rest) })),
+    unreadable: outcome.unreadable,
+  };
+}
+
+function fateOf({ fate, reasons, problem }: Omit<Pruned<unknown>, "subject">): Record<string, unknown> {
+  return { outcome: fate, reasons, problem };
+}
+
+const words: Readonly<Record<Fate, string>> = { stays: "stays", "would-go": "would go", removed: "removed", failed: "NOT REMOVED" };
+
+function toText({ dataset, storeUrl, keep, isDryRun, outcome }: Told): string[] {
+  const { backups, snapshots, unreadable } = outcome;
+  const isAnyGoing = [...backups, ...snapshots].some(({ fate }) => fate === "would-go");
+  return [
+    ...(keep.store === null ? [] : [`backups of ${dataset} in ${storeUrl}:`, ...indented(backupTable(backups)), summaryOf(backups, "backup", isDryRun)]),
+    ...(keep.local === null ? [] : [`snapshots of ${dataset} on the pool:`, ...indented(snapshotTable(snapshots)), summaryOf(snapshots, "snapshot", isDryRun)]),
+    ...unreadable.map((key) => `damaged: ${key} cannot be read, and keeps what it may need`),
     ...(isAnyGoing ? ["nothing was removed; --yes removes what would go"] : []),
+  ];
+}
+
+function backupTable(backups: readonly Pruned<BackupEntry>[]): string[] {
+  if (backups.length === 0) return [];
+  const rows = backups.map(({ subject, ...rest }) => [
+    words[rest.fate], subject.kind, timeText(subject.createdAt), formatSize(subject.messageBytes), subject.backup, why(rest),
   ]);
+  return table([["fate", "kind", "snapshot taken", "stored", "backup", "why"], ...rows]);
 }
 
-function toDocument({ backup, attempt, objectCount, sizeBytes, unfinishedCount, newestAt, outcome, reason }: Judged): Record<string, unknown> {
-  return { backup, attempt, objectCount, bytes: sizeBytes, unfinishedCount, newestAt, outcome, reason };
+function snapshotTable(snapshots: readonly Pruned<SnapshotFacts>[]): string[] {
+  if (snapshots.length === 0) return [];
+  const rows = snapshots.map(({ subject, ...rest }) => [words[rest.fate], timeText(subject.createdAt), subject.name, why(rest)]);
+  return table([["fate", "taken", "snapshot", "why"], ...rows]);
 }
 
-const verbs: Readonly<Record<Judged["outcome"], string>> = {
-  "would-go": "would go",
-  removed: "removed",
-  stays: "stays",
-  failed: "not removed",
-};
-
-function toLine({ outcome, reason, ...seen }: Judged): string {
-  return `${verbs[outcome]}: attempt ${seen.attempt} of ${seen.backup}, ${sizeOf(seen)}, ${formatSize(seen.sizeBytes)}${why(reason)}`;
+function why({ fate, reasons, problem }: Omit<Pruned<unknown>, "subject">): string {
+  if (fate === "stays") return reasons.map(({ text }) => text).join(", ");
+  return problem ?? "no rule keeps it";
 }
 
-function toJournalLine({ outcome, reason, backup, touchedAt }: JudgedJournal): string {
-  return `${verbs[outcome]}: the journal of an unfinished put of ${backup}, last written ${touchedAt.toISOString()}${why(reason)}`;
+function summaryOf(all: readonly Pruned<BackupEntry | SnapshotFacts>[], what: string, isDryRun: boolean): string {
+  const going = all.filter(({ fate }) => fate === "would-go" || fate === "removed");
+  const bytes = going.reduce((sum, { subject }) => sum + ("messageBytes" in subject ? subject.messageBytes : 0), 0);
+  const size = bytes === 0 ? "" : `, ${formatSize(bytes)}`;
+  return `${going.length} of ${counted(all.length, what)} ${isDryRun ? "would go" : going.length === 1 ? "was removed" : "were removed"}${size}`;
 }
 
-function why(reason: string | null): string {
-  return reason === null ? "" : `: ${reason}`;
+function indented(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`);
 }
 
-/** `3 objects, 1 unfinished upload` */
-export function sizeOf({ objectCount, unfinishedCount }: { readonly objectCount: number; readonly unfinishedCount: number }): string {
-  const objects = counted(objectCount, "object");
-  return unfinishedCount === 0 ? objects : `${objects}, ${counted(unfinishedCount, "unfinished upload")}`;
+function timeText(at: Date): string {
+  return at.toISOString().replace(".000Z", "Z");
 }

@@ -1,118 +1,40 @@
-/** `zferry prune --strays`: shows what attempts came to nothing, why the others stay, and removes them with `--yes`. */
-import { type Command, InvalidArgumentError } from "commander";
-import { alone } from "../alone.ts";
-import { isZferryError, ZferryError } from "../errors.ts";
-import { dropOldPut, findOldPuts, type PutSweep, spokenFor } from "../old-puts.ts";
-import { removeStray, type SeenAttempt, type StayingAttempt, type Survey, surveyStrays, type SweepRequest } from "../strays.ts";
-import { durationFlag, withStore } from "./options.ts";
-import { type Judged, type JudgedJournal, sizeOf, tell } from "./prune-report.ts";
+/** `zferry prune [JOB…]`: what a policy does not keep; `--strays`: what failed attempts left. Shows first, acts with `--yes`. */
+import type { Command } from "commander";
+import { durationFlag, type SharedFlags, withStore, withZfs } from "./options.ts";
+import { countFlag, type KeepFlags, pruneJobs } from "./prune-jobs.ts";
+import { defaultGrace, graceFlag, pruneStrays, type StrayFlags, straysExplanation } from "./prune-strays.ts";
 import type { RunCommand } from "./run-command.ts";
-import { leaseMsFor, type Session, useStore } from "./session.ts";
-
-const defaultGrace = "7d";
-const maxGrace = "3650d";
+import type { Session } from "./session.ts";
 
 const explanation = `
-A stray is an attempt at a backup that no manifest names. It goes when its newest object was written, and its newest
-unfinished upload begun, longer ago than --older-than (0s to ${maxGrace}), and neither an unfinished run of this host nor a lease
-in the store speaks for it. It is removed under the lock and the lease of its dataset, so never while a run is at work.
-An unfinished put into which nothing was written for as long speaks for nothing: its journal, which holds a key, goes too.
-Backups are never touched: removing those that a retention policy no longer keeps, \`prune [JOB]\`, is not in this version.`;
+Without --yes it says of each backup and each snapshot of the jobs (all of them when none is named) why it stays, or that
+no rule keeps it, and removes nothing. Jobs say what is kept with \`keep\` in the configuration (docs/retention.md).
+--dataset with --keep-… judges the backups of one dataset in the store by these rules instead, or with --local its
+snapshots on the pool. Exit status 3: something could not be removed, or a manifest cannot be read and keeps what it may
+need.
+${straysExplanation}`;
 
-interface PruneFlags {
-  readonly strays?: boolean;
-  readonly olderThan?: number;
-  readonly yes?: boolean;
-}
+interface PruneFlags extends SharedFlags, StrayFlags, KeepFlags {}
 
 export function pruneCommand(command: Command, run: RunCommand): void {
   command
-    .option("--strays", "objects of attempts that no manifest names")
-    .option("--older-than <time>", `leave attempts that wrote anything within this time (default ${defaultGrace})`, graceFlag)
     .option("--yes", "remove what would go")
+    .option("--dataset <name>", "this dataset, without a job")
+    .option("--local", "the snapshots on the pool instead of the backups in the store; with --dataset")
+    .option("--keep-last <n>", "the newest n", countFlag)
+    .option("--keep-within <time>", "all that were taken within this time before the newest", durationFlag)
+    .option("--keep-daily <n>", "the newest of each of the last n days that have one", countFlag)
+    .option("--keep-weekly <n>", "the same for ISO weeks", countFlag)
+    .option("--keep-monthly <n>", "the same for months", countFlag)
+    .option("--keep-yearly <n>", "the same for years", countFlag)
+    .option("--keep-fulls <n>", "the newest n fulls", countFlag)
+    .option("--strays", "objects of attempts that no manifest names, instead of backups")
+    .option("--older-than <time>", `with --strays: leave attempts that wrote anything within this time (default ${defaultGrace})`, graceFlag)
     .addHelpText("after", explanation);
-  withStore(command).action(run(prune));
+  withZfs(withStore(command)).action(run(prune));
 }
 
-/** `--older-than`: longer than a store lasts is a slip of the hand. */
-function graceFlag(text: string): number {
-  const ms = durationFlag(text);
-  if (ms > durationFlag(maxGrace)) throw new InvalidArgumentError(`it must be from 0s to ${maxGrace}.`);
-  return ms;
-}
-
-async function prune(session: Session, _words: readonly string[], flags: PruneFlags): Promise<void> {
-  if (flags.strays !== true) {
-    throw new ZferryError("usage", "prune needs to know what to remove", {
-      hint: "give --strays; removing backups by a retention policy is not in this version",
-    });
-  }
-  const isActing = flags.yes === true;
-  // Never "write", which would make the folder of a disk that is not mounted.
-  await useStore(session, { access: "read", named: null }, async ({ store, settings }) => {
-    const { stateDir } = session.settings;
-    const { warn } = session.report;
-    const leaseMs = isActing ? leaseMsFor(session, settings) : null;
-    const { now, signal } = session.terminal;
-    const sweep: PutSweep = {
-      store,
-      stateDir,
-      graceMs: flags.olderThan ?? durationFlag(defaultGrace),
-      now,
-      alone: (dataset, work) => alone({ store, stateDir, leaseMs, progress: { warn }, signal }, dataset, work),
-    };
-    const request: SweepRequest = { ...sweep, journaled: () => spokenFor(sweep), warn, signal };
-    const survey = await surveyStrays(request);
-    const judged = isActing ? await removeAll(survey, request, session) : survey.strays.map(wouldGo);
-    const attempts = [...judged, ...survey.staying.map(stays)];
-    const journals = await judgeJournals(attempts, sweep, isActing);
-    tell(session.report, { attempts, journals, survey, isActing });
-    const failedCount = judged.filter(({ outcome }) => outcome === "failed").length;
-    if (failedCount > 0) {
-      throw new ZferryError("findings", `${failedCount} of ${judged.length} strays could not be removed`, {
-        hint: "they harm nothing; check the permission to delete, and bucket locks",
-      });
-    }
-  });
-}
-
-function wouldGo(stray: SeenAttempt): Judged {
-  return { ...stray, outcome: "would-go", reason: null };
-}
-
-function stays(attempt: StayingAttempt): Judged {
-  return { ...attempt, outcome: "stays" };
-}
-
-/** A refusal to delete is one stray's; any other failure is the store's and ends the sweep. */
-async function removeAll({ strays }: Survey, request: SweepRequest, { report }: Session): Promise<Judged[]> {
-  const judged: Judged[] = [];
-  for (const stray of strays) {
-    const name = `attempt ${stray.attempt} of ${stray.backup}`;
-    try {
-      const removal = await removeStray(stray, request);
-      judged.push({ ...stray, outcome: removal.kind, reason: removal.kind === "stays" ? removal.reason : null });
-      if (removal.kind === "removed") report.info(`removed ${name}: ${sizeOf(removal)}`);
-    } catch (error) {
-      if (!isZferryError(error, "store-denied")) throw error;
-      report.warn(`cannot remove ${name}: ${error.message}`);
-      judged.push({ ...stray, outcome: "failed", reason: error.message });
-    }
-  }
-  return judged;
-}
-
-/** After the attempts, whose objects a journal speaks for: where those stay, it stays with them. */
-async function judgeJournals(attempts: readonly Judged[], sweep: PutSweep, isActing: boolean): Promise<JudgedJournal[]> {
-  const judged: JudgedJournal[] = [];
-  for (const old of await findOldPuts(sweep)) {
-    const { outcome, reason } = attempts.find(({ attempt }) => attempt === old.attempt) ?? { outcome: "removed", reason: null };
-    if (outcome === "stays" || outcome === "failed") judged.push({ ...old, outcome: "stays", reason });
-    else if (!isActing) judged.push({ ...old, outcome: "would-go", reason: null });
-    else {
-      const removal = await dropOldPut(old, sweep);
-      judged.push({ ...old, outcome: removal.kind, reason: removal.kind === "stays" ? removal.reason : null });
-    }
-  }
-  return judged;
+async function prune(session: Session, names: readonly string[], flags: PruneFlags): Promise<void> {
+  if (flags.strays === true) await pruneStrays(session, flags);
+  else await pruneJobs(session, names, flags);
 }

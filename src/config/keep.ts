@@ -7,7 +7,7 @@ import { z } from "zod";
 import { duration } from "./values.ts";
 
 /** More than a backup a day for a lifetime; beyond it a number is a slip of the hand. */
-const maxCount = 100_000;
+export const maxCount = 100_000;
 
 const count = z
   .number(`must be a whole number from 0 to ${maxCount}`)

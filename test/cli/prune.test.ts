@@ -1,283 +1,203 @@
-/** `zferry prune --strays`: shows first, acts with --yes, and leaves backups alone. What goes is in `test/strays.test.ts`. */
-import { existsSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { expect, it, onTestFinished } from "vitest";
-import { MiB } from "../../src/bytes.ts";
+/** `zferry prune [JOB…]`: what people and programs are told, what flags mean, and how it ends. What goes is in `test/prune/`. */
+import { mkdirSync } from "node:fs";
+import { describe, expect, it } from "vitest";
 import { defaultRetryPolicy, openStore } from "../../src/index.ts";
-import { withLocalLock } from "../../src/lock.ts";
-import { takeLease } from "../../src/store/lease.ts";
-import { leaseTiming } from "../../src/store/lease-object.ts";
-import { parseDatasetName } from "../../src/zfs/names.ts";
-import { startFaultProxy } from "../fault-proxy.ts";
-import { startResponder } from "../s3-responder.ts";
+import { MiB } from "../../src/bytes.ts";
 import { type Bucket, newBucket } from "../system/bucket.ts";
-import { payloadOf, streamOf as streamOfData } from "../system/synthetic.ts";
 import { need } from "../systems.ts";
-import { streamOf } from "./pool.ts";
+import { backupsIn, objectsOf, stock } from "../prune/stocking.ts";
+import { Pool } from "./pool.ts";
 import { documentOf, type Ended, Scene } from "./zferry.ts";
 
-const stray = "streams/tank/src@one/0000aaaa/src@one.zfs.gpg.000000";
-const weekMs = 7 * 24 * 3_600_000;
+const history = [
+  { name: "tank/a@full-1", at: "2026-01-01T00:00Z", guid: 1 },
+  { name: "tank/a@inc-1", at: "2026-01-02T00:00Z", on: 1 },
+  { name: "tank/a@full-2", at: "2026-02-01T00:00Z", guid: 2 },
+];
+const now = new Date("2026-03-01T00:00Z");
 
-/** A committed backup and a stray beside it. */
-async function scene(): Promise<{ scene: Scene; backup: string[] }> {
+async function scene(config = ""): Promise<Scene> {
   const made = new Scene();
-  await made.put("tank/src@one", streamOf("one"));
-  const backup = made.objects;
-  made.write(`store/${stray}`, "x".repeat(1000));
-  return { scene: made, backup };
+  await stock(await open(made.store), history);
+  if (config !== "") made.write("zferry.yaml", `state_dir: state\nstores: {here: {url: ${made.store}}}\n${config}`);
+  return made;
 }
 
-/** By default eight days later. */
-function prune(made: Scene, flags: readonly string[] = [], afterMs = 8 * 24 * 3_600_000): Promise<Ended> {
-  return made.run(["prune", "--strays", ...made.place, ...flags], { now: new Date(Date.now() + afterMs) });
+function open(url: string, environment: Readonly<Record<string, string>> = {}): ReturnType<typeof openStore> {
+  return openStore(url, { partBytes: 5 * MiB, concurrency: 1, retry: defaultRetryPolicy, access: "write", environment });
 }
 
-it("without --yes it shows what would go and removes nothing", async () => {
-  const { scene: made, backup } = await scene();
-  const { exit, stdout } = await prune(made);
+function pool(): Pool {
+  const snapshot = (day: number, more: object = {}): object => ({ creation: String(1_767_225_600 + day * 86_400), ours: true, ...more });
+  return new Pool({ datasets: { "tank/a": { snapshots: { "full-1": snapshot(0, { guid: "1" }), "inc-1": snapshot(1, { guid: "11" }), "full-2": snapshot(31, { guid: "2" }), "autosnap": snapshot(0, { ours: false }) } } } });
+}
+
+/** Of the one dataset by flags. */
+function prune(made: Scene, flags: readonly string[]): Promise<Ended> {
+  return made.run(["prune", "--dataset", "tank/a", ...made.place, ...flags], { now });
+}
+
+it("without --yes it says of each backup why it stays, and removes nothing", async () => {
+  const made = await scene();
+  const before = made.objects;
+  const { exit, stdout } = await prune(made, ["--keep-monthly", "1"]);
   expect(exit).toBe(0);
   expect(stdout.toString()).toBe(
-    "would go: attempt 0000aaaa of tank/src@one, 1 object, 1000 B\n" +
-      "1 attempt without a manifest, 1 backup\n" +
-      "nothing was removed; --yes removes what would go\n",
+    `backups of tank/a in file://${made.store}:
+  fate      kind         snapshot taken        stored    backup         why
+  would go  full         2026-01-01T00:00:00Z  19.5 KiB  tank/a@full-1  no rule keeps it
+  would go  incremental  2026-01-02T00:00:00Z  19.5 KiB  tank/a@inc-1   no rule keeps it
+  stays     full         2026-02-01T00:00:00Z  19.5 KiB  tank/a@full-2  monthly 2026-02, newest restorable, anchor in use
+2 of 3 backups would go, 39.1 KiB
+nothing was removed; --yes removes what would go
+`,
   );
-  expect(made.objects).toEqual([...backup, stray].sort());
-});
-
-it("with --yes it removes that, and the backup is as it was", async () => {
-  const { scene: made, backup } = await scene();
-  const ended = await prune(made, ["--yes"]);
-  expect(ended.exit).toBe(0);
-  expect(ended.stdout.toString()).toContain("removed: attempt 0000aaaa of tank/src@one, 1 object, 1000 B\n");
-  expect(made.objects).toEqual(backup);
-  const get = await made.run(["get", "tank/src@one", ...made.place, ...made.asBob]);
-  expect(get.stdout.equals(Buffer.from(streamOf("one")))).toBe(true);
-  expect((await prune(made, ["--yes"])).stdout.toString()).toBe("0 attempts without a manifest, 1 backup\n");
-});
-
-it("the document says of each attempt what becomes of it and why", async () => {
-  const { scene: made } = await scene();
-  const young = documentOf(await prune(made, ["--json"], weekMs - 60_000));
-  expect(young).toMatchObject({ type: "prune", dryRun: true, committedCount: 1, foreignCount: 0 });
-  expect(young.attempts).toMatchObject([
-    { backup: "tank/src@one", attempt: "0000aaaa", objectCount: 1, bytes: 1000, outcome: "stays", reason: expect.stringContaining("grace period") as string },
-  ]);
-  expect(documentOf(await prune(made, ["--json", "--yes"])).attempts).toMatchObject([{ outcome: "removed", reason: null }]);
-});
-
-it.for([
-  ["7d", weekMs - 60_000, "stays"],
-  ["7d", weekMs + 60_000, "would-go"],
-  ["1h", 3_500_000, "stays"],
-  ["1h", 3_700_000, "would-go"],
-] as const)("--older-than %s: after %i ms an attempt %s", async ([time, afterMs, outcome]) => {
-  const { scene: made } = await scene();
-  expect(documentOf(await prune(made, ["--json", "--older-than", time], afterMs)).attempts).toMatchObject([{ outcome }]);
-});
-
-it.for([
-  ["0s", 0],
-  ["3650d", 0],
-  ["3651d", 2],
-  ["-1d", 2],
-] as const)("--older-than %s ends with %i", async ([time, exit]) => {
-  const made = new Scene();
-  made.write("store/film.mkv", "");
-  expect((await prune(made, ["--older-than", time])).exit).toBe(exit);
-});
-
-it("what goes stays while a run of the same host or another is at work on the dataset, and the others go", async () => {
-  const { scene: made, backup } = await scene();
-  const other = stray.replaceAll("src@one", "other@one");
-  made.write(`store/${other}`, "x");
-  const { signal } = new AbortController();
-  const locked = await withLocalLock(made.stateDir, parseDatasetName("tank/src"), { signal }, () => prune(made, ["--yes"]));
-  expect(locked.stdout.toString()).toMatch(/^stays: attempt 0000aaaa of tank\/src@one, .*: another run is at work on "tank\/src": process \d+/m);
-  expect(locked.stdout.toString()).toContain("removed: attempt 0000aaaa of tank/other@one");
-  expect(made.objects).toEqual([...backup, stray].sort());
-
-  const store = await openStore(made.store, { partBytes: 5 * MiB, concurrency: 1, retry: defaultRetryPolicy, access: "write", environment: {} });
-  const options = { ...leaseTiming(60_000), holder: { id: "other", host: "nas" }, attempt: null, signal, warn: () => undefined };
-  const lease = await takeLease(store, parseDatasetName("tank/src"), options);
-  const leased = await prune(made, ["--yes"], 8 * 24 * 3_600_000);
-  expect(leased.exit).toBe(0);
-  expect(leased.stdout.toString()).toMatch(/^stays: attempt 0000aaaa .*"nas" holds the lease/m);
-  await lease.release();
-  expect((await prune(made, ["--yes"])).stdout.toString()).toContain("removed: attempt 0000aaaa");
-  expect(made.objects).toEqual(backup);
-});
-
-it("an attempt that a damaged manifest may name stays, and so does one whose lease cannot be read", async () => {
-  const { scene: made } = await scene();
-  made.write("store/locks/tank/src.json", "garbage");
-  expect((await prune(made, ["--yes"])).stdout.toString()).toContain('stays: attempt 0000aaaa of tank/src@one, 1 object, 1000 B: the lease "locks/tank/src.json" cannot be read');
-  rmSync(join(made.store, "locks"), { recursive: true });
-  writeFileSync(join(made.store, "manifests/tank/src@one.json"), "garbage");
-  const before = made.objects;
-  expect((await prune(made, ["--yes"])).stdout.toString().match(/^stays: /gm)).toHaveLength(2);
   expect(made.objects).toEqual(before);
+});
+
+it("with --yes it removes that, and verify misses nothing", async () => {
+  const made = await scene();
+  const ended = await prune(made, ["--keep-last", "1", "--yes"]);
+  expect(ended.exit).toBe(0);
+  expect(ended.stdout.toString()).toMatch(/^ {2}removed +full .* tank\/a@full-1 +no rule keeps it$/m);
+  expect(ended.stdout.toString()).toMatch(/^2 of 3 backups were removed/m);
+  expect(made.objects.filter((name) => !name.startsWith("locks/"))).toEqual(objectsOf("tank/a@full-2").sort());
+  expect((await made.run(["verify", "--level", "exists", ...made.place], { now })).stderr).not.toContain("full-1");
+});
+
+it("the document says what becomes of each and why", async () => {
+  const made = await scene();
+  const document = documentOf(await prune(made, ["--keep-daily", "1", "--json"]));
+  expect(document).toMatchObject({ type: "retention", job: "tank/a", dataset: "tank/a", store: `file://${made.store}`, dryRun: true, snapshots: [], unreadable: [] });
+  expect(document.backups).toMatchObject([
+    { backup: "tank/a@full-1", kind: "full", guid: "1", createdAt: "2026-01-01T00:00:00.000Z", outcome: "would-go", reasons: [], problem: null },
+    { backup: "tank/a@inc-1", outcome: "would-go" },
+    { backup: "tank/a@full-2", outcome: "stays", reasons: [{ kind: "daily", text: "daily 2026-02-01" }, { kind: "newest" }, { kind: "anchor" }] },
+  ]);
+});
+
+it.for([
+  [["--keep-fulls", "1"], ["full-2"]],
+  [["--keep-fulls", "2"], ["full-1", "full-2"]],
+  [["--keep-weekly", "2"], ["full-1", "inc-1", "full-2"]],
+  [["--keep-yearly", "1"], ["full-2"]],
+  [["--keep-within", "30d"], ["full-1", "inc-1", "full-2"]],
+  [["--keep-within", "29d"], ["full-2"]],
+  [["--keep-last", "2", "--keep-daily", "0"], ["full-1", "inc-1", "full-2"]],
+] as const)("%o keeps %o", async ([flags, wanted]) => {
+  const made = await scene();
+  expect((await prune(made, [...flags, "--yes"])).exit).toBe(0);
+  expect(await backupsIn(await open(made.store))).toEqual([...wanted].map((name) => `tank/a@${name}`).sort());
+});
+
+describe("jobs", () => {
+  const keep = "defaults: {keep: {store: {last: 1}, local: {last: 1}}}\n";
+
+  it("are pruned by their own rules, in the store and on the pool", async () => {
+    const [made, tank] = [await scene(`${keep}jobs: {home: {dataset: tank/a}}`), pool()];
+    const shown = await made.run(["prune"], { now, env: tank.env });
+    expect([shown.exit, shown.stderr]).toEqual([0, ""]);
+    expect(shown.stdout.toString()).toMatch(/^2 of 3 backups would go.*\nsnapshots of tank\/a on the pool:\n/m);
+    const acted = documentOf(await made.run(["prune", "home", "--yes", "--json"], { now, env: tank.env }));
+    expect(acted.snapshots).toMatchObject([
+      { snapshot: "tank/a@full-1", outcome: "removed" },
+      { snapshot: "tank/a@inc-1", guid: "11", outcome: "removed", reasons: [] },
+      { snapshot: "tank/a@full-2", outcome: "stays", reasons: [{ kind: "last" }, { kind: "newest" }, { kind: "anchor" }] },
+    ]);
+    expect(Object.keys(tank.dataset("tank/a").snapshots)).toEqual(["full-2", "autosnap"]);
+    expect(await backupsIn(await open(made.store))).toEqual(["tank/a@full-2"]);
+  });
+
+  it("with a glob are pruned dataset by dataset, each with a document", async () => {
+    const [made, tank] = [await scene(`${keep}jobs: {all: {datasets: ["tank/*"]}}`), pool()];
+    tank.change(({ datasets }) => {
+      datasets["tank/b"] = { snapshots: {}, bookmarks: {} };
+    });
+    const { stdout } = await made.run(["prune", "--json"], { now, env: tank.env });
+    const documents = stdout.toString().trimEnd().split("\n").map((line) => JSON.parse(line) as { dataset: string });
+    expect(documents.map(({ dataset }) => dataset)).toEqual(["tank/a", "tank/b"]);
+  });
+
+  it("without a policy keep everything, which is said", async () => {
+    const made = await scene("jobs: {home: {dataset: tank/a}}");
+    const { exit, stdout, stderr } = await made.run(["prune", "--yes"], { now });
+    expect([exit, stdout.toString(), stderr]).toEqual([0, "", "zferry: home: it has no keep, so everything stays\n"]);
+  });
+
+  it("that fail do not stop the others", async () => {
+    const made = await scene(`jobs: {bad: {dataset: tank/a, store: /not/there, keep: {store: {last: 1}}}, good: {dataset: tank/a, store: here, keep: {store: {last: 1}}}}`);
+    const { exit, stdout } = await made.run(["prune"], { now, env: pool().env });
+    expect(exit).toBe(15);
+    expect(stdout.toString()).toContain("2 of 3 backups would go");
+  });
+});
+
+it.for([
+  [["prune"], "no job is configured"],
+  [["prune", "nobody"], 'there is no job "nobody"'],
+  [["prune", "--dataset", "tank/a"], "all of it would be deleted"],
+  [["prune", "--dataset", "tank/a", "--keep-last", "0"], "all of it would be deleted"],
+  [["prune", "home", "--dataset", "tank/a", "--keep-last", "1"], "cannot be given together"],
+  [["prune", "--keep-last", "1"], "go with --dataset"],
+  [["prune", "--local"], "go with --dataset"],
+  [["prune", "--dataset", "tank/a", "--keep-last", "-1"], "whole number"],
+  [["prune", "--dataset", "tank/a", "--keep-last", "100001"], "whole number"],
+] as const)("%o is refused", async ([words, why]) => {
+  const made = await scene();
+  const { exit, stderr } = await made.run([...words, ...made.place], { now });
+  expect(exit).toBe(2);
+  expect(stderr).toContain(why);
+  expect(await backupsIn(await open(made.store))).toHaveLength(3);
+});
+
+it("--local judges the snapshots on the pool, and leaves the store alone", async () => {
+  const [made, tank] = [await scene(), pool()];
+  const { exit, stdout } = await made.run(["prune", "--dataset", "tank/a", "--local", "--keep-last", "1", "--yes", ...made.place], { now, env: tank.env });
+  expect(exit).toBe(0);
+  expect(stdout.toString()).toContain("2 of 3 snapshots were removed");
+  expect(Object.keys(tank.dataset("tank/a").snapshots)).toEqual(["full-2", "autosnap"]);
+  expect(await backupsIn(await open(made.store))).toHaveLength(3);
+});
+
+it("a manifest that cannot be read keeps what it may need, and the run ends with 3", async () => {
+  const made = await scene();
+  made.write("store/manifests/tank/a@odd.json", "garbage");
+  const { exit, stdout, stderr } = await prune(made, ["--keep-last", "1", "--yes"]);
+  expect(exit).toBe(3);
+  expect(stdout.toString()).toContain('"manifests/tank/a@odd.json" cannot be read, and may need it');
+  expect(stdout.toString()).toContain("damaged: manifests/tank/a@odd.json cannot be read");
+  expect(stderr).toContain("1 thing could not be judged or removed: manifests/tank/a@odd.json");
+  expect(await backupsIn(await open(made.store))).toHaveLength(4);
+});
+
+it("what may not be destroyed is told, and the run ends with 3", async () => {
+  const [made, tank] = [await scene(), pool()];
+  tank.change(({ faults }) => {
+    faults.destroy = { exit: 1, stderr: "cannot destroy: permission denied\n" };
+  });
+  const { exit, stdout, stderr } = await made.run(["prune", "--dataset", "tank/a", "--local", "--keep-last", "1", "--yes", ...made.place], { now, env: tank.env });
+  expect(exit).toBe(3);
+  expect(stdout.toString()).toMatch(/^ {2}NOT REMOVED .*permission denied/m);
+  expect(stderr).toContain("2 things could not be judged or removed: tank/a@full-1, tank/a@inc-1");
 });
 
 it("a store that is not there is an error and is not made", async () => {
   const made = new Scene();
-  const { exit, stderr } = await prune(made, ["--yes"]);
-  expect(exit).toBe(15);
-  expect(stderr).toContain("zferry: hint: ");
+  expect((await prune(made, ["--keep-last", "1", "--yes"])).exit).toBe(15);
   expect(made.objects).toEqual([]);
+  mkdirSync(made.store);
+  expect((await prune(made, ["--keep-last", "1", "--yes"])).exit).toBe(0);
 });
 
-it("a folder of manifests behind a link, which a store does not follow, is an error that costs nothing", async () => {
-  const { scene: made } = await scene();
-  renameSync(join(made.store, "manifests"), join(made.folder, "manifests"));
-  symlinkSync(join(made.folder, "manifests"), join(made.store, "manifests"));
-  const before = made.objects;
-  const { exit, stderr } = await prune(made, ["--yes"]);
-  expect(exit).toBe(15);
-  expect(stderr).toContain("symbolic link");
-  expect(made.objects).toEqual(before);
-});
-
-it("where all manifests are gone, what was a backup stays, and it is said why", async () => {
-  const { scene: made, backup } = await scene();
-  rmSync(join(made.store, "manifests"), { recursive: true });
-  const { exit, stdout } = await prune(made, ["--yes"]);
-  expect(exit).toBe(0);
-  expect(stdout.toString()).toMatch(/^stays: .*the store has no manifest at all: they may have been lost$/m);
-  expect(made.objects).toEqual(backup.filter((file) => !file.startsWith("manifests/")));
-});
-
-it("what lies behind a link is not in the store: it is neither shown nor removed", async () => {
-  const { scene: made, backup } = await scene();
-  const outside = join(made.folder, "outside");
-  const folder = dirname(join(made.store, stray));
-  renameSync(folder, outside);
-  symlinkSync(outside, folder);
-  const { exit } = await prune(made, ["--yes"]);
-  expect([exit, made.objects]).toEqual([0, backup]);
-  expect(existsSync(join(outside, basename(stray)))).toBe(true);
-});
-
-it("without --strays it says what it cannot do yet, and so does --help", async () => {
-  const made = new Scene();
-  const { exit, stderr } = await made.run(["prune", ...made.place]);
-  expect(exit).toBe(2);
-  expect(stderr).toContain("retention policy is not in this version");
-  expect((await made.run(["prune", "--help"])).stdout.toString()).toContain("`prune [JOB]`, is not in this version");
-});
-
-/** A bucket in memory behind a proxy, with a backup and two strays; it does not list uploads, for which it is asked so often. */
-async function bucketScene(uploadListCount: number) {
-  const server = await startResponder({ bucket: "bucket", knowsCrc32: true });
-  const proxy = await startFaultProxy(server.port);
-  onTestFinished(async () => {
-    await proxy.close();
-    await server.close();
-  });
-  const made = new Scene();
-  const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
-  const place = ["--store", `s3://bucket/host?endpoint=http://127.0.0.1:${proxy.port}`, "--state-dir", made.stateDir, "--retry-for", "0s"];
-  const put = await made.run(["put", "tank/src@one", ...place, ...made.forBob], { stdin: streamOf("one"), env });
-  expect(put.exit).toBe(0);
-  const backup = [...server.objects.keys()].sort();
-  const [template] = server.objects.values();
-  if (template === undefined) throw new Error("nothing was put");
-  for (const attempt of ["0000aaaa", "0000bbbb"]) server.objects.set(`host/${stray.replace("0000aaaa", attempt)}`, template);
-  proxy.add({ match: /^GET .*uploads=/, times: uploadListCount, fault: { kind: "status", status: 501, code: "NotImplemented" } });
-  const sweep = () =>
-    made.run(["prune", "--strays", "--yes", "--json", ...place], { env, now: new Date(Date.now() + 2 * weekMs) });
-  return { proxy, server, backup, sweep };
-}
-
-it("a stray that may not be deleted is a finding, with 3, and the others go", async () => {
-  const { proxy, server, backup, sweep } = await bucketScene(5);
-  proxy.add({ match: /^DELETE .*0000aaaa/, times: 1, fault: { kind: "status", status: 403, code: "AccessDenied" } });
-  const ended = await sweep();
-  proxy.assertAllFired();
-  expect(ended.exit).toBe(3);
-  expect(documentOf(ended).attempts).toMatchObject([
-    { attempt: "0000aaaa", outcome: "failed", reason: expect.stringContaining("AccessDenied") as string },
-    { attempt: "0000bbbb", outcome: "removed", reason: null },
-  ]);
-  expect([...server.objects.keys()].sort()).toEqual([...backup, `host/${stray}`].sort());
-});
-
-it("a store that fails during the sweep ends it with 15, and what was a backup is still one", async () => {
-  const { proxy, server, backup, sweep } = await bucketScene(8);
-  proxy.add({ match: /^DELETE .*0000bbbb/, times: 1, fault: { kind: "status", status: 500, code: "InternalError" } });
-  const ended = await sweep();
-  expect(ended.exit).toBe(15);
-  expect(ended.stderr).toContain("removed attempt 0000aaaa of tank/src@one");
-  expect([...server.objects.keys()]).toEqual(expect.arrayContaining(backup));
-  expect((await sweep()).exit).toBe(0);
-  proxy.assertAllFired();
-  expect([...server.objects.keys()].sort()).toEqual(backup);
-});
-
-it.for([
-  ["the objects", /^GET .*list-type=2.*prefix=host%2Fstreams/],
-  ["the manifests", /^GET .*list-type=2.*prefix=host%2Fmanifests/],
-  ["a manifest's content", /^GET .*manifests\/tank/],
-  ["a lease", /^GET .*locks\/tank/],
-] as const)("when %s cannot be had it ends with 15 and nothing is removed", async ([, match]) => {
-  const { proxy, server, sweep } = await bucketScene(1);
-  const before = [...server.objects.keys()];
-  proxy.add({ match, times: 1, fault: { kind: "status", status: 403, code: "AccessDenied" } });
-  expect((await sweep()).exit).toBe(15);
-  proxy.assertAllFired();
-  expect([...server.objects.keys()]).toEqual(before);
-});
-
-it("on a real S3 server strays go and backups stay", async (context) => {
-  const bucket = await newBucket(need(context, "s3"));
-  const made = new Scene();
-  const place = ["--store", bucket.url, "--state-dir", made.stateDir];
-  const put = await made.run(["put", "tank/src@one", ...place, ...made.forBob, "--part-size", "5MiB", "--chunk-size", "10MiB"], { stdin: streamOf("one"), env: bucket.env });
-  expect(put.exit).toBe(0);
-  const backup = await bucket.keys();
-  await made.run(["put", "tank/src@two", ...place, ...made.forBob, "--part-size", "5MiB", "--chunk-size", "10MiB"], { stdin: streamOf("two"), env: bucket.env });
-  const second = (await bucket.keys()).filter((key) => !backup.includes(key));
-  expect(second.length).toBeGreaterThan(2);
-  const store = await openStore(bucket.url, { partBytes: 5 * MiB, concurrency: 1, retry: defaultRetryPolicy, access: "write", environment: bucket.env });
-  await store.delete(["manifests/tank/src@two.json"], { signal: new AbortController().signal });
-  await store.close();
-  const ended = await made.run(["prune", "--strays", "--yes", "--json", ...place], { env: bucket.env, now: new Date(Date.now() + 2 * weekMs) });
-  expect(documentOf(ended).attempts).toMatchObject([{ backup: "tank/src@two", outcome: "removed" }]);
-  expect(await bucket.keys()).toEqual(backup);
-});
-
-/** As if the lease of a dead run had run out. */
-async function forgetLease(bucket: Bucket): Promise<void> {
-  const store = await openStore(bucket.url, { partBytes: 5 * MiB, concurrency: 1, retry: defaultRetryPolicy, access: "write", environment: bucket.env });
-  await store.delete(["locks/tank/src.json"], { signal: new AbortController().signal });
-  await store.close();
-}
-
-it("an unfinished upload of which nothing else is stored goes when it is old enough and no run is at work, and an open one stays", async (context) => {
-  const bucket = await newBucket(need(context, "s3"));
-  const made = new Scene();
-  const place = ["--store", bucket.url, "--state-dir", made.stateDir];
-  const words = ["put", "tank/src@dead", ...place, ...made.forBob, "--part-size", "5MiB", "--chunk-size", "20MiB"];
-  const run = await made.start(words, { env: bucket.env });
-  run.feed(streamOfData(payloadOf(12 * MiB)));
-  while ((await bucket.openUploadCount()) === 0) await sleep(100);
-  const prune = (stateDir: string, ...flags: string[]) =>
-    made.run(["prune", "--strays", "--json", ...place.slice(0, 2), "--state-dir", stateDir, ...flags], { env: bucket.env, now: new Date(Date.now() + 2 * weekMs) });
-  const elsewhere = join(made.folder, "elsewhere");
-  const live = documentOf(await prune(elsewhere, "--yes", "--older-than", "0s"));
-  expect(live.attempts).toMatchObject([{ backup: "tank/src@dead", objectCount: 0, unfinishedCount: 1, outcome: "stays" }]);
-  expect(await bucket.openUploadCount()).toBe(1);
-
-  run.kill("SIGKILL");
-  await run.ended;
-  await forgetLease(bucket);
-  // Its own host might have gone on with it, and has not for two weeks.
-  expect(documentOf(await prune(made.stateDir))).toMatchObject({ attempts: [{ outcome: "would-go" }], journals: [{ outcome: "would-go" }] });
-  expect(documentOf(await prune(elsewhere, "--older-than", "30d")).attempts).toMatchObject([{ outcome: "stays", reason: expect.stringContaining("grace period") as string }]);
-  expect(documentOf(await prune(elsewhere)).attempts).toMatchObject([{ outcome: "would-go" }]);
-  expect(await bucket.openUploadCount()).toBe(1);
-  expect(documentOf(await prune(elsewhere, "--yes")).attempts).toMatchObject([{ outcome: "removed", objectCount: 0, unfinishedCount: 1 }]);
-  expect(await bucket.openUploadCount()).toBe(0);
-  expect(await bucket.keys()).toEqual([]);
+it("in a bucket too nothing but what is kept is left, leases included", async (context) => {
+  const bucket: Bucket = await newBucket(need(context, "s3"));
+  try {
+    const made = new Scene();
+    await stock(await open(bucket.url, bucket.env), history);
+    const ended = await made.run(["prune", "--dataset", "tank/a", "--store", bucket.url, "--state-dir", made.stateDir, "--keep-last", "1", "--yes"], { now, env: bucket.env });
+    expect([ended.exit, ended.stderr]).toEqual([0, ""]);
+    expect((await bucket.keys()).filter((key) => !key.startsWith("host/locks/"))).toEqual(objectsOf("tank/a@full-2").map((key) => `host/${key}`).sort());
+  } finally {
+    await bucket.remove();
+  }
 });
