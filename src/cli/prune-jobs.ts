@@ -1,12 +1,11 @@
 /** From jobs or flags to datasets and policies; each is pruned in its turn, and one that fails does not stop the others. */
 import { InvalidArgumentError } from "commander";
-import { selectDatasets, isSettled } from "../config/globs.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import { keepsAnything, type KeepPolicy, maxCount } from "../config/keep.ts";
 import { ZferryError } from "../errors.ts";
+import { datasetsOf } from "../job/selection.ts";
 import { prune } from "../prune/prune.ts";
 import type { PruneOutcome } from "../prune/request.ts";
-import { listDatasets } from "../zfs/inventory.ts";
 import { type DatasetName, parseDatasetName } from "../zfs/names.ts";
 import type { SharedFlags } from "./options.ts";
 import { failuresIn, tell } from "./prune-report.ts";
@@ -48,7 +47,7 @@ export async function pruneJobs(session: Session, names: readonly string[], flag
   const found: string[] = [];
   for (const task of flags.dataset === undefined ? jobTasks(session, names, flags) : [flagTask(session, names, flags)]) {
     try {
-      for (const dataset of await datasetsOf(session, flags, task)) found.push(...(await pruneOne(session, flags, task, dataset)));
+      for (const dataset of await datasetsOf(task.job, zfsFor(session, task.job), { warn: session.report.warn, signal: session.terminal.signal })) found.push(...(await pruneOne(session, flags, task, dataset)));
     } catch (error) {
       if (session.terminal.signal.aborted) throw error;
       failures.push(error);
@@ -137,12 +136,4 @@ function policyOf(flags: KeepFlags): KeepPolicy {
     yearly: flags.keepYearly ?? 0,
     fulls: flags.keepFulls ?? 0,
   };
-}
-
-/** Those a job means now; what it meant once is pruned by name alone. */
-async function datasetsOf(session: Session, flags: Flags, { job }: Task): Promise<readonly DatasetName[]> {
-  if (flags.dataset !== undefined || (isSettled(job) && job.exclude.length === 0)) return job.datasets.map((name) => parseDatasetName(name));
-  const { datasets, idle } = selectDatasets(job, await listDatasets(zfsFor(session, job), null, { signal: session.terminal.signal }));
-  for (const pattern of idle) session.report.warn(`job "${job.name}": "${pattern}" matches no dataset`);
-  return datasets;
 }

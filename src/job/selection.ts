@@ -15,7 +15,7 @@ import type { Task } from "./task.ts";
  * @throws ZferryError `zfs-not-found` when there is none, `zfs-…` when it cannot be told
  */
 export async function datasetsOf(
-  job: JobSettings,
+  job: Pick<JobSettings, "name" | "datasets" | "exclude" | "isRecursive">,
   zfs: Zfs,
   { warn, signal }: Cancellable & { readonly warn: (text: string) => void },
 ): Promise<readonly DatasetName[]> {
