@@ -164,11 +164,14 @@ describe("what another user of this host may have written", () => {
     ["journal", "the folder of journals"],
     ["journal/backup-0-tank.journal", "a journal"],
     ["locks", "the folder of locks"],
+    ["quiesce", "the folder of what hooks owe"],
+    ["quiesce/20261121T020000Z-00000000.json", "a record of commands to be run"],
   ] as const)("is not gone by in a state folder: at %s, %s", async ([name]) => {
     const stateDir = join(ownFolder(), "state");
     mkdirSync(join(stateDir, "journal"), { recursive: true, mode: 0o755 });
-    mkdirSync(join(stateDir, "locks"));
-    for (const some of ["state.json", "journal/backup-0-tank.journal"]) writeFileSync(join(stateDir, some), "");
+    for (const folder of ["locks", "quiesce"]) mkdirSync(join(stateDir, folder));
+    const files = ["state.json", "journal/backup-0-tank.journal", "quiesce/20261121T020000Z-00000000.json"];
+    for (const some of files) writeFileSync(join(stateDir, some), "");
     expect((await settleIn(ownFolder(), { flags: { stateDir } })).stateDir).toBe(stateDir);
     const planted = join(stateDir, name);
     chmodSync(planted, 0o777);
