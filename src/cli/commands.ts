@@ -58,7 +58,7 @@ export const commandTable: readonly CommandEntry[] = [
   },
   {
     usage: "doctor",
-    summary: "try on the real store everything a backup needs, and say what follows",
+    summary: "look whether this machine has what the configuration needs, try the store, and say what follows",
     load: async () => (await import("./doctor.ts")).doctorCommand,
   },
   {

@@ -1,20 +1,23 @@
-/** `zferry doctor`: one line for each thing that was tried on the real store, and what follows from it. */
+/** `zferry doctor`: one line for each thing that was looked at here or tried on the real store, and what follows from it. */
 import type { Command } from "commander";
 import { MiB } from "../bytes.ts";
 import { examine, type Outcome, type ProbeResult } from "../doctor.ts";
 import { ZferryError } from "../errors.ts";
+import { examineMachine } from "../machine/examine.ts";
 import { storeLimits } from "../store/open.ts";
 import { type SharedFlags, size, withStore } from "./options.ts";
 import type { RunCommand } from "./run-command.ts";
-import { type Session, useStoreAt } from "./session.ts";
+import { type Session, useStoreAt, zfsFor } from "./session.ts";
 import { impatient, patience, storeSettings } from "./settings.ts";
 
 /** Larger parts would prove no more, and cost more. */
 const largestProbePartBytes = 5 * MiB;
 
 const explanation = `
-Everything is tried under a random prefix in doctor/, which is emptied again. It takes up to 12 MiB of traffic. Exit
-status: 0 all is well; 3 something does not work, and the lines say what follows; 15 backups cannot be stored here.`;
+With jobs in the configuration this machine is looked at first: state folder, secrets, what each job's datasets match,
+permission, hooks, jobs that overlap or are disabled. Then everything is tried on the store, under a random prefix in
+doctor/, which is emptied again. It takes up to 12 MiB of traffic. Exit status: 0 all is well; 3 something does not work, and
+the lines say what follows; 15 backups cannot be stored here.`;
 
 const words: Readonly<Record<Outcome, string>> = { ok: "ok", finding: "finding", failed: "FAILED", skipped: "skipped" };
 
@@ -27,6 +30,7 @@ export function doctorCommand(command: Command, run: RunCommand): void {
 
 async function doctor(session: Session, _words: readonly string[], flags: SharedFlags): Promise<void> {
   const { report, terminal, settings } = session;
+  const machine = settings.config.jobs.size === 0 ? [] : await machineProbes(session, flags);
   const wanted = storeSettings(flags, settings.config, null);
   const limits = storeLimits(wanted.url, terminal.environment);
   const probePartBytes = Math.max(limits.minPartBytes, Math.min(wanted.partBytes, largestProbePartBytes));
@@ -44,8 +48,26 @@ async function doctor(session: Session, _words: readonly string[], flags: Shared
       signal: terminal.signal,
     }),
   );
-  report.json({ type: "doctor", store: wanted.url, probes });
-  judge(probes);
+  report.json({ type: "doctor", store: wanted.url, machine, probes });
+  judge(machine, probes);
+}
+
+/** Without jobs there is nothing on the machine that could be missing. */
+function machineProbes(session: Session, flags: SharedFlags): Promise<readonly ProbeResult[]> {
+  const { report, terminal, settings } = session;
+  return examineMachine({
+    config: settings.config,
+    stateDir: settings.stateDir,
+    encryption: settings.encryption,
+    environment: terminal.environment,
+    isRoot: terminal.isRoot,
+    zfsFor: (job) => zfsFor(session, job),
+    storeUrlOf: (job) => storeSettings(flags, settings.config, job.store).url,
+    onResult: (result) => {
+      report.text(linesOf(result));
+    },
+    signal: terminal.signal,
+  });
 }
 
 function linesOf({ name, outcome, detail, consequence }: ProbeResult): string[] {
@@ -54,9 +76,9 @@ function linesOf({ name, outcome, detail, consequence }: ProbeResult): string[] 
 }
 
 /** @throws ZferryError `store-failed` when backups cannot be stored, `findings` when something else is not as it should be */
-function judge(probes: readonly ProbeResult[]): void {
+function judge(machine: readonly ProbeResult[], probes: readonly ProbeResult[]): void {
   const failed = probes.filter(({ outcome }) => outcome === "failed");
-  const found = probes.filter(({ outcome }) => outcome === "finding");
+  const found = [...machine, ...probes].filter(({ outcome }) => outcome === "finding");
   const names = (some: readonly ProbeResult[]): string => some.map(({ name }) => name).join(", ");
   if (failed.length > 0) {
     throw new ZferryError("store-failed", `the store cannot be used: ${names(failed)}`, {
@@ -64,7 +86,7 @@ function judge(probes: readonly ProbeResult[]): void {
     });
   }
   if (found.length > 0) {
-    throw new ZferryError("findings", `the store can be used, with limits: ${names(found)}`, {
+    throw new ZferryError("findings", `not all is as it should be: ${names(found)}`, {
       hint: "read what follows from each of them",
     });
   }
