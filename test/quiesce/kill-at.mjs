@@ -48,7 +48,6 @@ function watch(owner, method, nameOf) {
 const isRecord = (path) => /\/quiesce\/[^/]+\.json$/.test(String(path));
 
 if (isGuard) {
-  appendFileSync(log ?? "/dev/null", `guard ${process.pid}\n`);
   watch(files, "rename", ([, to]) => (isRecord(to) ? "writes the record" : null));
   watch(files, "rm", ([path]) => (isRecord(path) ? "removes the record" : null));
   watch(files, "link", ([, to]) => (String(to).endsWith("/quiesce.lock") ? "takes the lock" : null));
@@ -72,6 +71,7 @@ if (isGuard) {
     step("starts the guard");
     const child = fork(...args);
     other = child.pid ?? null;
+    appendFileSync(log ?? "/dev/null", `guard ${other}\n`);
     watch(child, "send", ([{ kind }]) => `sends ${kind}`);
     watch(child, "emit", ([event, message]) => (event === "message" ? `hears ${message.kind}` : null));
     return child;

@@ -64,6 +64,17 @@ describe("a quiesce", () => {
     expect(night.log).toEqual([]);
   });
 
+  it("that can note nothing any more stops nothing more, and starts all the same what it had stopped", async () => {
+    const night = new Night();
+    const away = `mv '${night.records}' '${night.path("elsewhere")}'; echo >'${night.records}'`;
+    const { error, warnings } = await night.run({ hooks: [night.hook("db", { before: away }), night.hook("app")] });
+    expect(error).toMatchObject({ code: "config-invalid" });
+    expect(warnings.join()).toContain("cannot write the record");
+    // The command of the second was never begun, though its after-hook may be run.
+    expect(night.log.filter((line) => line.startsWith("before"))).toEqual(["before db"]);
+    expect(night.log.slice(-1)).toEqual(["after db"]);
+  });
+
   it("waits, before it stops anything, for another one on this host to be over", async () => {
     const night = new Night();
     const slow = await night.start({ hooks: [night.hook("db", { before: "sleep 0.3" })], work: "sleep 0.3" });
