@@ -37,8 +37,12 @@ export async function inStateFolder<T>(what: string, work: () => Promise<T>): Pr
   }
 }
 
-/** Replaces `path` with `content` (mode 0600, folders 0700), so that a crash leaves the old file or the new one. */
-export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
+/**
+ * Replaces `path` with `content`, so that a crash leaves the old file or the new one. Folders that are missing get mode 0700.
+ *
+ * @param mode - of the file, whatever the umask
+ */
+export async function writeWhole(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await removeLeftovers(path);
@@ -46,6 +50,7 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
   try {
     const file = await open(draft, "wx", 0o600);
     try {
+      if (mode !== 0o600) await file.chmod(mode);
       await file.writeFile(content);
       await file.sync();
     } finally {

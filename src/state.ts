@@ -91,6 +91,15 @@ export async function anchorGuids(stateDir: string, dataset: string): Promise<re
 }
 
 /**
+ * What is remembered of every store.
+ *
+ * @throws ZferryError `config-invalid` when it cannot be read for another reason than what stands in it
+ */
+export async function readStoreStates(stateDir: string, onGarbage: (setAside: string) => void): Promise<readonly StoreState[]> {
+  return Object.values((await readState(stateDir, onGarbage)).stores);
+}
+
+/**
  * Remembers `change` of one store's state. The file is read again first, so that two jobs of one host that end at
  * about the same time keep each other's anchors; what is lost in the narrowest race is rebuilt the next night.
  *

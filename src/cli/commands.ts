@@ -57,6 +57,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./download.ts")).downloadCommand,
   },
   {
+    usage: "status [job...]",
+    summary: "how every dataset stands: last success, what is overdue, failed or damaged; or serve that on HTTP",
+    load: async () => (await import("./status.ts")).statusCommand,
+  },
+  {
     usage: "doctor",
     summary: "look whether this machine has what the configuration needs, try the store, and say what follows",
     load: async () => (await import("./doctor.ts")).doctorCommand,

@@ -14,7 +14,7 @@ import { findCredentials } from "./credentials.ts";
 import type { RetryPolicy } from "./retry.ts";
 import { boundReplies } from "./s3-replies.ts";
 import { S3Store } from "./s3.ts";
-import type { S3Location } from "./url.ts";
+import { type S3Location, s3UrlOf } from "./url.ts";
 
 /** Until a connection stands. */
 const connectMs = 10_000;
@@ -43,15 +43,14 @@ export interface BucketOptions {
 
 /** @throws ZferryError `store-denied` (no credentials), `secret-unusable` or `usage` (a file that cannot be read) */
 export async function openBucket(location: S3Location, options: BucketOptions): Promise<S3Store> {
-  const { bucket, base, provider, endpoint } = location;
+  const { bucket, base, provider } = location;
   const idleMs = options.idleMs ?? defaultIdleMs;
-  const where = endpoint === null ? "" : `?endpoint=${endpoint.origin}`;
   return new S3Store({
     client: await connect(location, { ...options, idleMs }),
     bucket,
     base,
     provider,
-    url: `s3://${bucket}/${base}${where}`,
+    url: s3UrlOf(location),
     partBytes: options.partBytes,
     concurrency: options.concurrency,
     policy: options.retry,

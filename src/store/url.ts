@@ -48,6 +48,11 @@ export function parseStoreUrl(text: string, environment: Environment): StoreLoca
   });
 }
 
+/** What an S3 store is called in messages and in the state file: without what only says how it is reached. */
+export function s3UrlOf({ bucket, base, endpoint }: Pick<S3Location, "bucket" | "base" | "endpoint">): string {
+  return `s3://${bucket}/${base}${endpoint === null ? "" : `?endpoint=${endpoint.origin}`}`;
+}
+
 function parseUrl(text: string): URL {
   const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? tryUrl(text) : null;
   if (url !== null) return url;

@@ -1,0 +1,43 @@
+/** What lies on this host of all runs, for `status`, and for the metrics that every run leaves behind. */
+import { realpath } from "node:fs/promises";
+import { resolve } from "node:path";
+import { ZferryError } from "../errors.ts";
+import type { GatherRequest } from "../status/gather.ts";
+import { parseStoreUrl, s3UrlOf } from "../store/url.ts";
+import type { Session } from "./session.ts";
+import { storeSettings } from "./settings.ts";
+
+/** What everything that looks at the status needs. @param names - of jobs; all of them when there is none */
+export function gatherRequest(session: Session, names: readonly string[]): GatherRequest {
+  const { settings, report, terminal, flags } = session;
+  const { config, stateDir } = settings;
+  const unknown = names.find((name) => !config.jobs.has(name));
+  if (unknown !== undefined) {
+    throw new ZferryError("usage", `there is no job "${unknown}"`, { hint: `the configuration has ${[...config.jobs.keys()].join(", ") || "none"}` });
+  }
+  const jobs = new Map([...config.jobs].filter(([name]) => names.length === 0 || names.includes(name)));
+  return {
+    config: { ...config, jobs },
+    isPart: names.length > 0,
+    stateDir,
+    storeUrlOf: (named) => storeUrlOf(storeSettings({ ...flags, store: flags.store ?? named }, config, named).url, session),
+    warn: report.warn,
+    now: terminal.now,
+  };
+}
+
+/** What the store is called in the state file, without opening it. */
+async function storeUrlOf(url: string, { terminal }: Session): Promise<string> {
+  const location = parseStoreUrl(url, terminal.environment);
+  if (location.kind === "s3") return s3UrlOf(location);
+  const path = resolve(terminal.workingDirectory, location.path);
+  return `file://${await realpath(path).catch(() => path)}`;
+}
+
+/** Writes the metrics of all jobs, where the configuration asks for that. Never rejects. */
+export async function publish(session: Session): Promise<void> {
+  const { textfile } = session.settings.config.metrics;
+  if (textfile === null) return;
+  const { publishMetrics } = await import("../status/publish.ts");
+  await publishMetrics(textfile, gatherRequest(session, []));
+}

@@ -1,0 +1,132 @@
+/** `zferry status [JOB…]`: how every dataset stands, from what lies on this host. */
+import type { Command } from "commander";
+import { formatSize } from "../bytes.ts";
+import { readCatalog } from "../catalog.ts";
+import { ZferryError } from "../errors.ts";
+import { makeTeller } from "../notify/tell.ts";
+import { statusDocument } from "../status/document.ts";
+import { gather, type GatherRequest, type Standings } from "../status/gather.ts";
+import { happeningsOf } from "../status/happenings.ts";
+import { ageText, type Standing } from "../status/standing.ts";
+import { gatherRequest, publish } from "./gathering.ts";
+import { type SharedFlags, withStore } from "./options.ts";
+import { counted, table } from "./report.ts";
+import type { RunCommand } from "./run-command.ts";
+import { type Session, useStoreAt } from "./session.ts";
+import { impatient, patience, storeSettings } from "./settings.ts";
+
+interface StatusFlags extends SharedFlags {
+  readonly check?: boolean;
+  readonly notify?: boolean;
+  readonly serve?: string | true;
+}
+
+const explanation = `
+States: ok; failed (the last run); damaged (verify has found something, or backups are gone); overdue; disabled-too-long;
+and, which are no problems: slow, waiting (for the first run), disabled, gone (no longer matched by the job).
+Exit status: 0 all is well; 3 something has failed, is damaged, overdue, or disabled for too long.`;
+
+export function statusCommand(command: Command, run: RunCommand): void {
+  command
+    .option("--check", "ask the stores first what is there, and remember it")
+    .option("--notify", "tell the notifiers of what is overdue or disabled for too long, each once a day; for a timer")
+    .option("--serve [address]", "answer on HTTP instead: /api/v1/backup/status, /metrics, /healthz (default 127.0.0.1:9909)")
+    .addHelpText("after", explanation);
+  withStore(command, patience.text).action(run(status));
+}
+
+async function status(session: Session, names: readonly string[], flags: StatusFlags): Promise<void> {
+  if (flags.serve !== undefined) {
+    await serveStatus(session, names, flags);
+    return;
+  }
+  const { report } = session;
+  const request = gatherRequest(session, names);
+  if (flags.check === true) await check(session, request);
+  const standings = await gather(request);
+  if (flags.notify === true) await tell(session, standings);
+  await publish(session);
+  report.json(statusDocument(standings));
+  report.text(toText(standings));
+  for (const { notifier, at, why } of standings.undelivered) {
+    report.warn(`notifier "${notifier}" did not get the last message (${at.toISOString()}): ${why}`);
+  }
+  judge(standings);
+}
+
+/** Reads the manifests of every store of the jobs, which the state file remembers. */
+async function check(session: Session, { config, stateDir }: GatherRequest): Promise<void> {
+  const { flags, report, terminal } = session;
+  const stores = new Set([...config.jobs.values()].map(({ store }) => flags.store ?? store));
+  for (const named of stores) {
+    const settings = impatient(flags, storeSettings(flags, session.settings.config, named));
+    await useStoreAt(session, settings, "read", async ({ store }) => {
+      const { damaged } = await readCatalog(store, { dataset: null, stateDir, warn: report.warn, signal: terminal.signal });
+      for (const { key, error } of damaged) report.warn(`"${key}" in "${store.url}" cannot be used: ${error.message}`);
+    });
+  }
+}
+
+async function tell({ settings, terminal, report }: Session, standings: Standings): Promise<void> {
+  const { environment, now, signal } = terminal;
+  const teller = makeTeller(settings.config.notify, { stateDir: settings.stateDir, environment, warn: report.warn, now, signal });
+  for (const happening of happeningsOf(standings)) await teller.tell(happening);
+  await teller.end();
+}
+
+async function serveStatus(session: Session, names: readonly string[], { serve: where, check: isChecking, notify }: StatusFlags): Promise<void> {
+  if (isChecking === true || notify === true) {
+    throw new ZferryError("usage", "--serve goes with neither --check nor --notify", { hint: "run those by a timer, and leave the server to answer" });
+  }
+  const { defaultAddress, isLoopback, parseAddress, serve } = await import("../status/serve.ts");
+  const { report, terminal } = session;
+  const address = typeof where === "string" ? parseAddress(where) : defaultAddress;
+  const request = gatherRequest(session, names);
+  await serve({
+    address,
+    standings: () => gather(request),
+    onListening: (url) => {
+      report.info(`answers on ${url}/api/v1/backup/status, ${url}/metrics and ${url}/healthz`);
+      if (!isLoopback(address)) report.warn(`${url} can be reached from other hosts: whoever does reads the names of jobs and datasets, unencrypted`);
+    },
+    warn: report.warn,
+    signal: terminal.signal,
+  });
+}
+
+const heading = ["job", "dataset", "last success", "kind", "size", "next", "downtime", "verified", "state"];
+
+function toText({ at, standings }: Standings): string[] {
+  if (standings.length === 0) return ["no jobs"];
+  return table([heading, ...standings.map((one) => rowOf(one, at))]);
+}
+
+function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, state, why }: Standing, at: Date): string[] {
+  const verified = held?.verified ?? null;
+  return [
+    job,
+    dataset ?? "-",
+    lastSuccessAt === null ? "never" : `${stamp(lastSuccessAt)} (${ageText(at.getTime() - lastSuccessAt.getTime())})`,
+    lastStored?.kind ?? held?.newest?.kind ?? "-",
+    formatSize(lastStored?.storedBytes ?? held?.newest?.messageBytes ?? 0),
+    nextExpectedAt === null ? "-" : stamp(nextExpectedAt),
+    downtimeMs === null ? "-" : `${(downtimeMs / 1000).toFixed(1)}s`,
+    verified === null ? "never" : `${verified.level} ${verified.at.toISOString().slice(0, 10)}${verified.ok ? "" : " BAD"}`,
+    why === null ? state : `${state}: ${why}`,
+  ];
+}
+
+/** To the minute, in UTC. */
+function stamp(time: Date): string {
+  return `${time.toISOString().slice(0, 16)}Z`;
+}
+
+/** @throws ZferryError `findings` when there is a problem */
+function judge({ standings }: Standings): void {
+  const bad = standings.filter(({ isProblem }) => isProblem);
+  const [first] = bad;
+  if (first === undefined) return;
+  throw new ZferryError("findings", `${bad.length} of ${counted(standings.length, "dataset")} need attention: "${first.dataset ?? first.job}" is ${first.state}`, {
+    hint: "the last column says why and what to do",
+  });
+}

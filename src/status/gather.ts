@@ -1,0 +1,88 @@
+/**
+ * How everything stands, from what lies on this host: the configuration, the history, the state file and the notes on who
+ * was told. No store is asked and no pool.
+ */
+import type { Config } from "../config/config.ts";
+import { isPlain, selectDatasets } from "../config/globs.ts";
+import type { JobSettings } from "../config/jobs.ts";
+import { readRuns, type RunRecord } from "../history.ts";
+import { readAllNotes } from "../notify/remembered.ts";
+import { readStoreStates } from "../state.ts";
+import type { DatasetName } from "../zfs/names.ts";
+import { heldOf, type KnownStore, knownStore, latest } from "./held.ts";
+import { type Standing, standingOf } from "./standing.ts";
+import { keepTally, type Tally } from "./tally.ts";
+
+export interface Standings {
+  readonly at: Date;
+  /** In the order of the configuration, then by dataset. */
+  readonly standings: readonly Standing[];
+  /** Notifiers that did not get the last message, by name. */
+  readonly undelivered: readonly { readonly notifier: string; readonly at: Date; readonly why: string }[];
+}
+
+export interface GatherRequest {
+  readonly config: Pick<Config, "jobs" | "stores" | "notify">;
+  /** Whether `jobs` are some of the configuration's: then the others are not taken for removed. */
+  readonly isPart: boolean;
+  readonly stateDir: string;
+  /** What the store of a name or URL is called in the state file (`Store.url`). */
+  readonly storeUrlOf: (store: string) => Promise<string>;
+  readonly warn: (text: string) => void;
+  readonly now: () => Date;
+}
+
+/** @throws ZferryError `config-invalid` when history or state file cannot be read */
+export async function gather({ config, isPart, stateDir, storeUrlOf, warn, now }: GatherRequest): Promise<Standings> {
+  const at = now();
+  const runs = await readRuns(stateDir, warn);
+  const states = await readStoreStates(stateDir, (setAside) => {
+    warn(`the state file could not be read; it was set aside as "${setAside}" and is rebuilt from the store`);
+  });
+  const names = new Map<string, string>();
+  for (const name of config.stores.keys()) names.set(await storeUrlOf(name), name);
+  const stores = states.map((state) => knownStore(state, names.get(state.url) ?? state.url));
+  const jobs = [...config.jobs.values()];
+  const tally = await keepTally(stateDir, { jobs, isPart, runs, now: at }, warn);
+  const standings: Standing[] = [];
+  for (const job of jobs) standings.push(...standingsOf(job, { runs, stores, tally, now: at, storeUrl: await storeUrlOf(job.store) }));
+  const silent = (await readAllNotes(stateDir)).flatMap(({ undelivered }) => Object.entries(undelivered).map(([notifier, one]) => ({ notifier, ...one })));
+  const undelivered = silent.filter(({ notifier }) => config.notify.some(({ name }) => name === notifier));
+  return { at, standings, undelivered: newestOfEach(undelivered) };
+}
+
+interface Known {
+  readonly runs: readonly RunRecord[];
+  readonly stores: readonly KnownStore[];
+  readonly tally: Tally;
+  readonly now: Date;
+  readonly storeUrl: string;
+}
+
+function standingsOf(job: JobSettings, { runs, stores, tally, now, storeUrl }: Known): Standing[] {
+  const own = runs.filter((run) => run.job === job.name);
+  const seen = [...new Set(own.map(({ dataset }) => dataset))].sort();
+  const { datasets } = selectDatasets(job, seen);
+  const jobRunAt = latest(own.map(({ startedAt }) => startedAt));
+  const { seenAt, disabledSince } = tally.jobs.find(({ name }) => name === job.name) ?? { seenAt: now, disabledSince: null };
+  const common = { job, jobRunAt, seenAt, disabledSince, now };
+  if (datasets.length === 0) return [standingOf({ ...common, dataset: null, runs: [], isNamed: true, held: null, copies: [], failureCount: 0 })];
+  return [...datasets].sort().map((dataset: DatasetName) => {
+    const known = stores.map((store) => heldOf(store, dataset));
+    return standingOf({
+      ...common,
+      dataset,
+      runs: own.filter((run) => run.dataset === dataset),
+      isNamed: job.datasets.some((pattern) => isPlain(pattern) && pattern === dataset),
+      held: known.find((held) => held.storeUrl === storeUrl) ?? null,
+      copies: known.filter((held) => held.storeUrl !== storeUrl && held.backupCount > 0),
+      failureCount: tally.failures.find((one) => one.job === job.name && one.dataset === dataset)?.count ?? 0,
+    });
+  });
+}
+
+function newestOfEach<T extends { readonly notifier: string; readonly at: Date }>(all: readonly T[]): T[] {
+  const newest = new Map<string, T>();
+  for (const one of [...all].sort((a, b) => a.at.getTime() - b.at.getTime())) newest.set(one.notifier, one);
+  return [...newest.values()];
+}

@@ -1,0 +1,169 @@
+/**
+ * How a dataset of a job stands: pure, from what was noted of its runs and what is remembered of its stores.
+ */
+import type { JobSettings } from "../config/jobs.ts";
+import type { RunRecord } from "../history.ts";
+import type { DatasetName } from "../zfs/names.ts";
+import { type Held, latest } from "./held.ts";
+
+/** From the worst; all up to `disabled-too-long` want somebody to do something. */
+export const states = ["failed", "damaged", "overdue", "disabled-too-long", "slow", "waiting", "gone", "disabled", "ok"] as const;
+export type State = (typeof states)[number];
+const problems: ReadonlySet<State> = new Set(["failed", "damaged", "overdue", "disabled-too-long"]);
+
+/** Runs whose mean a run is compared with. */
+const meanOf = 10;
+/** Times that mean: a run that takes longer is slow. */
+export const slowFactor = 2;
+/** Shorter runs are never slow: what they take is chance. */
+const slowMinMs = 60_000;
+/** A run that ended later than this from now had a wrong clock, and proves nothing about today. */
+const clockSlackMs = 60 * 60 * 1000;
+
+export interface Standing {
+  readonly job: string;
+  /** Null for a job of globs none of whose datasets was ever backed up here. */
+  readonly dataset: DatasetName | null;
+  /** The job's own, as the configuration names it. */
+  readonly store: string;
+  readonly isEnabled: boolean;
+  /** The last run that was no skip. */
+  readonly lastRun: RunRecord | null;
+  readonly lastSuccessAt: Date | null;
+  /** The last run that stored something. */
+  readonly lastStored: RunRecord | null;
+  readonly nextExpectedAt: Date | null;
+  readonly failureCount: number;
+  /** Of the last run that stored something, and of those of its kind before it; null for none. */
+  readonly durationMs: number | null;
+  readonly meanDurationMs: number | null;
+  readonly downtimeMs: number | null;
+  /** In the job's own store; null when nothing is remembered of it. */
+  readonly held: Held | null;
+  /** In other stores that this host knows. */
+  readonly copies: readonly Held[];
+  readonly state: State;
+  readonly isProblem: boolean;
+  /** Null when all is well. */
+  readonly why: string | null;
+}
+
+export interface Evidence {
+  readonly job: JobSettings;
+  readonly dataset: DatasetName | null;
+  /** Of this job and dataset, ascending by their start. */
+  readonly runs: readonly RunRecord[];
+  /** When any dataset of this job last began to be backed up; null for never. */
+  readonly jobRunAt: Date | null;
+  /** Whether the configuration names the dataset itself. */
+  readonly isNamed: boolean;
+  readonly held: Held | null;
+  readonly copies: readonly Held[];
+  readonly failureCount: number;
+  /** Since when this host knows the job, and since when it is disabled. */
+  readonly seenAt: Date;
+  readonly disabledSince: Date | null;
+  readonly now: Date;
+}
+
+export function standingOf(evidence: Evidence): Standing {
+  const { job, dataset, held, copies, failureCount, now } = evidence;
+  const runs = evidence.runs.filter(({ outcome, endedAt }) => outcome !== "skipped" && endedAt.getTime() <= now.getTime() + clockSlackMs);
+  const lastRun = runs.at(-1) ?? null;
+  const lastSuccessAt = latest(runs.filter(({ outcome }) => outcome === "stored" || outcome === "nothing").map(({ endedAt }) => endedAt));
+  const lastStored = runs.findLast(({ outcome }) => outcome === "stored") ?? null;
+  const nextExpectedAt = job.isEnabled ? new Date((lastSuccessAt ?? evidence.seenAt).getTime() + job.everyMs) : null;
+  const durationMs = lastStored === null ? null : durationOf(lastStored);
+  const meanDurationMs = meanDuration(runs, lastStored);
+  const facts = { ...evidence, lastRun, lastSuccessAt, durationMs, meanDurationMs };
+  const [state, why] = judged(facts);
+  return {
+    job: job.name,
+    dataset,
+    store: job.store,
+    isEnabled: job.isEnabled,
+    lastRun,
+    lastSuccessAt,
+    lastStored,
+    nextExpectedAt,
+    failureCount,
+    durationMs,
+    meanDurationMs,
+    downtimeMs: lastRun?.downtimeMs ?? null,
+    held,
+    copies,
+    state,
+    isProblem: problems.has(state),
+    why,
+  };
+}
+
+interface Facts extends Evidence {
+  readonly lastRun: RunRecord | null;
+  readonly lastSuccessAt: Date | null;
+  readonly durationMs: number | null;
+  readonly meanDurationMs: number | null;
+}
+
+function judged(facts: Facts): readonly [State, string | null] {
+  const { job, lastRun, held, now, durationMs, meanDurationMs } = facts;
+  if (!job.isEnabled) return judgedDisabled(facts);
+  if (isGone(facts)) return ["gone", "it is no longer among the datasets of the job"];
+  if (lastRun?.outcome === "failed") return ["failed", failureText(lastRun)];
+  if (held !== null && held.damaged.length > 0) {
+    return ["damaged", `verify has found something in ${held.damaged.slice(0, 3).join(", ")}${held.damaged.length > 3 ? " and others" : ""}: make a new full while you can`];
+  }
+  if (held !== null && held.lostCount > 0) return ["damaged", `${held.lostCount} of its backups are gone from the store, or are others now: see zferry verify`];
+  const overdue = overdueText(facts, now);
+  if (overdue !== null) return ["overdue", overdue];
+  if (facts.lastSuccessAt === null) return ["waiting", "it has not run yet"];
+  if (durationMs !== null && meanDurationMs !== null && durationMs > slowMinMs && durationMs > slowFactor * meanDurationMs) {
+    return ["slow", `the last backup took ${ageText(durationMs)}, those before it ${ageText(meanDurationMs)}`];
+  }
+  return ["ok", null];
+}
+
+function judgedDisabled({ job, disabledSince, now }: Facts): readonly [State, string] {
+  const forMs = disabledSince === null ? 0 : now.getTime() - disabledSince.getTime();
+  if (forMs <= job.disabledWarningMs) return ["disabled", "enabled: false"];
+  return ["disabled-too-long", `it has been disabled for ${ageText(forMs)}: enable it, or remove the job`];
+}
+
+/** A dataset that a glob has matched, and that the job's later runs have left out. */
+function isGone({ isNamed, lastRun, jobRunAt, job }: Facts): boolean {
+  if (isNamed || lastRun === null || jobRunAt === null) return false;
+  return jobRunAt.getTime() - lastRun.startedAt.getTime() > job.everyMs / 2;
+}
+
+function overdueText({ job, lastSuccessAt, seenAt }: Facts, now: Date): string | null {
+  const ageMs = now.getTime() - (lastSuccessAt ?? seenAt).getTime();
+  if (ageMs <= job.overdueAfterMs) return null;
+  const since = lastSuccessAt === null ? "it has never been backed up here" : `the last success was ${ageText(ageMs)} ago`;
+  return `${since}, one is expected every ${ageText(job.everyMs)}: see that its timer runs`;
+}
+
+function failureText({ error, endedAt }: RunRecord): string {
+  const hint = error?.hint == null ? "" : ` (${error.hint})`;
+  return `the run of ${endedAt.toISOString()} failed: ${error?.message ?? "no reason was noted"}${hint}`;
+}
+
+function durationOf({ startedAt, endedAt }: RunRecord): number {
+  return Math.max(0, endedAt.getTime() - startedAt.getTime());
+}
+
+/** Of the runs before `last` that stored a backup of its kind. */
+function meanDuration(runs: readonly RunRecord[], last: RunRecord | null): number | null {
+  if (last === null) return null;
+  const before = runs.filter((run) => run.outcome === "stored" && run.kind === last.kind && run.startedAt < last.startedAt).slice(-meanOf);
+  if (before.length === 0) return null;
+  return before.reduce((sum, run) => sum + durationOf(run), 0) / before.length;
+}
+
+const minuteMs = 60_000;
+
+/** `45s`, `12m`, `5h`, `3d`: one unit, rounded down. */
+export function ageText(ms: number): string {
+  const units = [["d", 24 * 60 * minuteMs], ["h", 60 * minuteMs], ["m", minuteMs], ["s", 1000]] as const;
+  const [unit, size] = units.find(([, each]) => ms >= each) ?? ["s", 1000];
+  return `${Math.max(0, Math.floor(ms / size))}${unit}`;
+}

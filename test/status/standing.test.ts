@@ -1,0 +1,108 @@
+import { describe, expect, it } from "vitest";
+import type { Held } from "../../src/status/held.ts";
+import { ageText, type Evidence, type Standing, standingOf } from "../../src/status/standing.ts";
+import { emptyTally, tallied } from "../../src/status/tally.ts";
+import { parseSnapshotName } from "../../src/zfs/names.ts";
+import { ago, dayMs, home, hourMs, jobOf, now, runOf } from "./standings.ts";
+
+function standing(some: Partial<Evidence> = {}): Standing {
+  const runs = some.runs ?? [runOf(10 * hourMs)];
+  return standingOf({
+    job: jobOf(),
+    dataset: home,
+    jobRunAt: runs.at(-1)?.startedAt ?? null,
+    isNamed: true,
+    held: null,
+    copies: [],
+    failureCount: 0,
+    seenAt: ago(100 * dayMs),
+    disabledSince: null,
+    now,
+    ...some,
+    runs,
+  });
+}
+
+const held: Held = {
+  store: "main",
+  storeUrl: "file:///nowhere",
+  backupCount: 1,
+  storedBytes: 1000,
+  oldestRestorableAt: null,
+  newestRestorableAt: null,
+  newest: null,
+  verified: null,
+  restoreVerifiedAt: null,
+  damaged: [],
+  lostCount: 0,
+};
+
+describe("the state of a dataset", () => {
+  it.for([
+    ["one that was stored last night", {}, "ok", null],
+    ["one that had nothing to send", { runs: [runOf(hourMs, { outcome: "nothing" })] }, "ok", null],
+    ["one that failed last night", { runs: [runOf(30 * hourMs), runOf(6 * hourMs, { outcome: "failed" })] }, "failed", "the run of 2026-11-21T06:00:00.000Z failed: no space (make room)"],
+    ["one that failed, and then was stored", { runs: [runOf(6 * hourMs, { outcome: "failed" }), runOf(hourMs)] }, "ok", null],
+    ["one that failed, and then was skipped", { runs: [runOf(6 * hourMs, { outcome: "failed" }), runOf(hourMs, { outcome: "skipped" })] }, "failed", "the run of 2026-11-21T06:00:00.000Z failed: no space (make room)"],
+    ["one that is only ever skipped", { runs: [runOf(40 * hourMs), runOf(hourMs, { outcome: "skipped" })] }, "overdue", "the last success was 1d ago, one is expected every 1d: see that its timer runs"],
+    ["one at the limit of overdue_after", { runs: [runOf(36 * hourMs)] }, "ok", null],
+    ["one beyond it", { runs: [runOf(36 * hourMs + 1)] }, "overdue", "the last success was 1d ago, one is expected every 1d: see that its timer runs"],
+    ["one with a limit of its own", { job: jobOf("dataset: tank/home", "every: 1h", "overdue_after: 5h"), runs: [runOf(5 * hourMs)] }, "ok", null],
+    ["one that never ran, new here", { runs: [], seenAt: ago(hourMs) }, "waiting", "it has not run yet"],
+    ["one that never ran, long known here", { runs: [] }, "overdue", "it has never been backed up here, one is expected every 1d: see that its timer runs"],
+    ["one whose only success has a time to come", { runs: [runOf(-2 * dayMs)] }, "overdue", "it has never been backed up here, one is expected every 1d: see that its timer runs"],
+    ["one in which verify found something", { held: { ...held, damaged: [parseSnapshotName("tank/home@a")] } }, "damaged", "verify has found something in tank/home@a: make a new full while you can"],
+    ["one of which backups are gone", { held: { ...held, lostCount: 2 } }, "damaged", "2 of its backups are gone from the store, or are others now: see zferry verify"],
+    ["one that was disabled yesterday", { job: jobOf("dataset: tank/home", "enabled: false"), runs: [runOf(40 * dayMs)], disabledSince: ago(dayMs) }, "disabled", "enabled: false"],
+    ["one that has been for eight days", { job: jobOf("dataset: tank/home", "enabled: false"), disabledSince: ago(8 * dayMs) }, "disabled-too-long", "it has been disabled for 8d: enable it, or remove the job"],
+    ["one a glob matches no more", { isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(hourMs) }, "gone", "it is no longer among the datasets of the job"],
+    ["one a glob matches, whose job has stopped", { isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(3 * dayMs) }, "overdue", "the last success was 3d ago, one is expected every 1d: see that its timer runs"],
+  ] as const)("%s", ([, some, state, why]) => {
+    const { state: got, why: said, isProblem } = standing(some);
+    expect([got, said]).toEqual([state, why]);
+    expect(isProblem).toBe(["failed", "damaged", "overdue", "disabled-too-long"].includes(state));
+  });
+
+  it.for([
+    [120_001, "slow"],
+    [120_000, "ok"],
+  ] as const)("a last backup that took %i ms where a minute is usual is %s", ([tookMs, state]) => {
+    const before = Array.from({ length: 12 }, (_, night) => runOf((13 - night) * dayMs, { tookMs: night < 2 ? 9_000_000 : 60_000 }));
+    const full = runOf(20 * hourMs, { kind: "full", tookMs: 9_000_000 });
+    const { state: got, meanDurationMs } = standing({ runs: [...before, full, runOf(hourMs, { tookMs })] });
+    expect([got, meanDurationMs]).toEqual([state, 60_000]);
+  });
+
+  it("names when the next run is expected, and nothing of a disabled job", () => {
+    expect(standing().nextExpectedAt).toEqual(ago(-14 * hourMs));
+    expect(standing({ job: jobOf("dataset: tank/home", "enabled: false") }).nextExpectedAt).toBeNull();
+  });
+
+  it.for([[0, "0s"], [59_999, "59s"], [60_000, "1m"], [3_599_999, "59m"], [hourMs, "1h"], [dayMs - 1, "23h"], [dayMs, "1d"], [-5, "0s"]] as const)("an age of %i ms is %s", ([ms, text]) => {
+    expect(ageText(ms)).toBe(text);
+  });
+});
+
+describe("the tally", () => {
+  const known = { jobs: [{ name: "home", isEnabled: true }], isPart: false, now };
+
+  it("counts each failed run once, also when the history has forgotten it", () => {
+    const runs = [runOf(3 * dayMs, { outcome: "failed" }), runOf(2 * dayMs), runOf(dayMs, { outcome: "failed" })];
+    const once = tallied(emptyTally, { ...known, runs });
+    const twice = tallied(tallied(once, { ...known, runs }), { ...known, runs: [...runs.slice(2), runOf(hourMs, { outcome: "failed" })] });
+    expect([once.failures[0]?.count, twice.failures[0]?.count]).toEqual([2, 3]);
+  });
+
+  it("remembers since when a job is known and since when it is disabled, and forgets removed ones", () => {
+    const first = tallied(emptyTally, { ...known, runs: [] });
+    const off = tallied(first, { jobs: [{ name: "home", isEnabled: false }, { name: "mail", isEnabled: true }], isPart: false, runs: [], now: ago(-dayMs) });
+    expect(off.jobs).toEqual([
+      { name: "home", seenAt: now, disabledSince: ago(-dayMs) },
+      { name: "mail", seenAt: ago(-dayMs), disabledSince: null },
+    ]);
+    const part = tallied(off, { jobs: [{ name: "mail", isEnabled: true }], isPart: true, runs: [], now: ago(-2 * dayMs) });
+    expect(part.jobs.map(({ name }) => name)).toEqual(["home", "mail"]);
+    const on = tallied(off, { ...known, runs: [], now: ago(-3 * dayMs) });
+    expect(on.jobs).toEqual([{ name: "home", seenAt: now, disabledSince: null }]);
+  });
+});
