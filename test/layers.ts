@@ -32,6 +32,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
 /** Imports across folders of one row that are natural. Each with its reason. */
 const sideways: readonly (readonly [from: string, to: string, why: string])[] = [
   ["stream/inspect.ts", "replay/", "the stage is the walk over replay records, put into the stream"],
+  ["status/", "notify/", "what no run could tell is told, and who was not told is shown"],
   ["config/", "format/", "a prefix in the configuration is checked by what makes keys of it"],
 ];
 

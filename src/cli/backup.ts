@@ -7,6 +7,7 @@ import { recoverOwed } from "../quiesce/recover.ts";
 import { datasetOf, parseDatasetName, parseSnapshotName } from "../zfs/names.ts";
 import { BackupReport } from "./backup-report.ts";
 import { worldFor } from "./backup-world.ts";
+import { publish } from "./gathering.ts";
 import { durationFlag, type SharedFlags, withPacking, withStore, withZfs } from "./options.ts";
 import type { RunCommand } from "./run-command.ts";
 import type { Session } from "./session.ts";
@@ -50,6 +51,7 @@ async function backupJobs(session: Session, names: readonly string[], flags: Bac
     if (owed !== undefined) throw owed;
   } finally {
     await world.teller.end();
+    if (flags.dryRun !== true) await publish(session);
   }
 }
 

@@ -39,5 +39,5 @@ export async function publish(session: Session): Promise<void> {
   const { textfile } = session.settings.config.metrics;
   if (textfile === null) return;
   const { publishMetrics } = await import("../status/publish.ts");
-  await publishMetrics(textfile, gatherRequest(session, []));
+  await publishMetrics(resolve(session.terminal.workingDirectory, textfile), gatherRequest(session, []));
 }

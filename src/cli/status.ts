@@ -103,12 +103,13 @@ function toText({ at, standings }: Standings): string[] {
 
 function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, state, why }: Standing, at: Date): string[] {
   const verified = held?.verified ?? null;
+  const sizeBytes = lastStored?.storedBytes ?? held?.newest?.messageBytes ?? null;
   return [
     job,
     dataset ?? "-",
     lastSuccessAt === null ? "never" : `${stamp(lastSuccessAt)} (${ageText(at.getTime() - lastSuccessAt.getTime())})`,
     lastStored?.kind ?? held?.newest?.kind ?? "-",
-    formatSize(lastStored?.storedBytes ?? held?.newest?.messageBytes ?? 0),
+    sizeBytes === null ? "-" : formatSize(sizeBytes),
     nextExpectedAt === null ? "-" : stamp(nextExpectedAt),
     downtimeMs === null ? "-" : `${(downtimeMs / 1000).toFixed(1)}s`,
     verified === null ? "never" : `${verified.level} ${verified.at.toISOString().slice(0, 10)}${verified.ok ? "" : " BAD"}`,

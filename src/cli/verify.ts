@@ -9,6 +9,8 @@ import type { Finding } from "../verify/findings.ts";
 import type { Scratch } from "../verify/receive.ts";
 import type { Sample } from "../verify/sample.ts";
 import { parseDatasetName, parseSnapshotName } from "../zfs/names.ts";
+import { type Drill, tellDrill } from "./drill.ts";
+import { publish } from "./gathering.ts";
 import { type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import { counted, rounded } from "./report.ts";
@@ -69,6 +71,7 @@ async function verifyBackups(session: Session, [name]: readonly string[], flags:
   const budgetBytes = flags.budget === undefined ? null : parseSize(flags.budget);
   const progress = new Progress(report, "read");
   const told = new Told(session, progress);
+  told.level = flags.level ?? "exists";
   const scratch = scratchFor(session, flags, told.sample);
   await useStore(session, { access: "read", named: null }, async ({ store, settings: storeSettings }) => {
     const options = await readOptions(session, storeSettings, progress.count);
@@ -85,10 +88,17 @@ async function verifyBackups(session: Session, [name]: readonly string[], flags:
       onBackup: told.backup,
     });
     told.end(findings);
-  }).finally(() => {
-    progress.end();
-    told.document();
-  });
+  })
+    .catch((error: unknown) => {
+      told.failure = error;
+      throw error;
+    })
+    .finally(async () => {
+      progress.end();
+      told.document();
+      await tellDrill(session, told.drill);
+      await publish(session);
+    });
   told.verdict();
 }
 
@@ -107,10 +117,16 @@ class Told {
   #findings: readonly Finding[] = [];
   #isComplete = false;
   level: VerifyLevel = "exists";
+  /** Why the run was cut off; null when it was not. */
+  failure: unknown = null;
 
   constructor(session: Session, progress: Progress) {
     this.#session = session;
     this.#progress = progress;
+  }
+
+  get drill(): Drill {
+    return { level: this.level, backups: this.#backups, strayCount: this.#findings.length, failure: this.failure };
   }
 
   readonly backup = (result: VerifiedBackup): void => {

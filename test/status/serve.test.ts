@@ -1,0 +1,156 @@
+import { request } from "node:http";
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { ZferryError } from "../../src/errors.ts";
+import type { Standings } from "../../src/status/gather.ts";
+import { type Address, isLoopback, parseAddress, serve } from "../../src/status/serve.ts";
+import { standingOf } from "../../src/status/standing.ts";
+import { dayMs, home, jobOf, now, runOf } from "./standings.ts";
+
+function standings(...runs: readonly ReturnType<typeof runOf>[]): Standings {
+  const common = { job: jobOf(), dataset: home, isNamed: true, jobRunAt: null, held: null, copies: [], failureCount: 0, disabledSince: null };
+  return { at: now, standings: [standingOf({ ...common, runs, seenAt: now, now })], undelivered: [] };
+}
+
+interface Server {
+  readonly url: string;
+  readonly warnings: string[];
+  readonly stop: () => Promise<void>;
+}
+
+async function serving(look: () => Promise<Standings>, address: Address = { host: "127.0.0.1", port: 0 }): Promise<Server> {
+  const [stop, warnings] = [new AbortController(), [] as string[]];
+  let ended = Promise.resolve();
+  const url = await new Promise<string>((resolve, reject) => {
+    ended = serve({ address, standings: look, onListening: resolve, warn: (words) => warnings.push(words), signal: stop.signal });
+    ended.catch(reject);
+  });
+  const end = async (): Promise<void> => {
+    stop.abort();
+    await ended;
+  };
+  onTestFinished(end);
+  return { url, warnings, stop: end };
+}
+
+interface Reply {
+  readonly status: number;
+  readonly type: string;
+  readonly allow: string | undefined;
+  readonly body: string;
+}
+
+function ask(url: string, method = "GET", body?: string): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const asking = request(url, { method, agent: false }, (response) => {
+      const { statusCode: status = 0, headers } = response;
+      text(response).then((read) => {
+        resolve({ status, type: headers["content-type"] ?? "", allow: headers.allow, body: read });
+      }, reject);
+    });
+    asking.once("error", reject).end(body);
+  });
+}
+
+const good = (): Promise<Standings> => Promise.resolve(standings(runOf(1000)));
+
+describe("the status over HTTP", () => {
+  it("answers with the document, the metrics and the health", async () => {
+    const { url } = await serving(good);
+    const document = await ask(`${url}/api/v1/backup/status?pretty`);
+    expect([document.status, document.type]).toEqual([200, "application/json"]);
+    expect(JSON.parse(document.body)).toMatchObject({ type: "status", ok: true, datasets: [{ job: "home", dataset: "tank/home", state: "ok" }] });
+    const metrics = await ask(`${url}/metrics`);
+    expect([metrics.status, metrics.type]).toEqual([200, "text/plain; version=0.0.4; charset=utf-8"]);
+    expect(metrics.body).toContain('zferry_backup_overdue{job="home",dataset="tank/home",store="main"} 0\n');
+    expect(await ask(`${url}/healthz`)).toMatchObject({ status: 200, body: "ok\n" });
+  });
+
+  it("is unhealthy with 503 when a dataset needs attention", async () => {
+    const { url } = await serving(() => Promise.resolve(standings(runOf(3 * dayMs))));
+    expect(await ask(`${url}/healthz`)).toMatchObject({ status: 503, body: "1 of 1 need attention: see /api/v1/backup/status\n" });
+    expect((await ask(`${url}/api/v1/backup/status`)).status).toBe(200);
+  });
+
+  it.for(["/", "/api", "/metrics/", "/healthz/x", "/%2e%2e/etc/passwd", "//metrics", "/constructor"])("has nothing at %s", async (path) => {
+    const { url } = await serving(good);
+    expect(await ask(`${url}${path}`)).toMatchObject({ status: 404, body: "not found\n" });
+  });
+
+  it("answers HEAD without a body, and no other method", async () => {
+    const { url } = await serving(good);
+    expect(await ask(`${url}/metrics`, "HEAD")).toMatchObject({ status: 200, body: "" });
+    for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"]) {
+      expect(await ask(`${url}/metrics`, method, "x".repeat(100_000))).toMatchObject({ status: 405, allow: "GET, HEAD" });
+    }
+  });
+
+  it("looks once, however many ask at a time", async () => {
+    let lookCount = 0;
+    const { url } = await serving(() => {
+      lookCount += 1;
+      return good();
+    });
+    const replies = await Promise.all(Array.from({ length: 40 }, () => ask(`${url}/healthz`)));
+    expect([replies.every(({ status }) => status === 200), lookCount]).toEqual([true, 1]);
+  });
+
+  it("says nothing of why it could not look, but to whoever runs it, and looks again", async () => {
+    let lookCount = 0;
+    const { url, warnings } = await serving(() => {
+      lookCount += 1;
+      return lookCount === 1 ? Promise.reject(new ZferryError("config-invalid", "cannot read the history")) : good();
+    });
+    expect(await ask(`${url}/healthz`)).toMatchObject({ status: 500, body: "" });
+    expect(warnings).toEqual(["the status could not be told: cannot read the history"]);
+    expect((await ask(`${url}/healthz`)).status).toBe(200);
+  });
+
+  it("ends on a signal, whoever is connected", async () => {
+    const { url, stop } = await serving(good);
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    socket.on("error", () => undefined);
+    await new Promise((resolve) => socket.once("connect", resolve));
+    socket.write("GET /metrics HTTP/1.1\r\n"); // and nothing more
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    await stop();
+    await closed;
+    await expect(ask(`${url}/healthz`)).rejects.toThrow("ECONNREFUSED");
+  });
+
+  it("refuses headers without end", async () => {
+    const { url } = await serving(good);
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    socket.on("error", () => undefined);
+    const reply = text(socket);
+    socket.write(`GET /metrics HTTP/1.1\r\nhost: x\r\nx: ${"x".repeat(20_000)}`);
+    expect(await reply).toMatch(/^HTTP\/1.1 431 /);
+  });
+
+  it("says that a port is taken", async () => {
+    const { url } = await serving(good);
+    await expect(serving(good, { host: "127.0.0.1", port: Number(new URL(url).port) })).rejects.toThrow(/^cannot listen on "127.0.0.1" port \d+: EADDRINUSE$/);
+  });
+});
+
+describe("an address to listen on", () => {
+  it.for([
+    ["9909", "127.0.0.1", 9909, true],
+    [":80", "127.0.0.1", 80, true],
+    ["localhost:1", "localhost", 1, true],
+    ["127.9.9.9:1", "127.9.9.9", 1, true],
+    ["[::1]:65535", "::1", 65535, true],
+    ["0.0.0.0:0", "0.0.0.0", 0, false],
+    ["[::]:80", "::", 80, false],
+    ["backup.example.org:80", "backup.example.org", 80, false],
+    ["127.example.org:80", "127.example.org", 80, false],
+  ] as const)("%s is host %s, port %i, loopback %s", ([address, host, port, isLocal]) => {
+    expect(parseAddress(address)).toEqual({ host, port });
+    expect(isLoopback({ host, port })).toBe(isLocal);
+  });
+
+  it.for(["", "x", "1:2:3", "::1:80", "127.0.0.1:65536", "127.0.0.1:", "http://x:80", "127.0.0.1:8o"])("%j is none", (address) => {
+    expect(() => parseAddress(address)).toThrow(/is not an address to listen on$/);
+  });
+});
