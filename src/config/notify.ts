@@ -5,7 +5,7 @@
  * try may take and how seldom it is told the same. Tokens and the like never stand in the file: it says where they are.
  */
 import { z } from "zod";
-import { argv, duration, parseDuration } from "./values.ts";
+import { argv, duration, parseDuration, setting } from "./values.ts";
 
 /** What can be told of; `src/notify/tell.ts` says what each means. */
 export const happeningKinds = ["start", "success", "failure", "recovery", "overdue", "drill", "downtime", "disabled"] as const;
@@ -111,7 +111,8 @@ const secret = z
     return { kind: "credential", name: source.credential };
   });
 
-const webUrl = z.string().refine(isWebUrl, "must be an http:// or https:// URL without user and password");
+const urlWords = "must be an http:// or https:// URL without user and password";
+const webUrl = z.string().refine(isWebUrl, urlWords);
 
 function isWebUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
@@ -119,13 +120,15 @@ function isWebUrl(text: string): boolean {
   return (protocol === "https:" || protocol === "http:") && username === "" && password === "";
 }
 
-function confidential(plain: z.ZodType<string>): z.ZodType<Confidential> {
-  return z.union([plain.transform((value): Confidential => ({ kind: "plain", value })), secret]);
+/** @param words - what the plain value must be */
+function confidential(plain: z.ZodType<string>, words: string): z.ZodType<Confidential> {
+  return z.union([plain.transform((value): Confidential => ({ kind: "plain", value })), secret], `${words}, or where it is: {file: PATH}, {env: VARIABLE} or {credential: NAME}`);
 }
 
+const addressWords = "must be a bare address, as in admin@example.org or root";
 const address = z
   .string()
-  .regex(/^[A-Za-z0-9.!#$%&*+/=?^_{|}~-]+(@[A-Za-z0-9.-]+)?$/, "must be a bare address, as in admin@example.org or root")
+  .regex(/^[A-Za-z0-9.!#$%&*+/=?^_{|}~-]+(@[A-Za-z0-9.-]+)?$/, addressWords)
   .max(254);
 
 /** No longer than it may delay the end of a run by. */
@@ -138,16 +141,19 @@ const interval = z.string("must be a duration, as in 1h, or 0s").transform((text
   return z.NEVER;
 });
 
+const notifierName = z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, "may hold letters, digits and _ . - only, after a letter, 64 at most");
+
 const common = {
-  name: z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, "may hold letters, digits and _ . - only, after a letter, 64 at most").optional(),
-  jobs: z.array(z.string()).min(1).optional(),
-  timeout,
+  name: setting(notifierName, "what messages and notes call it, unique; the type when left out").optional(),
+  jobs: setting(z.array(z.string()).min(1), "names of the jobs it is told of; all of them when left out").optional(),
+  timeout: setting(timeout, "of one try of three, 1m at most", "10s"),
 };
 
-const kinds = z.array(z.enum(happeningKinds)).min(1).default([...defaultKinds]);
-const minInterval = interval.default(defaultMinIntervalMs);
+const kinds = setting(z.array(z.enum(happeningKinds)).min(1).default([...defaultKinds]), "what it is told of", defaultKinds);
+const minInterval = setting(interval.default(defaultMinIntervalMs), "how long it is not told of the same job and kind again; 0s for always", "1h");
+const headerWords = "must be printable ASCII";
 const headerName = z.string().regex(/^[A-Za-z0-9-]{1,64}$/, "is not the name of a header");
-const headerValue = z.string().regex(/^[\x20-\x7e]*$/, "must be printable ASCII");
+const headerValue = z.string().regex(/^[\x20-\x7e]*$/, headerWords);
 
 const notifierSchema = z.discriminatedUnion("type", [
   z.strictObject({
@@ -155,46 +161,46 @@ const notifierSchema = z.discriminatedUnion("type", [
     ...common,
     on: kinds,
     min_interval: minInterval,
-    url: confidential(webUrl),
-    headers: z.record(headerName, confidential(headerValue)).default({}),
-    sign_with: secret.optional(),
+    url: setting(confidential(webUrl, urlWords), "where the document is posted to"),
+    headers: setting(z.record(headerName, confidential(headerValue, headerWords)).default({}), "sent along, by name"),
+    sign_with: setting(secret, "key of the HMAC-SHA256 over the body, in x-zferry-signature").optional(),
   }),
   z.strictObject({
     type: z.literal("ntfy"),
     ...common,
     on: kinds,
     min_interval: minInterval,
-    server: webUrl.default("https://ntfy.sh"),
-    topic: confidential(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "is not a topic")),
-    token: secret.optional(),
+    server: setting(webUrl.default("https://ntfy.sh"), "the server", "https://ntfy.sh"),
+    topic: setting(confidential(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/), "must be a topic"), "who knows it reads along"),
+    token: setting(secret, "access token, for topics that are protected").optional(),
   }),
   z.strictObject({
     type: z.literal("pushover"),
     ...common,
     on: kinds,
     min_interval: minInterval,
-    server: webUrl.default("https://api.pushover.net"),
-    token: secret,
-    user: secret,
+    server: setting(webUrl.default("https://api.pushover.net"), "the server", "https://api.pushover.net"),
+    token: setting(secret, "the application's token"),
+    user: setting(secret, "key of the user or group"),
   }),
   z.strictObject({
     type: z.literal("healthchecks"),
     ...common,
-    on: z.array(z.enum(pingKinds)).min(1).default([...pingKinds]),
+    on: setting(z.array(z.enum(pingKinds)).min(1).default([...pingKinds]), "what it is told of", pingKinds),
     // Whoever waits for a ping must get each of them.
-    min_interval: interval.default(0),
-    url: confidential(webUrl),
+    min_interval: setting(interval.default(0), "how long it is not told of the same job and kind again", "0s"),
+    url: setting(confidential(webUrl, urlWords), "the check's address, in which {job} stands for the job's name"),
   }),
   z.strictObject({
     type: z.literal("mail"),
     ...common,
     on: kinds,
     min_interval: minInterval,
-    to: z.union([address.transform((one) => [one]), z.array(address).min(1)]),
-    from: address.optional(),
-    sendmail: argv.default(["/usr/sbin/sendmail"]),
+    to: setting(z.union([address.transform((one) => [one]), z.array(address).min(1)], `${addressWords}, or a list of them`), "one or several addresses"),
+    from: setting(address, "who sends it; what sendmail makes of the user when left out").optional(),
+    sendmail: setting(argv.default(["/usr/sbin/sendmail"]), "run with -t -i", ["/usr/sbin/sendmail"]),
   }),
-  z.strictObject({ type: z.literal("command"), ...common, on: kinds, min_interval: minInterval, command: argv }),
+  z.strictObject({ type: z.literal("command"), ...common, on: kinds, min_interval: minInterval, command: setting(argv, "gets the document on stdin") }),
 ]);
 
 /** The `notify` section: a list. */
@@ -207,9 +213,11 @@ export const notifySchema = z
     if (twice >= 0) context.addIssue({ code: "custom", path: [twice, "name"], message: `"${names[twice] ?? ""}" is the name of another notifier` });
   });
 
+const textfile = z.string().regex(/\.prom$/, "must end in .prom, or the textfile collector does not read it");
+
 /** The `metrics` section. */
 export const metricsSchema = z.strictObject({
-  textfile: z.string().regex(/\.prom$/, "must end in .prom, or the textfile collector does not read it").optional(),
+  textfile: setting(textfile, "file for Prometheus' textfile collector, which ends in .prom; its folder must exist").optional(),
 });
 
 type NotifierFile = z.output<typeof notifierSchema>;
