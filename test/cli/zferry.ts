@@ -17,6 +17,7 @@ import { onTestFinished } from "vitest";
 import { runToExit } from "../../src/cli/program.ts";
 import type { Keyring } from "../../src/index.ts";
 import { built } from "../build.ts";
+import { residentBin } from "../zfs/resident.ts";
 import { fixtureKey } from "../openpgp/sample.ts";
 import { caught, isText, learn, learnKeys, refuseSecrets, refuseSecretsUnder } from "./net.mjs";
 
@@ -231,7 +232,7 @@ export class Scene {
   }
 
   #environment(extra: Readonly<Record<string, string>>): Record<string, string> {
-    const path = `${join(fixtures, "bin")}:${process.env.PATH ?? ""}`;
+    const path = `${residentBin}:${join(fixtures, "bin")}:${process.env.PATH ?? ""}`;
     return { PATH: path, HOME: this.folder, ...extra };
   }
 }

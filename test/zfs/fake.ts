@@ -7,9 +7,10 @@ import { join } from "node:path";
 import { env, kill } from "node:process";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import { letResidentAnswer } from "./resident.ts";
 import { zfsThrough, type Zfs } from "../../src/zfs/command.ts";
 
-export const fakeProgram = fileURLToPath(new URL("../../fixtures/bin/zfs", import.meta.url));
+export const fakeProgram = fileURLToPath(new URL("bin/zfs", import.meta.url));
 
 /** `state.json`, as `fixtures/bin/zfs.mjs` describes it. */
 export interface FakeState {
@@ -46,6 +47,7 @@ export function fakeZfs(state: FakeState): FakeZfs {
     rmSync(folder, { recursive: true, force: true });
   });
   writeFileSync(join(folder, "state.json"), JSON.stringify(state));
+  letResidentAnswer(folder);
   const notes = (): { pid: number; args: string[] }[] => {
     const log = join(folder, "calls.log");
     if (!existsSync(log)) return [];
