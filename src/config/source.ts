@@ -2,7 +2,13 @@
  * A configuration file as text: what it says in YAML, and where each thing stands in it, so that `config.ts` can name
  * line and column of whatever it refuses.
  */
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from "yaml";
+import { createRequire } from "node:module";
+import type * as Yaml from "yaml";
+import type { Document, Node } from "yaml";
+
+const require = createRequire(import.meta.url);
+/** Loaded with the first file: a command that is given everything by flags does without, and starts in less time. */
+const yaml = (): typeof Yaml => require("yaml") as typeof Yaml;
 
 /** A file that parsed. */
 export interface ConfigSource {
@@ -21,8 +27,8 @@ export interface SyntaxFlaw {
 }
 
 export function readSource(text: string): ConfigSource | SyntaxFlaw {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+  const lines = new (yaml().LineCounter)();
+  const document = yaml().parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
   const positionAt = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${line}:${col}`;
@@ -52,6 +58,7 @@ export function readSource(text: string): ConfigSource | SyntaxFlaw {
 /** The first alias that stands for nothing; `toJS` would throw an error without a place. */
 function looseAlias(document: Document): { readonly name: string; readonly offset: number } | null {
   let found: { readonly name: string; readonly offset: number } | null = null;
+  const { visit } = yaml();
   visit(document, {
     Alias: (_, alias) => {
       if (alias.resolve(document) !== undefined) return undefined;
@@ -72,7 +79,7 @@ interface Place {
 function follow(document: Document, path: readonly PropertyKey[]): Place {
   let place: Place = { value: document.contents, name: null };
   for (const step of path) {
-    const next = childOf(isAlias(place.value) ? (place.value.resolve(document) ?? null) : place.value, String(step));
+    const next = childOf(yaml().isAlias(place.value) ? (place.value.resolve(document) ?? null) : place.value, String(step));
     if (next === null) break;
     place = next;
   }
@@ -80,6 +87,7 @@ function follow(document: Document, path: readonly PropertyKey[]): Place {
 }
 
 function childOf(node: Node | null, step: string): Place | null {
+  const { isMap, isNode, isScalar, isSeq } = yaml();
   if (isSeq(node)) {
     const item = node.items[Number(step)];
     return isNode(item) ? { value: item, name: null } : null;
