@@ -19,6 +19,7 @@ import { filesUnder, type Scene } from "../cli/zferry.ts";
 import { need } from "../systems.ts";
 import { newBucket } from "./bucket.ts";
 import { bucketPlace, CrashWorld, folderPlace, type Place } from "./crash-world.ts";
+import { residentBin } from "../zfs/resident.ts";
 import { type Counted, startCountingProxy } from "./counting-proxy.ts";
 import { type Gigabyte, gigabyte, layOut } from "./gigabyte.ts";
 import { pointsOr, randomFrom, seed } from "./moments.ts";
@@ -94,7 +95,8 @@ function worldOf(place: (scene: Scene) => Place, stream: Gigabyte): CrashWorld {
   const world = new CrashWorld(place, [night], sizes);
   layOut(stream, world.pool.folder);
   mkdirSync(join(world.scene.folder, "bin"));
-  chmodSync(world.scene.write("bin/zfs", `#!/usr/bin/env node\nimport(${JSON.stringify(zfs)});\n`), 0o700);
+  const send = `[ "$1" != send ] || [ "$2" = -nP ] || exec "${process.execPath}" "${zfs}" "$@"`;
+  chmodSync(world.scene.write("bin/zfs", `#!/bin/sh\n${send}\nexec "${residentBin}/zfs" "$@"\n`), 0o700);
   return world;
 }
 

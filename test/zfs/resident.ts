@@ -1,7 +1,7 @@
 /** Starts `resident.mjs` once in a test process. */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,7 +25,8 @@ function start(): string {
     env: { PATH: process.env.PATH },
   });
   child.unref();
-  (child.stdin as Socket).unref();
+  const pipe: unknown = child.stdin;
+  if (pipe instanceof Socket) pipe.unref();
   process.once("exit", () => {
     rmSync(folder, { recursive: true, force: true });
   });
