@@ -8,6 +8,7 @@ import { expect, it } from "vitest";
 import { Journal, type JournalHeader } from "../../src/journal.ts";
 import { storeIdOf } from "../../src/state.ts";
 import { parseDatasetName, parseSnapshotName, shortNameOf } from "../../src/zfs/names.ts";
+import { headerFor } from "../journaling.ts";
 import { guids, nightly, type Pool, streamOf } from "./pool.ts";
 import { type Ended, filesUnder, Scene } from "./zferry.ts";
 
@@ -35,7 +36,7 @@ async function killed(streams: string[] = ["one.zfs", "two.zfs"]): Promise<Left>
   });
   mkdirSync(scene.store);
   scene.write(`store/${chunk}`, "x".repeat(1000));
-  const journal = await Journal.begin(scene.stateDir, { verb: "backup", name: dataset }, { ...header, storeUrl });
+  const journal = await Journal.begin(scene.stateDir, { verb: "backup", name: dataset }, { ...headerFor(backup, storeUrl), send });
   await journal.mark(0, 0, "aa");
   await journal.chunk(0, { sizeBytes: 1000, sha256: "bb", marks: ["aa"] });
   await journal.close();
@@ -43,20 +44,7 @@ async function killed(streams: string[] = ["one.zfs", "two.zfs"]): Promise<Left>
   return { scene, pool, journal: journal.path, runTag, next: (...flags) => scene.run([...words, ...flags], { env: pool.env }) };
 }
 
-const header: Omit<JournalHeader, "storeUrl"> = {
-  version: 1,
-  backup,
-  attempt: "0000aaaa",
-  startedAt: new Date("2026-11-20T00:00:00Z"),
-  packet: "ocb",
-  chunkBytes: 65_536,
-  partBytes: 16_384,
-  sessionKey: "AAAA",
-  nonce: "AAAA",
-  lockPackets: null,
-  recipients: null,
-  send: { guid: String(guids.one), baseGuid: null, baseName: null, baseBackup: null, flags: ["-L", "-c"], isOwnSnapshot: true },
-};
+const send: JournalHeader["send"] = { guid: String(guids.one), baseGuid: null, baseName: null, baseBackup: null, flags: ["-L", "-c"], isOwnSnapshot: true };
 
 function spoil(path: string, lineNumber: number): void {
   const lines = readFileSync(path, "utf8").split("\n");
@@ -123,7 +111,7 @@ it("put --resume does not go on with an attempt whose journal is damaged", async
   const { scene } = await killed();
   const name = parseSnapshotName("tank/src@one");
   const storeUrl = `file://${scene.store}`;
-  const left = await Journal.begin(scene.stateDir, { verb: "put", name }, { ...header, backup: name, attempt: "0000bbbb", send: null, storeUrl });
+  const left = await Journal.begin(scene.stateDir, { verb: "put", name }, { ...headerFor(name, storeUrl), attempt: "0000bbbb" });
   await left.mark(0, 0, "aa");
   await left.mark(0, 1, "aa");
   await left.close();

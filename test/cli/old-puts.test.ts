@@ -8,6 +8,7 @@ import { expect, it } from "vitest";
 import { Journal, type JournalHeader, type JournalOwner } from "../../src/journal.ts";
 import { withLocalLock } from "../../src/lock.ts";
 import { parseDatasetName, parseSnapshotName } from "../../src/zfs/names.ts";
+import { headerFor } from "../journaling.ts";
 import { streamOf } from "./pool.ts";
 import { documentOf, type Ended, Scene } from "./zferry.ts";
 
@@ -16,21 +17,6 @@ const dataset = parseDatasetName("tank/src");
 const asPut: JournalOwner = { verb: "put", name: backup };
 const chunk = `streams/${backup}/0000aaaa/src@night.zfs.gpg.000000`;
 const dayMs = 24 * 3_600_000;
-
-const header: Omit<JournalHeader, "storeUrl"> = {
-  version: 1,
-  backup,
-  attempt: "0000aaaa",
-  startedAt: new Date("2026-11-20T00:00:00Z"),
-  packet: "ocb",
-  chunkBytes: 65_536,
-  partBytes: 16_384,
-  sessionKey: "AAAA",
-  nonce: "AAAA",
-  lockPackets: null,
-  recipients: null,
-  send: null,
-};
 
 interface Options {
   readonly owner?: JournalOwner;
@@ -43,7 +29,7 @@ async function killed({ owner = asPut, send = null, storeUrl }: Options = {}): P
   const scene = new Scene();
   await scene.put("tank/src@one", streamOf("one"));
   aged(scene.write(`store/${chunk}`, "x".repeat(1000)), 9);
-  const journal = await Journal.begin(scene.stateDir, owner, { ...header, send, storeUrl: storeUrl ?? `file://${scene.store}` });
+  const journal = await Journal.begin(scene.stateDir, owner, { ...headerFor(backup, storeUrl ?? `file://${scene.store}`), send });
   await journal.close();
   aged(journal.path, 8);
   return { scene, journal: journal.path };
@@ -101,7 +87,7 @@ it("stays while a run is at work on the dataset, and where its objects may be na
 it("of which nothing is stored goes all the same, and waits for a run that is at work", async () => {
   const scene = new Scene();
   scene.write("store/film.mkv", "");
-  const journal = await Journal.begin(scene.stateDir, asPut, { ...header, storeUrl: `file://${scene.store}` });
+  const journal = await Journal.begin(scene.stateDir, asPut, headerFor(backup, `file://${scene.store}`));
   await journal.close();
   aged(journal.path, 8);
   const { signal } = new AbortController();

@@ -10,6 +10,7 @@ import { type Manifest, parseManifest, sealManifest } from "../../src/format/man
 import { Journal, type JournalOwner } from "../../src/journal.ts";
 import { storeIdOf } from "../../src/state.ts";
 import { type Guid, parseDatasetName, parseSnapshotName, shortNameOf, type SnapshotName } from "../../src/zfs/names.ts";
+import { headerFor } from "../journaling.ts";
 import { guids, nightly, type Pool, streamOf } from "./pool.ts";
 import { Scene } from "./zferry.ts";
 
@@ -27,18 +28,12 @@ function plantedLike(scene: Scene, change: Partial<Manifest>): Buffer {
 async function journaled(scene: Scene, owner: JournalOwner, backup: SnapshotName): Promise<void> {
   const isOwnSnapshot = owner.verb === "backup";
   const journal = await Journal.begin(scene.stateDir, owner, {
-    version: 1,
-    backup,
+    ...headerFor(backup, `file://${scene.store}`),
     attempt,
-    startedAt: new Date("2026-11-22T00:00:00Z"),
-    packet: "ocb",
-    chunkBytes: 65_536,
-    partBytes: 16_384,
+    // A key of its own, which has not sealed what is planted.
     sessionKey: Buffer.alloc(32, 1).toString("base64"),
     nonce: Buffer.alloc(32, 2).toString("base64"),
     lockPackets: "AAAA",
-    recipients: null,
-    storeUrl: `file://${scene.store}`,
     send: isOwnSnapshot ? { guid: String(guids.later), baseGuid: null, baseName: null, baseBackup: null, flags: ["-L", "-c"], isOwnSnapshot } : null,
   });
   await journal.close();
