@@ -78,7 +78,6 @@ export async function aloneAmongHosts<T>(request: AloneRequest, dataset: Dataset
   const lease = await takeLease(store, dataset, {
     ...leaseTiming(leaseMs),
     holder,
-    attempt: null,
     signal,
     warn: progress.warn,
   });

@@ -20,7 +20,7 @@ import type { Manifest } from "./format/manifest.ts";
 import { letGo, withHolds } from "./holding.ts";
 import { dropIntent, noteIntent } from "./intent.ts";
 import { type BaseCandidate, type Plan, planBackup } from "./plan.ts";
-import { refuseTakenName } from "./put.ts";
+import { refuseTakenName } from "./taken-name.ts";
 import { attemptFor, intentOf, takeUp } from "./resume.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
 import { giveBack } from "./taken.ts";

@@ -9,14 +9,19 @@ import { ZferryError } from "./errors.ts";
 /** A draft this old belongs to a process that died with it. */
 const leftoverMs = 600_000;
 
-/** The content of a file; null when there is none. */
-export async function readIfAny(path: string): Promise<Buffer | null> {
+/** What is asked of a file or folder; null when there is none. */
+export async function ifThere<T>(asked: Promise<T>): Promise<T | null> {
   try {
-    return await readFile(path);
+    return await asked;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw error;
   }
+}
+
+/** The content of a file; null when there is none. */
+export function readIfAny(path: string): Promise<Buffer | null> {
+  return ifThere(readFile(path));
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { readdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { inStateFolder, syncFolder } from "./files.ts";
+import { ifThere, inStateFolder, syncFolder } from "./files.ts";
 import { folderName, type JournalHeader, readHeader } from "./journal.ts";
 
 export interface LeftJournal extends Pick<JournalHeader, "storeUrl" | "backup" | "attempt"> {
@@ -22,11 +22,11 @@ export interface LeftJournal extends Pick<JournalHeader, "storeUrl" | "backup" |
  */
 export async function readJournals(stateDir: string): Promise<readonly LeftJournal[]> {
   const folder = join(stateDir, folderName);
-  const names = (await inStateFolder(`read the journal "${folder}"`, () => unlessMissing(readdir(folder)))) ?? [];
+  const names = (await inStateFolder(`read the journal "${folder}"`, () => ifThere(readdir(folder)))) ?? [];
   const journals: LeftJournal[] = [];
   for (const name of names.filter((candidate) => candidate.endsWith(".journal"))) {
     const path = join(folder, name);
-    const found = await inStateFolder(`read the journal "${path}"`, () => unlessMissing(stat(path)));
+    const found = await inStateFolder(`read the journal "${path}"`, () => ifThere(stat(path)));
     const header = await readHeader(path);
     if (found === null || header === null) continue; // gone: its run has ended meanwhile
     const { storeUrl, backup, attempt, send } = header;
@@ -41,14 +41,4 @@ export async function removeJournal({ path }: LeftJournal): Promise<void> {
     await rm(path, { force: true });
     await syncFolder(dirname(path));
   });
-}
-
-/** Null for what is not there. */
-async function unlessMissing<T>(work: Promise<T>): Promise<T | null> {
-  try {
-    return await work;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
-  }
 }

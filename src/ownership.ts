@@ -6,6 +6,7 @@
 import type { Stats } from "node:fs";
 import { lstat, readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { ifThere } from "./files.ts";
 
 /** Whoever may write what we read. Root always may. */
 interface Trusted {
@@ -44,15 +45,6 @@ async function doubtOf(paths: readonly string[], trusted: Trusted): Promise<Doub
     }
   }
   return null;
-}
-
-async function ifThere<T>(look: Promise<T>): Promise<T | null> {
-  try {
-    return await look;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
-  }
 }
 
 /** Doubt in a file that nobody named, and that is acted on because of where it lies. */

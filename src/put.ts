@@ -6,17 +6,18 @@ import { alone, type Guard, unguarded } from "./alone.ts";
 import { type Attempt, attemptOf, beginAttempt, misfitOf, newKeys } from "./attempt.ts";
 import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
-import { fetchManifest, readCatalog } from "./catalog.ts";
+import { readCatalog } from "./catalog.ts";
 import { giveUp, manifestOf } from "./commit.ts";
-import { isZferryError, ZferryError } from "./errors.ts";
+import { ZferryError } from "./errors.ts";
 import { ferry } from "./ferry.ts";
 import { attemptPrefix } from "./format/layout.ts";
 import type { Manifest } from "./format/manifest.ts";
 import { Journal } from "./journal.ts";
 import type { Store } from "./store/store.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
+import { refuseTakenName } from "./taken-name.ts";
 import { removeUnfinished } from "./unfinished.ts";
-import { datasetOf, type Guid, type SnapshotName } from "./zfs/names.ts";
+import { datasetOf, type SnapshotName } from "./zfs/names.ts";
 
 export interface PutRequest {
   readonly store: Store;
@@ -124,36 +125,4 @@ function refuseContinuation({ resuming, toName }: BeginFacts): void {
   throw new ZferryError("stream-invalid", `the stream of "${toName}" continues an interrupted receive (zfs send -t)`, {
     hint: "send the whole snapshot: only the half-finished receive it was made for could use this one",
   });
-}
-
-/**
- * Refuses a name under which a backup exists already, before anything is sent.
- *
- * @throws ZferryError `backup-conflict`
- */
-export async function refuseTakenName(
-  store: Store,
-  backup: SnapshotName,
-  guid: Guid | null,
-  signal: AbortSignal,
-): Promise<void> {
-  const taken = await manifestIfAny(store, backup, signal);
-  if (taken === null) return;
-  const same = taken.snapshot.guid === guid;
-  throw new ZferryError(
-    "backup-conflict",
-    same
-      ? `"${backup}" is in the store already, with the same guid ${taken.snapshot.guid}`
-      : `"${backup}" is in the store already, with guid ${taken.snapshot.guid} and not ${guid ?? "this one"}`,
-    { hint: same ? "nothing has to be done" : "store it under another name; a backup is never overwritten" },
-  );
-}
-
-async function manifestIfAny(store: Store, backup: SnapshotName, signal: AbortSignal): Promise<Manifest | null> {
-  try {
-    return (await fetchManifest(store, backup, signal)).manifest;
-  } catch (error) {
-    if (isZferryError(error, "backup-not-found")) return null;
-    throw error;
-  }
 }

@@ -36,7 +36,7 @@ export function backupCommand(command: Command, run: RunCommand): void {
     .option("--dry-run", "print the plan and its reason, and do nothing")
     .option("--full-every <time>", "age of the last full at which a new one is made (default 30d)", durationFlag)
     .option("--snapshot-prefix <text>", "what the names of new snapshots begin with (default zferry-)");
-  withZfs(withPacking(withStore(command))).addHelpText("after", explanation).action(run(backupJobs));
+  withZfs(withPacking(withStore(command, "parts"))).addHelpText("after", explanation).action(run(backupJobs));
 }
 
 async function backupJobs(session: Session, names: readonly string[], flags: BackupFlags): Promise<void> {

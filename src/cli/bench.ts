@@ -45,7 +45,7 @@ export function benchCommand(command: Command, run: RunCommand): void {
     .addOption(new Option("--change <percent>", "with --plan: what is new each day, as 1%, for a month of nightly backups").argParser(said(parseChange)))
     .option("--full-every <time>", 'with --change: days from one full to the next, or "never" (default 30d)', fullEvery)
     .addHelpText("after", explanation);
-  withZfs(withThreads(withSizes(withStore(command, patience.text)))).action(run(measureOrPlan));
+  withZfs(withThreads(withSizes(withStore(command, "parts", patience.text)))).action(run(measureOrPlan));
 }
 
 /** Our refusals, as commander wants to hear them. */

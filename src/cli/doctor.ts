@@ -25,7 +25,7 @@ export function doctorCommand(command: Command, run: RunCommand): void {
   command
     .option("--chunk-size <size>", "the size backups are to be stored with (default 1GiB)", size)
     .addHelpText("after", explanation);
-  withStore(command, patience.text).action(run(doctor));
+  withStore(command, "requests", patience.text).action(run(doctor));
 }
 
 async function doctor(session: Session, _words: readonly string[], flags: SharedFlags): Promise<void> {

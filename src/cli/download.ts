@@ -11,7 +11,7 @@ import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore, useStoreAt } from "./session.ts";
 
 export function downloadCommand(command: Command, run: RunCommand): void {
-  withStore(command).action(run(downloadBackup));
+  withStore(command, "ranges").action(run(downloadBackup));
 }
 
 async function downloadBackup(session: Session, [name = "", folder = ""]: readonly string[]): Promise<void> {

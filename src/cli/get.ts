@@ -12,7 +12,7 @@ import type { RunCommand } from "./run-command.ts";
 import { readOptions, type Session, useStore } from "./session.ts";
 
 export function getCommand(command: Command, run: RunCommand): void {
-  withOpening(withStore(command)).action(run(getStream));
+  withOpening(withStore(command, "ranges")).action(run(getStream));
 }
 
 async function getStream(session: Session, [name = ""]: readonly string[]): Promise<void> {

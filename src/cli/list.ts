@@ -11,7 +11,7 @@ import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore } from "./session.ts";
 
 export function listCommand(command: Command, run: RunCommand): void {
-  withStore(command).action(run(listBackups));
+  withStore(command, "requests").action(run(listBackups));
 }
 
 async function listBackups(session: Session, [name]: readonly string[]): Promise<void> {

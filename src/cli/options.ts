@@ -60,12 +60,17 @@ export function more(word: string, words: readonly string[] | undefined): string
   return [...(words ?? []), word];
 }
 
-/** Which store, and how it is talked to. @param retryFor - the default of that flag, for the help (`impatient`) */
-export function withStore(command: Command, retryFor = "1h"): Command {
+/**
+ * Which store, and how it is talked to.
+ *
+ * @param inFlight - what a command has several of at a time, for the help
+ * @param retryFor - the default of that flag, for the help (`impatient`)
+ */
+export function withStore(command: Command, inFlight: "parts" | "ranges" | "requests", retryFor = "1h"): Command {
   return command
     .option("--store <url>", "s3://bucket/prefix?endpoint=…&region=…, file:///path, a path, or a name from the configuration")
     .option("--part-size <size>", "size of an upload part; memory is (concurrency + 2) parts (default 16MiB)", size)
-    .option("--concurrency <n>", "parts or ranges in flight (default 4)", lanes)
+    .option("--concurrency <n>", `${inFlight} in flight (default 4)`, lanes)
     .option("--retry-for <time>", `how long a failing request is tried again (default ${retryFor})`, durationFlag)
     .option("--state-dir <folder>", "folder of the state file, of locks and of journals");
 }

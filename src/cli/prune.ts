@@ -31,7 +31,7 @@ export function pruneCommand(command: Command, run: RunCommand): void {
     .option("--strays", "objects of attempts that no manifest names, instead of backups")
     .option("--older-than <time>", `with --strays: leave attempts that wrote anything within this time (default ${defaultGrace})`, graceFlag)
     .addHelpText("after", explanation);
-  withZfs(withStore(command)).action(run(prune));
+  withZfs(withStore(command, "requests")).action(run(prune));
 }
 
 async function prune(session: Session, names: readonly string[], flags: PruneFlags): Promise<void> {

@@ -13,7 +13,7 @@ import { storeSettings } from "./settings.ts";
 
 export function putCommand(command: Command, run: RunCommand): void {
   command.option("--resume", "go on with an unfinished put of this name; stdin must be the same stream from its beginning");
-  withPacking(withStore(command)).action(run(putStream));
+  withPacking(withStore(command, "parts")).action(run(putStream));
 }
 
 interface PutFlags extends SharedFlags {

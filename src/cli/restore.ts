@@ -39,7 +39,7 @@ export function restoreCommand(command: Command, run: RunCommand): void {
     .option("-s, --resumable", "keep a half-received state when interrupted (zfs recv -s)")
     .option("-o, --set <property=value>", "set a property on the target (zfs recv -o); may be repeated", property)
     .option("-x, --exclude <property>", "do not take this property from the stream (zfs recv -x); may be repeated", more);
-  withZfs(withOpening(withStore(command))).action(run(restoreBackup));
+  withZfs(withOpening(withStore(command, "ranges"))).action(run(restoreBackup));
 }
 
 function time(text: string): Date {

@@ -6,7 +6,7 @@ import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore } from "./session.ts";
 
 export function stateCommand(command: Command, run: RunCommand): void {
-  withStore(command.command("rebuild").description("make the state file anew from the store's manifests")).action(run(rebuild));
+  withStore(command.command("rebuild").description("make the state file anew from the store's manifests"), "requests").action(run(rebuild));
 }
 
 async function rebuild(session: Session): Promise<void> {

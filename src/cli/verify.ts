@@ -40,7 +40,7 @@ export function verifyCommand(command: Command, run: RunCommand): void {
     .option("--sample <count>", "for level receive: compare that many files with the source's snapshot, where it still is on the pool")
     .option("--sample-seed <seed>", "which files; an earlier run has printed it (default random)")
     .addHelpText("after", levelHelp);
-  withZfs(withOpening(withStore(command))).action(run(verifyBackups));
+  withZfs(withOpening(withStore(command, "ranges"))).action(run(verifyBackups));
 }
 
 function scopeOf(name: string | undefined): VerifyScope {

@@ -68,7 +68,7 @@ export function chunkBytesOf(aead: Aead): number {
 }
 
 /** Cipher octets 7, 8 and 9 are AES-128, 192 and 256 (RFC 9580 §9.3); null for any other. */
-export function keyBytesOf(cipher: number): number | null {
+function keyBytesOf(cipher: number): number | null {
   return cipher >= 7 && cipher <= 9 ? (cipher - 5) * 8 : null;
 }
 

@@ -47,8 +47,6 @@ export interface LeaseOptions extends LeaseTiming {
     /** What others are told. */
     readonly host: string;
   };
-  /** The attempt that is being stored, if it is known. For people. */
-  readonly attempt: string | null;
   readonly signal: AbortSignal;
   /** Told in one line each of what is odd and did not stop it. */
   readonly warn: (message: string) => void;
@@ -145,7 +143,7 @@ async function write(taking: Taking, when: PutOptions["when"], epoch: number): P
     holder: taking.holder.id,
     host: taking.holder.host.replace(/[^\x20-\x7e]/g, "?").slice(0, 255) || "?",
     epoch,
-    attempt: taking.attempt,
+    attempt: null, // what is being stored is not known when the lease is taken
     token: randomBytes(8).toString("hex"),
     takenAt: now,
     renewedAt: now,

@@ -77,7 +77,6 @@ export async function uploadInParts({ session, key, parts, first, run, put }: Up
     for (let part = first; ; part = await nextOf(parts)) {
       unsent = part;
       checkCount(session, part);
-      await put.beforePart?.(part.index);
       const slot = await session.requests.take(run.signal);
       unsent = null;
       const flight = sendPart(upload, part, run, put).finally(() => {

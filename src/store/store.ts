@@ -61,12 +61,6 @@ export interface PutOptions extends Cancellable {
   readonly when: "replace" | "create" | { readonly etag: string };
   /** Called as bytes are known to be stored, with the number since the last call. For progress only. */
   readonly onStored?: (bytes: number) => void;
-  /**
-   * Awaited before part `partIndex` (from 0) of a streamed body leaves this process, when everything up to the end of
-   * that part has been read from the body. Only a store that sends an object in parts calls it, and only for a body
-   * that has more than one.
-   */
-  readonly beforePart?: (partIndex: number) => Promise<void>;
 }
 
 export interface GetOptions extends Cancellable {

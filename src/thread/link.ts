@@ -6,7 +6,7 @@
  * (0.04 CPU-s/GiB measured); a station that only looks passes whole blocks on.
  */
 import type { MessagePort } from "node:worker_threads";
-import { asBuffer, MiB } from "../bytes.ts";
+import { MiB } from "../bytes.ts";
 import { isZferryError, ZferryError, type ErrorCode } from "../errors.ts";
 
 /** Large enough that a message (some 20 µs at both ends) costs nothing beside the work on its bytes. */
@@ -223,9 +223,4 @@ export class Receiver<Note> implements AsyncIterableIterator<Block<Note>> {
     this.#wake?.();
     this.#wake = null;
   }
-}
-
-/** The bytes of a block as a Buffer. */
-export function bytesOf({ slice }: Pick<Block, "slice">): Buffer {
-  return asBuffer(slice);
 }

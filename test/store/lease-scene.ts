@@ -81,7 +81,7 @@ export async function settle(): Promise<void> {
 
 /** What one host takes a lease with. */
 export function host(name: string, clock: LeaseClock, overrides: Partial<LeaseOptions> = {}): LeaseOptions {
-  return { ...timing, holder: { id: `id-${name}`, host: name }, attempt: null, signal, warn: neverWarned, clock, ...overrides };
+  return { ...timing, holder: { id: `id-${name}`, host: name }, signal, warn: neverWarned, clock, ...overrides };
 }
 
 function neverWarned(message: string): void {

@@ -74,7 +74,7 @@ async function otherHolder(folder: string): Promise<{ child: ChildProcessByStdio
     import { once } from "node:events";
     import { openDirectory } from "${dist}/store/directory.js";
     import { takeLease } from "${dist}/store/lease.js";
-    const options = { ...${JSON.stringify(quick)}, holder: { id: "a", host: "a" }, attempt: null, warn: console.error };
+    const options = { ...${JSON.stringify(quick)}, holder: { id: "a", host: "a" }, warn: console.error };
     const { signal } = new AbortController();
     const store = await openDirectory(${JSON.stringify(folder)}, "write");
     const lease = await takeLease(store, ${JSON.stringify(dataset)}, { ...options, signal });

@@ -104,42 +104,6 @@ describe("the S3 store", () => {
     expect(checks).toEqual([false, true]);
   });
 
-  it("asks before each part, in order, with everything up to its end read", async () => {
-    const store = await on(md5, "r2");
-    let readBytes = 0;
-    async function* counted(): ByteSource {
-      for await (const piece of body(2 * partBytes + 1)) {
-        for (let offset = 0; offset < piece.length; offset += 65_536) {
-          const slice = piece.subarray(offset, offset + 65_536);
-          readBytes += slice.length;
-          yield slice;
-        }
-      }
-    }
-    const asked: [number, boolean, number][] = [];
-    const beforePart = (partIndex: number): Promise<void> => {
-      const sent = md5.requests.filter(({ url }) => url.includes(`partNumber=${partIndex + 1}&`)).length;
-      asked.push([partIndex, readBytes >= Math.min((partIndex + 1) * partBytes, 2 * partBytes + 1), sent]);
-      return Promise.resolve();
-    };
-    await store.put("k", counted(), { when: "replace", signal, beforePart });
-    expect(asked).toEqual([
-      [0, true, 0],
-      [1, true, 0],
-      [2, true, 0],
-    ]);
-  });
-
-  it("removes the upload when what is asked before a part fails", async () => {
-    const store = await on(md5, "r2");
-    const beforePart = (partIndex: number): Promise<void> =>
-      partIndex === 1 ? Promise.reject(new Error("the journal is full")) : Promise.resolve();
-    const put = store.put("k", body(3 * partBytes), { when: "replace", signal, beforePart });
-    await expect(put).rejects.toThrow("the journal is full");
-    expect(md5.uploads.size).toBe(0);
-    expect(linesOf(md5).at(-1)).toBe("GET /box/k?max-parts=1&uploadId=U&x-id=ListParts");
-  });
-
   it("has two objects in flight at a boundary with the buffers of one pool", async () => {
     const store = await on(md5, "r2");
     const keys = ["c/0", "c/1", "c/2", "c/3"];

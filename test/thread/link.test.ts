@@ -1,7 +1,8 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { isZferryError, ZferryError } from "../../src/errors.ts";
-import { blockBytes, bytesOf as bytesOfBlock, Receiver, Sender } from "../../src/thread/link.ts";
+import { asBuffer } from "../../src/bytes.ts";
+import { blockBytes, Receiver, Sender } from "../../src/thread/link.ts";
 import { bytesOf } from "../openpgp/sample.ts";
 
 function link(): { readonly near: MessagePort; readonly far: MessagePort } {
@@ -24,7 +25,7 @@ describe("a link", () => {
     })();
     const pieces: Buffer[] = [];
     for await (const block of receiver) {
-      pieces.push(Buffer.from(bytesOfBlock(block)));
+      pieces.push(Buffer.from(asBuffer(block.slice)));
       receiver.giveBack(block.slice.buffer);
     }
     await sending;
