@@ -47,7 +47,7 @@ function backupService(request: UnitsRequest, { unit, jobs }: Crew): UnitFile {
     name: unit,
     about: [],
     description: `zferry backup of ${names.join(", ")}`,
-    command: invocation(request, ["backup", ...(names.some((one) => one.startsWith("-")) ? ["--"] : []), ...names]),
+    command: invocation(request, ["backup", ...names]),
     runsOthers: hooks.length > 0 || jobs.some(({ zfs }) => zfs.length > 1),
     unit: atWork(request.writable),
     service: [

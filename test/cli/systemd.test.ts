@@ -32,7 +32,7 @@ jobs:
 const odd = `
 state_dir: "/srv/of 100%/zferry"
 stores: { "my disk": { url: "/mnt/my $DISK 5%" } }
-jobs: { "-a b/c;%i $X": { dataset: tank/a, every: 7m }, "ü\\"\\\\'": { dataset: tank/b, every: 45s } }
+jobs: { "a b/c;%i $X": { dataset: tank/a, every: 7m }, "ü\\"\\\\'": { dataset: tank/b, every: 45s } }
 `;
 
 async function made(config: string, ...flags: string[]): Promise<{ ended: Ended; folder: string; scene: Scene }> {
