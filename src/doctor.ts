@@ -6,6 +6,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { type Probe, type ProbeResult, probes, type Scene } from "./doctor-probes.ts";
+import { judgeRules, type Kept } from "./doctor-rules.ts";
 import { isZferryError } from "./errors.ts";
 import type { ObjectKey, Store } from "./store/store.ts";
 
@@ -21,6 +22,8 @@ export interface DoctorRequest {
   readonly probePartBytes: number;
   /** What backups are to be stored with. */
   readonly sizes: { readonly chunkBytes: number; readonly partBytes: number };
+  /** What jobs promise of their backups in this store; the bucket's own rules are compared with it. */
+  readonly kept?: readonly Kept[];
   readonly now: () => Date;
   /** Called as each probe ends. */
   readonly onProbe: (result: ProbeResult) => void;
@@ -30,7 +33,7 @@ export interface DoctorRequest {
 /**
  * Runs the probes one after the other. Traffic: twice the size of a probe's part, and about 2 MiB.
  *
- * @returns a result for each probe, the last one being that of the clean-up
+ * @returns a result for each probe, those of the bucket's rules, and at last that of the clean-up
  * @throws the signal's reason, after the clean-up; everything else is a result
  */
 export async function examine(request: DoctorRequest): Promise<ProbeResult[]> {
@@ -48,6 +51,7 @@ export async function examine(request: DoctorRequest): Promise<ProbeResult[]> {
       note(result);
       isUsable &&= !(probe.isVital && result.outcome === "failed");
     }
+    if (isUsable) for (const result of await lookAtRules(request)) note(result);
   } finally {
     const problem = await cleanUp(store, scene);
     if (!signal.aborted) note(cleanUpResult(scene, problem, results[0]?.outcome !== "failed"));
@@ -64,6 +68,18 @@ async function run(probe: Probe, scene: Scene): Promise<ProbeResult> {
     const { outcome, consequence } = probe.otherwise;
     const hint = error.hint === null ? "" : ` (${error.hint})`;
     return { name: probe.name, outcome, detail: error.message, consequence: `${consequence}${hint}` };
+  }
+}
+
+/** Of a store that has rules; what cannot be read is told and no failure. */
+async function lookAtRules({ store, kept = [], signal }: DoctorRequest): Promise<readonly ProbeResult[]> {
+  try {
+    const rules = await store.rules?.({ signal });
+    return rules === undefined ? [] : judgeRules(rules, kept);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isZferryError(error)) throw error;
+    return [{ name: "lifecycle", outcome: "skipped", detail: error.message, consequence: "the bucket's own rules are not known" }];
   }
 }
 

@@ -1,7 +1,9 @@
 /** `zferry doctor`: one line for each thing that was looked at here or tried on the real store, and what follows from it. */
 import type { Command } from "commander";
 import { MiB } from "../bytes.ts";
+import type { StoreSettings } from "../config/config.ts";
 import { examine, type Outcome, type ProbeResult } from "../doctor.ts";
+import type { Kept } from "../doctor-rules.ts";
 import { ZferryError } from "../errors.ts";
 import { examineMachine } from "../machine/examine.ts";
 import { storeLimits } from "../store/open.ts";
@@ -41,6 +43,7 @@ async function doctor(session: Session, _words: readonly string[], flags: Shared
       store,
       probePartBytes,
       sizes: { chunkBytes, partBytes: wanted.partBytes },
+      kept: keptIn(wanted, session),
       now: terminal.now,
       onProbe: (result) => {
         report.text(linesOf(result));
@@ -68,6 +71,12 @@ function machineProbes(session: Session, flags: SharedFlags): Promise<readonly P
     },
     signal: terminal.signal,
   });
+}
+
+/** Of the jobs whose backups are in the store. */
+function keptIn({ url }: StoreSettings, { settings: { config }, flags }: Session): Kept[] {
+  const jobs = [...config.jobs.values()].filter(({ store }) => storeSettings({ logLevel: flags.logLevel }, config, store === "" ? null : store).url === url);
+  return jobs.map(({ name, keep, everyMs, fullEveryMs }) => ({ job: name, policy: keep.store, everyMs, fullEveryMs }));
 }
 
 function linesOf({ name, outcome, detail, consequence }: ProbeResult): string[] {

@@ -15,8 +15,10 @@ import { uploadInParts } from "./multipart.ts";
 import { listUnfinishedUploads, removeUnfinishedUploads } from "./s3-unfinished.ts";
 import { checkedRange, objectMissing, objectReplaced } from "./outcomes.ts";
 import { checksumOf, cutParts } from "./parts.ts";
+import type { BucketRules, Look, ObjectLock } from "./rules.ts";
 import { asS3Error, isMissing, isRefusedByCondition } from "./s3-errors.ts";
 import { putWhole } from "./s3-put.ts";
+import { bucketRules, lockOfObject } from "./s3-rules.ts";
 import type { S3SessionOptions } from "./s3-session.ts";
 import { etagOf, S3Session, storedObject } from "./s3-session.ts";
 import type { GetOptions, ListOptions, ObjectKey, PutOptions, Store, StoredObject, StoreLimits, UnfinishedPut } from "./store.ts";
@@ -127,6 +129,14 @@ export class S3Store implements Store {
 
   removeUnfinished(prefix: string, { signal }: Cancellable): Promise<number> {
     return removeUnfinishedUploads(this.#session, prefix, signal);
+  }
+
+  rules({ signal }: Cancellable): Promise<BucketRules> {
+    return bucketRules(this.#session, signal);
+  }
+
+  lockOf(key: ObjectKey, { signal }: Cancellable): Promise<Look<ObjectLock | null>> {
+    return lockOfObject(this.#session, key, signal);
   }
 
   close(): Promise<void> {

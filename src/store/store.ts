@@ -122,10 +122,10 @@ export interface Store {
   removeUnfinished(prefix: string, options: Cancellable): Promise<number>;
 
   /** What the bucket does by itself. A store that has no such thing has no such verb. */
-  readonly rules?: (options: Cancellable) => Promise<BucketRules>;
+  rules?(options: Cancellable): Promise<BucketRules>;
 
   /** What keeps an object from being deleted; null for nothing, and for one that is not there. Only beside {@link rules}. */
-  readonly lockOf?: (key: ObjectKey, options: Cancellable) => Promise<Look<ObjectLock | null>>;
+  lockOf?(key: ObjectKey, options: Cancellable): Promise<Look<ObjectLock | null>>;
 
   /** Lets go of sockets. The store must not be used afterwards. Calling twice is safe. */
   close(): Promise<void>;

@@ -11,7 +11,8 @@ import type { ByteRange, GetOptions, ListOptions, ObjectKey, PutOptions, Store, 
 
 /** Wraps a store. Closing the wrapper closes the store. */
 export function withRetry(store: Store, policy: RetryPolicy): Store {
-  const { rules, lockOf } = store;
+  const rules = store.rules?.bind(store);
+  const lockOf = store.lockOf?.bind(store);
   return {
     ...(rules === undefined ? {} : { rules: (options) => retry(() => rules(options), { what: "reading the bucket's rules", policy, signal: options.signal }) }),
     ...(lockOf === undefined
