@@ -32,7 +32,7 @@ export function statusCommand(command: Command, run: RunCommand): void {
     .option("--notify", "tell the notifiers of what is overdue or disabled for too long, each once a day; for a timer")
     .option("--serve [address]", "answer on HTTP instead: /api/v1/backup/status, /metrics, /healthz (default 127.0.0.1:9909)")
     .addHelpText("after", explanation);
-  withStore(command, patience.text).action(run(status));
+  withStore(command, "requests", patience.text).action(run(status));
 }
 
 async function status(session: Session, names: readonly string[], flags: StatusFlags): Promise<void> {
