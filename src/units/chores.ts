@@ -19,16 +19,18 @@ interface Chore {
   /** By how much its start may be moved. */
   readonly delayMs: number;
   readonly own?: readonly Setting[];
+  /** Runs what is neither zferry nor zfs. */
+  readonly runsOthers?: boolean;
 }
 
-function chore(ground: ChoreGround, { name, says, words, calendar, delayMs, own = [] }: Chore): readonly UnitFile[] {
+function chore(ground: ChoreGround, { name, says, words, calendar, delayMs, own = [], runsOthers = false }: Chore): readonly UnitFile[] {
   return [
     service(ground, {
       name,
       about: [],
       description: says,
       command: invocation(ground, words),
-      runsOthers: false,
+      runsOthers,
       unit: atWork(ground.writable),
       service: own,
       install: [],
@@ -57,13 +59,15 @@ export function choresOf(ground: ChoreGround, store: string): readonly UnitFile[
   ];
 }
 
-export function pruneUnits(ground: ChoreGround): readonly UnitFile[] {
+/** @param runsOthers - the zfs of a job is more than one word, as over ssh */
+export function pruneUnits(ground: ChoreGround, { runsOthers }: { runsOthers: boolean }): readonly UnitFile[] {
   return chore(ground, {
     name: "zferry-prune",
     says: "zferry removal of what the retention policies do not keep",
     words: ["prune", "--yes"],
     calendar: "*-*-* 07:00:00",
     delayMs: hourMs,
+    runsOthers,
   });
 }
 

@@ -32,7 +32,7 @@ export function unitsFor(request: UnitsRequest): readonly UnitFile[] {
   return [
     ...crews.flatMap((crew) => [backupService(request, crew), backupTimer(request, crew)]),
     ...stores.flatMap((store) => choresOf(request, store)),
-    ...(request.isPruning ? pruneUnits(request) : []),
+    ...(request.isPruning ? pruneUnits(request, { runsOthers: request.jobs.some(({ zfs }) => zfs.length > 1) }) : []),
     ...statusUnits(request, Math.min(...request.jobs.map(({ everyMs }) => everyMs))),
     recoverService(request, { hasHooks: request.jobs.some(({ hooks }) => hooks.length > 0) }),
     failedService(request),

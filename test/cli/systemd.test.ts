@@ -86,10 +86,11 @@ it("runs a group's jobs in one go, as often as the most frequent of them, and le
 });
 
 it("shuts a job in that runs nothing but zfs, and leaves more to one with commands of its own", async () => {
-  const [closed, open] = [unitsOf((await made(plain)).folder), unitsOf((await made(grown)).folder)];
+  const [closed, open] = [unitsOf((await made(plain)).folder), unitsOf((await made(grown, "--prune")).folder)];
   const [home, group] = [closed["zferry-backup-home.service"] ?? "", open["zferry-group-services.service"] ?? ""];
   for (const setting of ["ProtectSystem=strict", "DeviceAllow=/dev/zfs rw", "StateDirectory=zferry", "KillMode=mixed"]) expect(home).toContain(`\n${setting}\n`);
   expect(group).toContain("\nProtectSystem=full\n");
+  expect(open["zferry-prune.service"]).toContain("\nProtectSystem=full\n");
   for (const [name, text] of Object.entries({ ...closed, ...open }).filter(([one]) => one.endsWith(".service"))) {
     expect(text, name).toContain("\nNoNewPrivileges=yes\n");
     expect(text, name).not.toMatch(/PrivateDevices|MemoryDenyWriteExecute|DynamicUser|CapabilityBoundingSet/);
@@ -104,6 +105,17 @@ it("prints the units where no folder is named, and as a document with --json", a
   const { units, folder } = documentOf(await scene.run([...words, "--json"])) as { units: { name: string; text: string }[]; folder: null };
   expect(folder).toBeNull();
   expect(printed).toBe(units.map(({ name, text }) => `# ==> ${name}\n${text}\n`).join(""));
+});
+
+it("its services run commands and flags that there are", async () => {
+  const { folder, scene } = await made(grown, "--prune");
+  const lines = Object.values(unitsOf(folder)).flatMap((text) => [...text.matchAll(/^Exec\w+=.* --config \S+ (.+)$/gm)].map(([, words = ""]) => words));
+  expect(lines.length).toBeGreaterThan(9);
+  for (const [command = "", ...words] of lines.map((line) => line.split(" "))) {
+    const { exit, stdout } = await scene.run([command, "--help"]);
+    expect(exit, command).toBe(0);
+    for (const flag of words.filter((word) => word.startsWith("--"))) expect(stdout.toString(), command).toContain(flag);
+  }
 });
 
 it("a second run changes nothing, one over a changed unit is refused, and --force says what it replaced", async () => {
