@@ -17,6 +17,7 @@ import { openStore } from "../../src/store/open.ts";
 import { defaultRetryPolicy } from "../../src/store/retry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { never } from "../ferrying.ts";
+import { fates, objectsOf, pruning, stock } from "../prune/stocking.ts";
 import { need, type S3System } from "../systems.ts";
 
 const signal = never;
@@ -73,6 +74,22 @@ it("locks are seen: of the bucket, of an object, and that there is none", async 
   const Rule = { DefaultRetention: { Mode: "GOVERNANCE" as const, Days: 7 } };
   await client.send(new PutObjectLockConfigurationCommand({ Bucket, ObjectLockConfiguration: { ObjectLockEnabled: "Enabled", Rule } }));
   expect((await store.rules?.({ signal }))?.locks).toEqual({ kind: "seen", value: { isEnabled: true, byDefault: { mode: "GOVERNANCE", days: 7 } } });
+});
+
+it("a backup of which one chunk is locked stays, with its full, and what is not locked goes", async (context) => {
+  const { client, Bucket, store } = await lockable(need(context, "s3"));
+  await stock(store, [
+    { name: "full-1", at: "2026-01-01T00:00Z", guid: 1 },
+    { name: "inc-1a", at: "2026-01-02T00:00Z", on: 1 },
+    { name: "inc-1b", at: "2026-01-03T00:00Z", on: 1 },
+    { name: "full-2", at: "2026-02-01T00:00Z", guid: 2 },
+  ]);
+  const until = new Date(Math.ceil(Date.now() / 1000) * 1000 + 3_600_000);
+  const Key = `host/${objectsOf("inc-1a")[1] ?? ""}`;
+  await client.send(new PutObjectRetentionCommand({ Bucket, Key, Retention: { Mode: "GOVERNANCE", RetainUntilDate: until } }));
+  const outcome = await pruning(store, { now: () => new Date() });
+  expect(fates(outcome)).toEqual({ removed: ["inc-1b"], stays: ["full-1", "inc-1a", "full-2"] });
+  expect(outcome.backups.flatMap(({ reasons }) => reasons.map(({ text }) => text))).toContain(`locked until ${until.toISOString()} (governance)`);
 });
 
 it("a simulator of R2 that knows neither is no failure", async (context) => {
