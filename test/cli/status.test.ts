@@ -117,6 +117,16 @@ describe("zferry status", () => {
     expect(readFileSync(file, "utf8")).toContain('zferry_backup_overdue{job="mail"'); // all jobs, whichever was asked for
   });
 
+  it("has a backup leave them too, also one that failed, and tell of it", async () => {
+    const there = await listener();
+    const { scene, flags } = sceneWith(`notify: [{type: webhook, url: "${there.url}"}]\nmetrics: {textfile: ./zferry.prom}\n`);
+    const { exit } = await scene.run(["backup", "home", ...flags, ...scene.forBob, "--zfs", "/bin/false"], { now });
+    expect(exit).toBe(14);
+    expect(readFileSync(join(scene.folder, "zferry.prom"), "utf8")).toContain('zferry_backup_last_run_failed{job="home",dataset="tank/home",store="main"} 1\n');
+    expect(there.received.map(({ body }) => JSON.parse(body) as unknown)).toMatchObject([{ kind: "failure", job: "home", dataset: "tank/home", isBad: true }]);
+    expect((await scene.run(["status", "home", ...flags], { now })).stdout.toString()).toContain("failed: the run of 2026-11-21T12:00:00.000Z failed: ");
+  });
+
   it("says no jobs where there are none", async () => {
     const scene = new Scene();
     const { exit, stdout } = await scene.run(["status", "--state-dir", scene.stateDir]);
@@ -147,14 +157,17 @@ describe("zferry status --serve", () => {
 describe("a drill", () => {
   it("is told by a verify that decrypts or receives, with what it came to", async () => {
     const there = await listener();
-    const { scene, flags } = sceneWith(`notify: [{type: webhook, url: "${there.url}", min_interval: 0s}]\n`);
+    const { scene, flags } = sceneWith(`notify: [{type: webhook, url: "${there.url}", min_interval: 0s}]\nmetrics: {textfile: ./zferry.prom}\n`);
     await scene.put("tank/home@a", recorded("full"));
+    const metrics = (): string => readFileSync(join(scene.folder, "zferry.prom"), "utf8");
     const verify = ["verify", ...flags, ...scene.asBob, "--level"];
     expect((await scene.run([...verify, "exists"], { now: recordedAt })).exit).toBe(0);
     expect((await scene.run([...verify, "stream"], { now: recordedAt })).exit).toBe(0);
+    expect(metrics()).toContain(`zferry_verify_last_restore_timestamp_seconds{job="home",dataset="tank/home",store="main"} ${recordedAt.getTime() / 1000}\n`);
     const chunk = scene.objects.find((name) => name.endsWith(".000000")) ?? "";
     scene.write(join("store", chunk), "damage");
     expect((await scene.run([...verify, "stream"], { now: recordedAt })).exit).toBe(3);
+    expect(metrics()).toContain('zferry_verify_failed_backups{job="home",dataset="tank/home",store="main"} 1\n');
     const told = there.received.map(({ body }) => JSON.parse(body) as Record<string, unknown>);
     expect(told).toMatchObject([
       { kind: "drill", job: "home", dataset: "tank/home", isBad: false, text: "1 backup of tank/home verified at level stream: all would restore", details: { findingCount: 0 } },
