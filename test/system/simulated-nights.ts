@@ -102,7 +102,7 @@ jobs:
   /** Changes files, now and then much of them; other tools take snapshots, some under names like ours. */
   async #live(index: number): Promise<void> {
     const [inHome = "", inServices = "", inWeb = ""] = datasets.map((name) => this.#zfs.mountOf(name));
-    const bytes = index % 17 === 5 ? 150_000 : 2000;
+    const bytes = index % 17 === 6 ? 150_000 : 2000;
     const foreign = index % 5 === 1 ? [`${home}@autosnap-${index}`, `${web}@zferry-by-hand-${index}`] : [];
     this.#foreign.push(...foreign);
     const changes = [
