@@ -1,11 +1,11 @@
 /** `zferry init`: writes a commented configuration and checks it. */
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { parseConfig } from "../config/config.ts";
 import { ZferryError } from "../errors.ts";
 import { readRecipients } from "../secrets.ts";
-import { starterConfig } from "../config/starter.ts";
+import { starterConfig, type StarterValues } from "../config/starter.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { parseDatasetName } from "../zfs/names.ts";
 import type { SharedFlags } from "./options.ts";
@@ -14,32 +14,53 @@ import type { RunCommand } from "./run-command.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface InitFlags extends SharedFlags {
-  readonly store: string;
-  readonly dataset: string;
-  readonly passphraseFile: string;
+  readonly dataset?: string;
 }
+
+/** What an empty answer takes, and a flag that was not given. */
+const defaults = { store: "/var/backups/zferry", datasets: ["tank/data"], isRecursive: false, passphraseFile: "/etc/zferry/passphrase", keep: null };
 
 export function initCommand(command: Command, run: RunCommand): void {
   command
-    .option("--store <url>", "where backups go", "/var/backups/zferry")
-    .option("--dataset <name>", "the first dataset to back up", "tank/data")
-    .option("--passphrase-file <file>", "file with the passphrase", "/etc/zferry/passphrase")
+    .option("--store <url>", `where backups go (default ${defaults.store})`)
+    .option("--dataset <name>", `the first dataset to back up (default ${defaults.datasets.join("")})`)
+    .option("--passphrase-file <file>", `file with the passphrase (default ${defaults.passphraseFile})`)
+    .addHelpText("after", "\nOn a terminal it asks, unless --store, --dataset, --passphrase-file or --json is given.")
     .action(run.bare(init));
 }
 
 async function init(terminal: Terminal, flags: InitFlags): Promise<void> {
   const report = new Report(terminal, { isJson: flags.json === true, level: flags.logLevel });
   const file = resolve(terminal.workingDirectory, flags.config ?? "zferry.yaml");
-  parseDatasetName(flags.dataset);
-  parseStoreUrl(flags.store, terminal.environment);
-  const text = starterConfig(flags);
+  await refuseOverwriting(file);
+  const values = await valuesFor(terminal, flags);
+  const text = starterConfig(values);
   const config = parseConfig(text, file);
   await writeNew(file, text);
   const obstacle = await obstacleOf(async () => readRecipients(config.encryption, terminal.environment));
-  report.json({ type: "init", file, store: flags.store, jobs: [...config.jobs.keys()], obstacle: obstacle?.message ?? null });
+  report.json({ type: "init", file, store: values.store, jobs: [...config.jobs.keys()], obstacle: obstacle?.message ?? null });
   report.text([`wrote ${file}`]);
   if (obstacle !== null) report.warn(`${obstacle.message}${obstacle.hint === null ? "" : `: ${obstacle.hint}`}`);
-  report.info("next: look through the file, then run `zferry backup --dry-run`");
+  report.info("next: look through the file, then run `zferry doctor` and `zferry backup --dry-run`");
+}
+
+/** Asked of a person where one sits there and has said nothing yet. */
+async function valuesFor(terminal: Terminal, { store, dataset, passphraseFile, json }: InitFlags): Promise<StarterValues> {
+  const isSaid = [store, dataset, passphraseFile].some((flag) => flag !== undefined) || json === true;
+  if (!isSaid && canAsk(terminal)) return (await import("./interview.ts")).interview(terminal, defaults);
+  if (store !== undefined) parseStoreUrl(store, terminal.environment);
+  const datasets = dataset === undefined ? defaults.datasets : [parseDatasetName(dataset)];
+  return { ...defaults, store: store ?? defaults.store, datasets, passphraseFile: passphraseFile ?? defaults.passphraseFile };
+}
+
+/** Whether somebody sits there who can be asked. */
+function canAsk({ stdin, stdinPipe, isInteractive }: Terminal): boolean {
+  return isInteractive && stdinPipe === null && "isTTY" in stdin && stdin.isTTY === true;
+}
+
+/** Before anybody is asked anything; the writing itself refuses too. */
+async function refuseOverwriting(file: string): Promise<void> {
+  if (await stat(file).then(() => true, () => false)) throw unwritable(file, "EEXIST");
 }
 
 async function writeNew(file: string, text: string): Promise<void> {
@@ -51,13 +72,15 @@ async function writeNew(file: string, text: string): Promise<void> {
       await handle.close();
     }
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why = code === "EEXIST" ? "it exists" : (code ?? "unknown");
-    throw new ZferryError("config-invalid", `cannot write "${file}": ${why}`, {
-      hint: code === "EEXIST" ? "edit it, or name another with --config" : "check its folder",
-      cause: error,
-    });
+    throw unwritable(file, (error as NodeJS.ErrnoException).code, error);
   }
+}
+
+function unwritable(file: string, code: string | undefined, cause?: unknown): ZferryError {
+  return new ZferryError("config-invalid", `cannot write "${file}": ${code === "EEXIST" ? "it exists" : (code ?? "unknown")}`, {
+    hint: code === "EEXIST" ? "edit it, or name another with --config" : "check its folder",
+    cause,
+  });
 }
 
 /** What keeps the configuration from working as it stands; not a failure of `init`. */

@@ -4,6 +4,7 @@ import { type Config, emptyConfig, parseConfig } from "../../src/config/config.t
 import { defaultSettings } from "../../src/config/schema.ts";
 import { parseDuration } from "../../src/config/values.ts";
 import { ZferryError } from "../../src/errors.ts";
+import { knownNames } from "../../src/config/json-schema.ts";
 import { starterConfig } from "../../src/config/starter.ts";
 import { maxTtlMs, minTtlMs, ttlFor } from "../../src/store/lease-object.ts";
 
@@ -12,6 +13,8 @@ const folder = new URL("../../fixtures/config/", import.meta.url);
 function valid(name: string): Config {
   return parseConfig(readFileSync(new URL(`valid/${name}.yaml`, folder), "utf8"), name);
 }
+
+const plain = { store: "/b", datasets: ["tank/home"], isRecursive: false, passphraseFile: "/p", keep: null };
 
 describe("a configuration", () => {
   it("sets everything it can", () => {
@@ -163,7 +166,7 @@ describe("a configuration", () => {
 
   it("as `init` writes it is valid and means what was asked for, whatever the names hold", () => {
     for (const dataset of ["tank/home", "tank", "tank/my data: 100%"]) {
-      const values = { store: 's3://b/p?endpoint=https://h:1#"x"', dataset, passphraseFile: "/etc/it's: # mine" };
+      const values = { ...plain, store: 's3://b/p?endpoint=https://h:1#"x"', datasets: [dataset], passphraseFile: "/etc/it's: # mine" };
       const config = parseConfig(starterConfig(values), "zferry.yaml");
       const [job] = config.jobs.values();
       expect(job).toMatchObject({ datasets: [dataset], store: "main", chunkBytes: 2 ** 30, zfs: ["zfs"] });
@@ -173,12 +176,40 @@ describe("a configuration", () => {
   });
 
   it("as `init` writes it shows the defaults, and stays valid when they are uncommented", () => {
-    const starter = starterConfig({ store: "/b", dataset: "tank/home", passphraseFile: "/p" });
+    const starter = starterConfig(plain);
     const config = parseConfig(starter.replaceAll(/^( *)# (\w+: )/gm, "$1$2"), "zferry.yaml");
     const leaseMs = ttlFor(defaultSettings.retryMs); // what it shows is what follows from the other defaults
     expect(config.stores.get("main")).toEqual({ url: "/b", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000, leaseMs, credentials: null });
-    expect(config.encryption).toMatchObject({ packet: "ocb", recipients: ["/etc/zferry/offsite.asc"] });
+    expect(config.encryption).toMatchObject({ packet: "ocb", passphraseFile: "/p", recipients: [] });
     expect(config.defaults).toEqual({ ...emptyConfig.defaults, store: "main" });
+  });
+});
+
+describe("the configuration that `init` writes", () => {
+  it("shows every setting there is", () => {
+    const starter = starterConfig(plain);
+    const sections = [[], ["stores", "x"], ["encryption"], ["metrics"], ["defaults"], ["jobs", "x"]];
+    const names = sections.flatMap((path) => knownNames(path, {}));
+    expect(names.length).toBeGreaterThan(35);
+    expect(names.filter((name) => !new RegExp(`\\b${name}: `).test(starter) && !new RegExp(`^${name}:$`, "m").test(starter))).toEqual([]);
+  });
+
+  it("stays valid with its examples in the place of defaults", () => {
+    const text = starterConfig({ ...plain, store: "s3://bucket" }).replaceAll(/^( *)# {3}(\w+: )/gm, "$1$2");
+    const config = parseConfig(text, "zferry.yaml");
+    expect(config.defaults.maxDowntimeMs).toBe(120_000);
+  });
+
+  it.for([
+    [["tank/a", "tank/b/*"], "tank-a", "datasets: [\"tank/a\",\"tank/b/*\"]"],
+    [["tank/srv/**"], "tank-srv", "datasets: [\"tank/srv/**\"]"],
+    [["**"], "all", "datasets: [\"**\"]"],
+    [["tank/home"], "tank-home", "dataset: \"tank/home\""],
+  ] as const)("has the datasets %j in a job %s", ([datasets, name, line]) => {
+    const text = starterConfig({ ...plain, datasets, isRecursive: true, keep: { daily: 7, weekly: 0, monthly: 3 } });
+    const [job] = parseConfig(text, "zferry.yaml").jobs.values();
+    expect(text).toContain(line);
+    expect(job).toMatchObject({ name, datasets, isRecursive: true, keep: { local: null, store: { last: 3, daily: 7, weekly: 0, monthly: 3 } } });
   });
 });
 
