@@ -1,13 +1,14 @@
 /**
  * Answers for `test/zfs/bin/zfs`: listens on a port of its own, written into the file it is given, until stdin ends with
- * the process that started it.
+ * the process that started it; then it removes that file's folder.
  *
  * A question is a list of words, each followed by a zero byte: how many words zfs was given, the folder of its world, the
  * asking process, and those words. The answer is a line with the exit status, a line for stderr with newlines and
  * backslashes escaped (empty for none), and what goes to stdout.
  */
-import { renameSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { dirname } from "node:path";
 import { enter } from "../../fixtures/bin/zfs-state.mjs";
 import { answer } from "../../fixtures/bin/zfs-verbs.mjs";
 
@@ -42,4 +43,7 @@ server.listen(0, "127.0.0.1", () => {
   writeFileSync(`${portFile}.new`, `${server.address().port}\n`);
   renameSync(`${portFile}.new`, portFile);
 });
-process.stdin.on("end", () => process.exit()).resume();
+process.stdin.on("end", () => {
+  rmSync(dirname(portFile), { recursive: true, force: true });
+  process.exit();
+}).resume();

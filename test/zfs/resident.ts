@@ -1,6 +1,6 @@
 /** Starts `resident.mjs` once in a test process. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, symlinkSync } from "node:fs";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,8 +27,5 @@ function start(): string {
   child.unref();
   const pipe: unknown = child.stdin;
   if (pipe instanceof Socket) pipe.unref();
-  process.once("exit", () => {
-    rmSync(folder, { recursive: true, force: true });
-  });
   return join(folder, "port");
 }
