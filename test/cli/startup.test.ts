@@ -63,7 +63,7 @@ describe("what is loaded", () => {
     const scene = new Scene();
     await scene.put("tank/src@s1", recorded("inc-i"));
     const { packages, files } = await loadedBy(scene, ["list", ...scene.place]);
-    expect(packages).toEqual(["commander", "yaml", "zod"]);
+    expect(packages).toEqual(["commander", "zod"]);
     expect(files).toContain("cli/list.js");
     expect(files.filter((file) => /^(cli\/(backup|restore|verify)|store\/s3.*)\.js$/.test(file))).toEqual([]);
   });
@@ -71,12 +71,12 @@ describe("what is loaded", () => {
   it("to list a bucket is the AWS SDK, and not openpgp", async () => {
     const words = ["list", "--store", "s3://bucket?endpoint=http://127.0.0.1:1", "--retry-for", "0s"];
     const { packages } = await loadedBy(new Scene(), words);
-    expect(packages).toEqual(["@aws-sdk/client-s3", "@smithy/node-http-handler", "commander", "yaml", "zod"]);
+    expect(packages).toEqual(["@aws-sdk/client-s3", "@smithy/node-http-handler", "commander", "zod"]);
   });
 
   it("to store in a folder is openpgp, and not the AWS SDK", async () => {
     const scene = new Scene();
     const words = ["put", "tank/src@s1", ...scene.place, ...scene.small, ...scene.forBob];
-    expect((await loadedBy(scene, words, recorded("inc-i"))).packages).toEqual(["commander", "openpgp", "yaml", "zod"]);
+    expect((await loadedBy(scene, words, recorded("inc-i"))).packages).toEqual(["commander", "openpgp", "zod"]);
   });
 });
