@@ -58,11 +58,14 @@ let
     };
   };
 
+  # Named, so that a mistake in the settings keeps nothing stopped.
+  recover = [ "recover" "--state-dir" (cfg.settings.state_dir or "/var/lib/zferry") ];
+
   backup = name: job: lib.nameValuePair "zferry-backup-${name}" (service "zferry backup of ${name}" ([ "backup" ] ++ job.names) {
     # What hooks stopped is started again by a process beside zferry, which must outlive it.
     KillMode = "process";
     OOMPolicy = "continue";
-    ExecStopPost = "-${zferry [ "recover" ]}";
+    ExecStopPost = "-${zferry recover}";
     TimeoutStopSec = job.stopTimeout;
   });
 in
@@ -99,7 +102,7 @@ in
       (service "zferry removal of strays in ${store}" [ "prune" "--strays" "--store" store "--yes" ] { })) cfg.settings.stores
     // {
       zferry-status = service "zferry look at what is overdue" [ "status" "--notify" ] { SuccessExitStatus = 3; };
-      zferry-recover = service "zferry start of what a killed run left stopped" [ "recover" ] { RemainAfterExit = true; KillMode = "process"; } // {
+      zferry-recover = service "zferry start of what a killed run left stopped" recover { RemainAfterExit = true; KillMode = "process"; } // {
         wantedBy = [ "multi-user.target" ];
         after = [ "local-fs.target" "zfs.target" "network-online.target" "docker.service" "podman.service" ];
       };

@@ -1,15 +1,17 @@
 /** `zferry recover`: what was stopped for a snapshot by runs that were killed is started again. */
 import type { Command } from "commander";
 import { type Recovered, recoverOwed } from "../quiesce/recover.ts";
-import { counted } from "./report.ts";
+import { counted, Report } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
-import type { Session } from "./session.ts";
+import { settleStateFolder } from "./settings.ts";
 import type { SharedFlags } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
 
 const explanation = `
 A run notes in the state folder what it is about to stop, before it does. When it is killed, a second process starts it
 again; after a power cut, or when both were killed, this command does. It runs what is owed and nothing else, so it may be
-run at any time and any number of times. The hooks of a run that is at work are left to that run.`;
+run at any time and any number of times. The hooks of a run that is at work are left to that run. With --state-dir it reads
+no configuration, so that one with a mistake in it keeps nothing stopped.`;
 
 interface RecoverFlags extends SharedFlags {
   readonly dryRun?: boolean;
@@ -20,11 +22,12 @@ export function recoverCommand(command: Command, run: RunCommand): void {
     .option("--dry-run", "print what is owed, and do nothing")
     .option("--state-dir <folder>", "folder of the records")
     .addHelpText("after", explanation)
-    .action(run(recover));
+    .action(run.bare(recover));
 }
 
-async function recover({ report, settings, terminal }: Session, _words: readonly string[], flags: RecoverFlags): Promise<void> {
-  const { stateDir } = settings;
+async function recover(terminal: Terminal, flags: RecoverFlags): Promise<void> {
+  const report = new Report(terminal, { isJson: flags.json === true, level: flags.logLevel });
+  const stateDir = await settleStateFolder(flags, terminal);
   const found = await recoverOwed({ stateDir, isDryRun: flags.dryRun === true, warn: report.warn, signal: terminal.signal });
   report.json({ type: "recover", dryRun: flags.dryRun === true, records: found.map(toldRecord) });
   report.text(found.length === 0 ? ["nothing is owed"] : found.map(line));

@@ -27,8 +27,7 @@ export interface Settings {
 export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Settings> {
   const { config, file: configFile } = await readConfig(flags, terminal);
   const { encryption } = config;
-  const stateDir = resolve(terminal.workingDirectory, flags.stateDir ?? config.stateDir ?? defaultStateDir(terminal));
-  await checkState(stateDir, terminal);
+  const stateDir = await stateFolder(flags.stateDir ?? config.stateDir, terminal);
   const hasOwnPassphrase = [flags.passphraseFile, flags.passphraseEnv, flags.passphraseCommand].some((flag) => flag !== undefined);
   return {
     config,
@@ -45,6 +44,21 @@ export async function settle(flags: SharedFlags, terminal: Terminal): Promise<Se
     },
     threads: flags.threads ?? config.defaults.threads ?? defaultThreads(terminal.coreCount),
   };
+}
+
+/**
+ * The state folder alone: where a flag names it, no configuration is read, so that a broken one is in nobody's way.
+ *
+ * @throws ZferryError `config-invalid`
+ */
+export async function settleStateFolder(flags: SharedFlags, terminal: Terminal): Promise<string> {
+  return stateFolder(flags.stateDir ?? (await readConfig(flags, terminal)).config.stateDir, terminal);
+}
+
+async function stateFolder(named: string | null, terminal: Terminal): Promise<string> {
+  const folder = resolve(terminal.workingDirectory, named ?? defaultStateDir(terminal));
+  await checkState(folder, terminal);
+  return folder;
 }
 
 /** The configuration of the working directory, which nobody has to name. */

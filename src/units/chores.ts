@@ -93,7 +93,7 @@ export function recoverService(ground: ChoreGround, { hasHooks }: { hasHooks: bo
     name: "zferry-recover",
     about: ["After a reset in the middle of a snapshot: starts again what zferry had stopped."],
     description: "zferry start of what a killed run left stopped",
-    command: invocation(ground, ["recover"]),
+    command: invocation(ground, ["recover", "--state-dir", ground.stateDir]),
     runsOthers: hasHooks,
     unit: [
       ["Wants", "network-online.target"],

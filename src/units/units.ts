@@ -66,7 +66,7 @@ function withHooks(request: UnitsRequest): readonly Setting[] {
   return [
     ["KillMode", "process"],
     ["OOMPolicy", "continue"],
-    ["ExecStopPost", `-${invocation(request, ["recover"])}`],
+    ["ExecStopPost", `-${invocation(request, ["recover", "--state-dir", request.stateDir])}`],
   ];
 }
 

@@ -77,7 +77,7 @@ it("runs a group's jobs in one go, as often as the most frequent of them, and le
   const line = (name: string): string[] => service.split("\n").filter((one) => one.startsWith(`${name}=`));
   const zferry = `${process.execPath} /opt/zferry/main.js --config ${join(scene.folder, "zferry.yaml")}`;
   expect(line("ExecStart")).toEqual([`ExecStart=${zferry} backup cloud db`]);
-  expect(line("ExecStopPost")).toEqual([`ExecStopPost=-${zferry} recover`]);
+  expect(line("ExecStopPost")).toEqual([`ExecStopPost=-${zferry} recover --state-dir /srv/zferry`]);
   // 60 s, the hooks' 120, and three tries of ten seconds with two pauses of five to tell of it.
   expect([line("KillMode"), line("OOMPolicy"), line("TimeoutStopSec")]).toEqual([["KillMode=process"], ["OOMPolicy=continue"], ["TimeoutStopSec=220s"]]);
   expect(line("LoadCredential")).toEqual(["LoadCredential=ntfy-topic:/etc/credstore/ntfy-topic", "LoadCredential=ntfy-token:/etc/credstore/ntfy-token"]);

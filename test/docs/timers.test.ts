@@ -23,7 +23,7 @@ it("the NixOS module makes the units of a job, of its store, and those that are 
   expect(Object.keys(timers)).toEqual(["zferry-backup-home", "zferry-status", "zferry-strays-r2", "zferry-verify-r2"]);
   expect(services["zferry-backup-home"]?.serviceConfig).toMatchObject({
     ExecStart: "/zferry/bin/zferry --config /nix/store/zferry.yaml backup home",
-    ExecStopPost: "-/zferry/bin/zferry --config /nix/store/zferry.yaml recover",
+    ExecStopPost: "-/zferry/bin/zferry --config /nix/store/zferry.yaml recover --state-dir /var/lib/zferry",
     KillMode: "process",
     LoadCredential: ["token:/run/keys/token"],
   });
