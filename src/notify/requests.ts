@@ -2,7 +2,7 @@
  * The services that are told by HTTP, each as the one request it wants. Pure: secrets come in as text.
  *
  * ntfy: https://docs.ntfy.sh/publish/#publish-as-json; Pushover: https://pushover.net/api; Healthchecks:
- * https://healthchecks.io/docs/http_api/ (all read 2026-11).
+ * https://healthchecks.io/docs/http_api/.
  */
 import { createHmac } from "node:crypto";
 import type { Message } from "./message.ts";
