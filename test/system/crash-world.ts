@@ -207,7 +207,7 @@ export class CrashWorld {
 
   #expectTidyState(): void {
     const files = filesUnder(this.scene.stateDir);
-    expect(files.filter((name) => !name.startsWith("locks/"))).toEqual(["state.json"]);
+    expect(files.filter((name) => !/^(locks|history)\//.test(name))).toEqual(["state.json"]);
     expect(files.filter((name) => name.endsWith(".lock"))).toEqual([]);
   }
 
