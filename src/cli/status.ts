@@ -22,9 +22,9 @@ interface StatusFlags extends SharedFlags {
 }
 
 const explanation = `
-States: ok; failed (the last run); damaged (verify has found something, or backups are gone); overdue; disabled-too-long;
+States: ok; stopped (what hooks stopped was not started again); failed (the last run); damaged (verify has found something, or backups are gone); overdue; disabled-too-long;
 and, which are no problems: slow, waiting (for the first run), disabled, gone (no longer matched by the job).
-Exit status: 0 all is well; 3 something has failed, is damaged, overdue, or disabled for too long.`;
+Exit status: 0 all is well; 3 something is stopped, has failed, is damaged, overdue, or disabled for too long.`;
 
 export function statusCommand(command: Command, run: RunCommand): void {
   command

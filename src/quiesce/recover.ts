@@ -61,6 +61,11 @@ export async function recoverOwed(request: RecoverRequest): Promise<readonly Rec
   return isDryRun ? work() : inTurn(stateDir, { waitMs, signal }, work);
 }
 
+/** What {@link recoverOwed} would find. */
+export function findOwed({ stateDir, warn }: Pick<RecoverRequest, "stateDir" | "warn">): Promise<readonly Recovered[]> {
+  return recoverOwed({ stateDir, isDryRun: true, warn, signal: new AbortController().signal });
+}
+
 async function recoverOne(path: string, { isDryRun, warn, signal, limits }: RecoverRequest): Promise<Recovered | null> {
   const record = await readRecord(path);
   if (record === null) return null;

@@ -7,6 +7,7 @@ import { isPlain, selectDatasets } from "../config/globs.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import { readRuns, type RunRecord } from "../history.ts";
 import { readAllNotes } from "../notify/remembered.ts";
+import { findOwed, type Recovered } from "../quiesce/recover.ts";
 import { readStoreStates } from "../state.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import { heldOf, type KnownStore, knownStore, latest } from "./held.ts";
@@ -44,28 +45,38 @@ export async function gather({ config, isPart, stateDir, storeUrlOf, warn, now }
   const stores = states.map((state) => knownStore(state, names.get(state.url) ?? state.url));
   const jobs = [...config.jobs.values()];
   const tally = await keepTally(stateDir, { jobs, isPart, runs, now: at }, warn);
+  const owed = await owedIn(stateDir, warn);
   const standings: Standing[] = [];
-  for (const job of jobs) standings.push(...standingsOf(job, { runs, stores, tally, now: at, storeUrl: await storeUrlOf(job.store) }));
+  for (const job of jobs) standings.push(...standingsOf(job, { runs, owed, stores, tally, now: at, storeUrl: await storeUrlOf(job.store) }));
   const silent = (await readAllNotes(stateDir)).flatMap(({ undelivered }) => Object.entries(undelivered).map(([notifier, one]) => ({ notifier, ...one })));
   const undelivered = silent.filter(({ notifier }) => config.notify.some(({ name }) => name === notifier));
   return { at, standings, undelivered: newestOfEach(undelivered) };
 }
 
+/** What was stopped by runs that are over, and not started again. A record that cannot be read is told: nobody knows whose it is. */
+async function owedIn(stateDir: string, warn: (text: string) => void): Promise<readonly Recovered[]> {
+  const found = await findOwed({ stateDir, warn });
+  for (const { failures } of found) for (const { message, hint } of failures) warn(`${message}: ${hint ?? ""}`);
+  return found.filter(({ outcome }) => outcome === "owed");
+}
+
 interface Known {
   readonly runs: readonly RunRecord[];
+  readonly owed: readonly Recovered[];
   readonly stores: readonly KnownStore[];
   readonly tally: Tally;
   readonly now: Date;
   readonly storeUrl: string;
 }
 
-function standingsOf(job: JobSettings, { runs, stores, tally, now, storeUrl }: Known): Standing[] {
+function standingsOf(job: JobSettings, { runs, owed, stores, tally, now, storeUrl }: Known): Standing[] {
   const own = runs.filter((run) => run.job === job.name);
   const seen = [...new Set(own.map(({ dataset }) => dataset))].sort();
   const { datasets } = selectDatasets(job, seen);
   const jobRunAt = latest(own.map(({ startedAt }) => startedAt));
   const { seenAt, disabledSince } = tally.jobs.find(({ name }) => name === job.name) ?? { seenAt: now, disabledSince: null };
-  const common = { job, jobRunAt, seenAt, disabledSince, now };
+  const owedHooks = [...new Set(owed.filter(({ jobs }) => jobs.includes(job.name)).flatMap(({ hooks }) => hooks))];
+  const common = { job, jobRunAt, seenAt, disabledSince, owedHooks, now };
   if (datasets.length === 0) return [standingOf({ ...common, dataset: null, runs: [], isNamed: true, held: null, copies: [], failureCount: 0 })];
   return [...datasets].sort().map((dataset: DatasetName) => {
     const known = stores.map((store) => heldOf(store, dataset));

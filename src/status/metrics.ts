@@ -29,6 +29,7 @@ const runMetrics: readonly RunMetric[] = [
   gauge("backup_last_success_timestamp_seconds", "End of the last run that stored the dataset, or found nothing to send", ({ lastSuccessAt }) => secondsOf(lastSuccessAt)),
   gauge("backup_last_run_timestamp_seconds", "End of the last run, whatever came of it", ({ lastRun }) => secondsOf(lastRun?.endedAt ?? null)),
   gauge("backup_last_run_failed", "1 when the last run failed", ({ lastRun }) => (lastRun === null ? null : flag(lastRun.outcome === "failed"))),
+  gauge("backup_services_stopped", "1 when what hooks stopped was not started again", ({ state }) => flag(state === "stopped")),
   gauge("backup_expected_timestamp_seconds", "When the next run is expected", ({ nextExpectedAt }) => secondsOf(nextExpectedAt)),
   gauge("backup_overdue", "1 when the last success is older than overdue_after", ({ state }) => flag(state === "overdue")),
   gauge("backup_disabled", "1 for a disabled job", ({ isEnabled }) => flag(!isEnabled)),

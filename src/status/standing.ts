@@ -7,9 +7,9 @@ import type { DatasetName } from "../zfs/names.ts";
 import { type Held, latest } from "./held.ts";
 
 /** From the worst; all up to `disabled-too-long` want somebody to do something. */
-export const states = ["failed", "damaged", "overdue", "disabled-too-long", "slow", "waiting", "gone", "disabled", "ok"] as const;
+export const states = ["stopped", "failed", "damaged", "overdue", "disabled-too-long", "slow", "waiting", "gone", "disabled", "ok"] as const;
 export type State = (typeof states)[number];
-const problems: ReadonlySet<State> = new Set(["failed", "damaged", "overdue", "disabled-too-long"]);
+const problems: ReadonlySet<State> = new Set(["stopped", "failed", "damaged", "overdue", "disabled-too-long"]);
 
 /** Runs whose mean a run is compared with. */
 const meanOf = 10;
@@ -63,6 +63,8 @@ export interface Evidence {
   /** Since when this host knows the job, and since when it is disabled. */
   readonly seenAt: Date;
   readonly disabledSince: Date | null;
+  /** Hooks of the job whose services a run has stopped, and nobody started again. */
+  readonly owedHooks: readonly string[];
   readonly now: Date;
 }
 
@@ -106,7 +108,8 @@ interface Facts extends Evidence {
 }
 
 function judged(facts: Facts): readonly [State, string | null] {
-  const { job, lastRun, held, now, durationMs, meanDurationMs } = facts;
+  const { job, lastRun, held, now, owedHooks, durationMs, meanDurationMs } = facts;
+  if (owedHooks.length > 0) return ["stopped", `what its hooks ${owedHooks.join(", ")} stopped was not started again: run zferry recover`];
   if (!job.isEnabled) return judgedDisabled(facts);
   if (isGone(facts)) return ["gone", "it is no longer among the datasets of the job"];
   if (lastRun?.outcome === "failed") return ["failed", failureText(lastRun)];

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -60,6 +60,20 @@ describe("zferry status", () => {
     const one = await scene.run(["status", "mail", ...flags], { now: ago(hourMs) });
     expect([one.exit, one.stdout.toString()]).toEqual([0, expect.not.stringContaining("home")]);
     expect((await scene.run(["status", "nobody", ...flags], { now })).stderr).toContain('there is no job "nobody"');
+  });
+
+  it("ends with 3 while services are down that a run has stopped, though its backup is stored", async () => {
+    const { scene, flags } = sceneWith();
+    await appendRun(scene.stateDir, runOf(hourMs));
+    const hook = { name: "db", before: ["/bin/true"], after: ["/bin/true"], timeoutMs: 1000, step: "began", process: null };
+    const record = { format: 1, startedAt: ago(hourMs), run: null, subject: { jobs: ["home"], datasets: ["tank/home"], snapshots: [] }, environment: {}, hooks: [hook] };
+    mkdirSync(join(scene.stateDir, "quiesce"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(scene.stateDir, "quiesce", "20261121T110000Z-00000000.json"), JSON.stringify(record), { mode: 0o600 });
+    const { exit, stdout } = await scene.run(["status", "home", ...flags], { now });
+    expect(exit).toBe(3);
+    expect(stdout.toString()).toContain("stopped: what its hooks db stopped was not started again: run zferry recover\n");
+    expect((await scene.run(["recover", "--state-dir", scene.stateDir])).exit).toBe(0);
+    expect((await scene.run(["status", "home", ...flags], { now })).exit).toBe(0);
   });
 
   it("needs no store, and with --check asks it what is there", async () => {

@@ -108,6 +108,7 @@ describe("the metrics", () => {
       `zferry_backup_last_success_timestamp_seconds{${of}} ${seconds(6 * hourMs)}`,
       `zferry_backup_last_run_timestamp_seconds{${of}} ${seconds(6 * hourMs)}`,
       `zferry_backup_last_run_failed{${of}} 0`,
+      `zferry_backup_services_stopped{${of}} 0`,
       `zferry_backup_expected_timestamp_seconds{${of}} ${seconds(6 * hourMs - dayMs)}`,
       `zferry_backup_overdue{${of}} 0`,
       `zferry_backup_disabled{${of}} 0`,
@@ -181,7 +182,7 @@ describe("the metrics", () => {
 describe("the alert rules", () => {
   it("please promtool", (context) => {
     const { status, stdout } = spawnSync(need(context, "promtool"), ["check", "rules", rules], { encoding: "utf8" });
-    expect([status, stdout]).toEqual([0, expect.stringContaining("9 rules found")]);
+    expect([status, stdout]).toEqual([0, expect.stringContaining("10 rules found")]);
   });
 
   it("fire on what they are for, and not on a good night", (context) => {
@@ -193,6 +194,7 @@ describe("the alert rules", () => {
     const good = [
       always("zferry_build_info", 1, '{version="1"}'),
       always("zferry_backup_last_run_failed", 0),
+      always("zferry_backup_services_stopped", 0),
       always("zferry_backup_overdue", 0),
       always("zferry_backup_expected_timestamp_seconds", 864_000),
       always("zferry_backup_duration_seconds", 600),
@@ -207,6 +209,7 @@ describe("the alert rules", () => {
     const with_ = (name: string, values: string, labelled = of): typeof good => [...good.filter(({ series }) => series !== `${name}${labelled}`), { series: `${name}${labelled}`, values }];
     const cases: readonly (readonly [alert: string, series: typeof good])[] = [
       ["ZferryBackupFailed", with_("zferry_backup_last_run_failed", "1+0x250")],
+      ["ZferryServicesStopped", with_("zferry_backup_services_stopped", "1+0x250")],
       ["ZferryBackupMissing", with_("zferry_backup_overdue", "1+0x250")],
       ["ZferryBackupMissing", with_("zferry_backup_expected_timestamp_seconds", "800000+0x250")],
       ["ZferryBackupSlow", with_("zferry_backup_duration_seconds", "1001+0x250")],

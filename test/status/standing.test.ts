@@ -17,6 +17,7 @@ function standing(some: Partial<Evidence> = {}): Standing {
     failureCount: 0,
     seenAt: ago(100 * dayMs),
     disabledSince: null,
+    owedHooks: [],
     now,
     ...some,
     runs,
@@ -42,6 +43,8 @@ describe("the state of a dataset", () => {
     ["one that was stored last night", {}, "ok", null],
     ["one that had nothing to send", { runs: [runOf(hourMs, { outcome: "nothing" })] }, "ok", null],
     ["one that failed last night", { runs: [runOf(30 * hourMs), runOf(6 * hourMs, { outcome: "failed" })] }, "failed", "the run of 2026-11-21T06:00:00.000Z failed: no space (make room)"],
+    ["one whose services were not started again, though it is stored", { owedHooks: ["db", "web"] }, "stopped", "what its hooks db, web stopped was not started again: run zferry recover"],
+    ["one that is disabled, with services stopped", { job: jobOf("dataset: tank/home", "enabled: false"), disabledSince: ago(dayMs), owedHooks: ["db"] }, "stopped", "what its hooks db stopped was not started again: run zferry recover"],
     ["one that failed, and then was stored", { runs: [runOf(6 * hourMs, { outcome: "failed" }), runOf(hourMs)] }, "ok", null],
     ["one that failed, and then was skipped", { runs: [runOf(6 * hourMs, { outcome: "failed" }), runOf(hourMs, { outcome: "skipped" })] }, "failed", "the run of 2026-11-21T06:00:00.000Z failed: no space (make room)"],
     ["one that is only ever skipped", { runs: [runOf(40 * hourMs), runOf(hourMs, { outcome: "skipped" })] }, "overdue", "the last success was 1d ago, one is expected every 1d: see that its timer runs"],
@@ -60,7 +63,7 @@ describe("the state of a dataset", () => {
   ] as const)("%s", ([, some, state, why]) => {
     const { state: got, why: said, isProblem } = standing(some);
     expect([got, said]).toEqual([state, why]);
-    expect(isProblem).toBe(["failed", "damaged", "overdue", "disabled-too-long"].includes(state));
+    expect(isProblem).toBe(["stopped", "failed", "damaged", "overdue", "disabled-too-long"].includes(state));
   });
 
   it.for([
