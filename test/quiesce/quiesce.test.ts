@@ -124,9 +124,9 @@ describe("a hook", () => {
   it("is run as its words stand, with no shell between", async () => {
     const night = new Night();
     const words = ["a b", "$HOME", "*", "'\"", "", "; exit 1", "line\nbreak"];
-    const script = 'import sys; open(sys.argv[1], "w").write("\\0".join(sys.argv[2:]))';
+    const script = 'const [path, ...words] = process.argv.slice(1); require("node:fs").writeFileSync(path, words.join("\\0"))';
     const { failures } = await night.run({
-      hooks: [{ name: "words", before: ["python3", "-c", script, night.path("words"), ...words], after: null, timeoutMs: 10_000 }],
+      hooks: [{ name: "words", before: [process.execPath, "-e", script, "--", night.path("words"), ...words], after: null, timeoutMs: 10_000 }],
     });
     expect(failures).toEqual([]);
     expect(readFileSync(night.path("words"), "utf8").split("\0")).toEqual(words);
