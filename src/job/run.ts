@@ -23,13 +23,15 @@ export interface Failure {
 
 /**
  * @returns every failure, in the order in which they happened; what was skipped is none
- * @throws the signal's reason when it was aborted, after all that was taken is given back or noted
+ * @throws the signal's reason when it was aborted and something is left undone, after all that was taken is given back or
+ * noted; behind the last commit it comes too late, and changes nothing
  */
 export async function runJobs(wanted: Wanted, world: World): Promise<readonly Failure[]> {
   const failures: Failure[] = [];
   for (const group of "job" in wanted ? [wanted] : groupsOf(wanted)) {
-    failures.push(...(await (world.isDryRun ? planGroup(group, world) : runGroup(group, world))));
     world.signal.throwIfAborted();
+    failures.push(...(await (world.isDryRun ? planGroup(group, world) : runGroup(group, world))));
+    if (failures.length > 0) world.signal.throwIfAborted();
   }
   return failures;
 }
@@ -50,9 +52,9 @@ async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]
     await tellEnd(end, world);
   };
   for (const round of roundsOf(await tasksOf(group, world, fail))) {
+    world.signal.throwIfAborted();
     const end = await runRound(round, world, ended);
     for (const job of jobs.filter((one) => round.some((task) => task.job === one))) await judgeQuiesce(job, end, world, fail);
-    if (world.signal.aborted) break;
   }
   for (const job of jobs) if (!failures.some((failure) => failure.job === job)) await tellSuccess(job, world);
   return failures;

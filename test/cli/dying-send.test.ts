@@ -84,3 +84,30 @@ describe("a send that never ends", () => {
     expect(scene.objects).toEqual([]);
   });
 });
+
+describe("a stop by signal right behind the commit", () => {
+  beforeAll(built);
+
+  it("comes too late for the last dataset, whose backup is stored and whose run ends well", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    const zfs = scene.write("stopping-zfs", '#!/bin/sh\n[ "$1" != bookmark ] || { kill -INT $PPID; sleep 0.3; }\nexec zfs "$@"\n', 0o700);
+    const { ended } = await scene.start([...wordsFor(scene), "--zfs", zfs], { stdin: new Uint8Array(), env: pool.env });
+    const { exit, stderr, stdout } = await ended;
+    expect(exit, stderr).toBe(0);
+    expect(stdout.toString()).toContain("stored full backup");
+    expect(scene.manifests).toHaveLength(1);
+  });
+
+  it("ends a run with datasets to come with 130, and keeps what is stored", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    pool.change((state) => (state.datasets["tank/other"] = { snapshots: {}, bookmarks: {} }));
+    const zfs = scene.write("stopping-zfs", '#!/bin/sh\n[ "$1" != bookmark ] || { kill -INT $PPID; sleep 0.3; }\nexec zfs "$@"\n', 0o700);
+    const job = (name: string): string => `  ${name}: {dataset: tank/${name}, zfs: [${JSON.stringify(zfs)}]}\n`;
+    const config = scene.write("zferry.yaml", `stores: {main: {url: ${JSON.stringify(scene.store)}, part_size: 16KiB}}\ndefaults: {chunk_size: 64KiB}\njobs:\n${job("src")}${job("other")}`);
+    const { ended } = await scene.start(["backup", "--config", config, "--state-dir", scene.stateDir, ...scene.forBob], { stdin: new Uint8Array(), env: pool.env });
+    const { exit, stderr } = await ended;
+    expect(exit, stderr).toBe(130);
+    expect(scene.manifests).toHaveLength(1);
+    expect(scene.manifests[0]).toContain("tank/src@");
+  });
+});

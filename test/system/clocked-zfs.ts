@@ -59,7 +59,7 @@ async function fuse(folder: string, begin: Date): Promise<ClockedZfs> {
   const [, pid, mounts = ""] = (await said(child, "ready ")).split(/\s+/);
   const program = (name: string, command: string): string => {
     const path = join(folder, name);
-    writeFileSync(path, `#!/bin/sh\nexec nsenter --mount=/proc/${pid ?? ""}/ns/mnt -- ${command} "$@"\n`);
+    writeFileSync(path, `#!/bin/sh\nexec nsenter --mount=/proc/${pid ?? ""}/ns/mnt --root=/proc/${pid ?? ""}/root -- ${command} "$@"\n`);
     chmodSync(path, 0o755);
     return path;
   };
