@@ -133,11 +133,21 @@ export function noteManifests(state: StoreState, prefix: string, seen: ReadonlyM
   if (lost.size > 0 || state.lost !== undefined) state.lost = Object.fromEntries(lost);
 }
 
-/** For whoever removes backups on purpose: what is forgotten here is not missed by `verify`. */
+/**
+ * For whoever is about to remove backups on purpose: `verify` misses them no more, also when the remover is killed right
+ * after. What was found of them stays, since they may.
+ */
+export function expectNoMore(state: StoreState, keys: ReadonlySet<string>): void {
+  state.manifests = without(state.manifests, keys);
+  if (state.lost !== undefined) state.lost = without(state.lost, keys);
+}
+
+/** Of backups that were removed on purpose nothing stays. */
 export function forgetManifests(state: StoreState, keys: ReadonlySet<string>): void {
-  const without = <T>(record: Record<string, T>): Record<string, T> =>
-    Object.fromEntries(Object.entries(record).filter(([key]) => !keys.has(key)));
-  state.manifests = without(state.manifests);
-  if (state.lost !== undefined) state.lost = without(state.lost);
-  if (state.verified !== undefined) state.verified = without(state.verified);
+  expectNoMore(state, keys);
+  if (state.verified !== undefined) state.verified = without(state.verified, keys);
+}
+
+function without<T>(record: Record<string, T>, keys: ReadonlySet<string>): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([key]) => !keys.has(key)));
 }

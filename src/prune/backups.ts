@@ -11,12 +11,12 @@ import { type BackupEntry, byAge, datasetOfEntry } from "../format/entry.ts";
 import { manifestKey } from "../format/layout.ts";
 import type { Reason } from "../keep-rules.ts";
 import { type BackupFacts, inOrderOfRemoval, judgeBackups, type Unreadable, type Verdict } from "../retention.ts";
-import { forgetManifests, updateStoreState } from "../state.ts";
+import { expectNoMore, forgetManifests, updateStoreState } from "../state.ts";
 import { type LastVerified, lastVerified } from "../verified.ts";
 import type { DatasetFacts } from "../zfs/inventory.ts";
 import { type Guid, parseGuid, type SnapshotName } from "../zfs/names.ts";
 import { type LockOf, locksIn } from "./locks.ts";
-import { removeBackup } from "./remove.ts";
+import { type Memory, removeBackup } from "./remove.ts";
 import type { Pruned, PruneRequest } from "./request.ts";
 import { lookAgain, type Sight, without } from "./sight.ts";
 
@@ -110,7 +110,7 @@ async function removeAll(request: PruneRequest, { sight, guard }: Scene & { read
 /** Null when it is gone, otherwise why it may not be removed. */
 async function tryToRemove(request: PruneRequest, guard: Guard, entry: BackupEntry): Promise<string | null> {
   try {
-    await removeBackup({ ...request, guard }, entry, () => forget(request, entry.backup));
+    await removeBackup({ ...request, guard }, entry, memoryOf(request));
     return null;
   } catch (error) {
     if (!isZferryError(error, "store-denied")) throw error;
@@ -119,11 +119,13 @@ async function tryToRemove(request: PruneRequest, guard: Guard, entry: BackupEnt
   }
 }
 
-/** So that `verify` does not miss it. */
-export async function forget({ stateDir, store }: Pick<PruneRequest, "stateDir" | "store">, backup: SnapshotName): Promise<void> {
-  await updateStoreState(stateDir, store.url, (state) => {
-    forgetManifests(state, new Set([manifestKey(backup)]));
-  });
+/** The state file, so that `verify` does not miss what is removed. */
+export function memoryOf({ stateDir, store }: Pick<PruneRequest, "stateDir" | "store">): Memory {
+  const changing = (change: typeof forgetManifests) => (backup: SnapshotName) =>
+    updateStoreState(stateDir, store.url, (state) => {
+      change(state, new Set([manifestKey(backup)]));
+    });
+  return { expectNoMore: changing(expectNoMore), forget: changing(forgetManifests) };
 }
 
 function unreadableIn({ damaged, remembered }: Catalog): readonly Unreadable[] {

@@ -7,7 +7,7 @@
 import { alone, type Guard } from "../alone.ts";
 import { isZferryError } from "../errors.ts";
 import { readDataset } from "../zfs/inventory.ts";
-import { forget, pruneBackups, type Scene } from "./backups.ts";
+import { memoryOf, pruneBackups, type Scene } from "./backups.ts";
 import { removeBegun } from "./remove.ts";
 import type { PruneOutcome, PruneRequest } from "./request.ts";
 import { look } from "./sight.ts";
@@ -41,7 +41,7 @@ async function run(request: PruneRequest, guard: Guard | null): Promise<PruneOut
 /** What cannot be ended now is told, and keeps nothing from being judged: no manifest names it any more. */
 async function goOn(request: PruneRequest, guard: Guard): Promise<void> {
   try {
-    const count = await removeBegun({ ...request, guard }, (backup) => forget(request, backup));
+    const count = await removeBegun({ ...request, guard }, memoryOf(request));
     if (count > 0) request.progress.warn(`an earlier prune was cut off; ${count === 1 ? "the backup it was removing is" : `${count} backups it was removing are`} gone now`);
   } catch (error) {
     if (!isZferryError(error, "store-denied", "manifest-invalid", "format-too-new")) throw error;

@@ -21,19 +21,27 @@ export interface Removing {
   readonly guard: Pick<Guard, "throwIfOver" | "signal">;
 }
 
+/** What this host remembers of a backup. */
+export interface Memory {
+  /** Called before its manifest is deleted: a kill right after that must not leave a backup that is missed. */
+  readonly expectNoMore: (backup: SnapshotName) => Promise<void>;
+  /** Called when it is. */
+  readonly forget: (backup: SnapshotName) => Promise<void>;
+}
+
 /**
  * The caller has just seen that nothing needs it.
  *
- * @param onGone - called when its manifest is deleted
  * @throws ZferryError `config-invalid` when it cannot be noted down, `locked`, and the store's codes: a part may be gone
  * then, which the next prune goes on with
  */
-export async function removeBackup(removing: Removing, removal: Removal, onGone: () => Promise<void>): Promise<void> {
+export async function removeBackup(removing: Removing, removal: Removal, { expectNoMore, forget }: Memory): Promise<void> {
   const { store, guard } = removing;
   await noteBegun(removing, removal);
+  await expectNoMore(removal.backup);
   guard.throwIfOver();
   await store.delete([manifestKey(removal.backup)], { signal: guard.signal });
-  await onGone();
+  await forget(removal.backup);
   await removeObjects(removing, removal);
   await noteEnded(removing, removal);
 }
@@ -41,17 +49,16 @@ export async function removeBackup(removing: Removing, removal: Removal, onGone:
 /**
  * Goes on with what an earlier prune had begun. A manifest that names the attempt still, or again, ends that.
  *
- * @param onGone - called for each whose manifest is not there
  * @returns how many of those there were
  * @throws ZferryError `manifest-invalid` or `format-too-new` when a manifest in the place cannot be read, and as {@link removeBackup}
  */
-export async function removeBegun(removing: Removing, onGone: (backup: SnapshotName) => Promise<void>): Promise<number> {
+export async function removeBegun(removing: Removing, { forget }: Pick<Memory, "forget">): Promise<number> {
   const { store, guard } = removing;
   let count = 0;
   for (const removal of await readBegun(removing)) {
     const manifest = await manifestOf(store, removal.backup, { id: removal.attempt, journal: null }, guard.signal);
     if (manifest === null) {
-      await onGone(removal.backup);
+      await forget(removal.backup);
       await removeObjects(removing, removal);
       count += 1;
     }

@@ -144,6 +144,21 @@ describe("cut off", () => {
     expect(strays).toMatchObject([{ backup: named("inc-1a"), attempt: attemptOf(named("inc-1a")) }]);
   });
 
+  it("right behind a manifest, nothing that looks at the store before the next prune misses that backup", async () => {
+    const [store, stateDir] = [await stocked(), ownFolder()];
+    await pruning(store, { stateDir, isDryRun: true });
+    const killed = besides(store, {
+      delete: async (keys, options) => {
+        await store.delete(keys, options);
+        throw new Error("killed");
+      },
+    });
+    await expect(pruning(killed, { stateDir })).rejects.toThrow("killed");
+    expect(await backupsIn(store)).not.toContain("inc-1a");
+    await pruning(store, { stateDir, isDryRun: true });
+    expect((await readStoreState(stateDir, store.url, () => undefined)).lost ?? {}).toEqual({});
+  });
+
   it("what was begun is not gone on with where a manifest names it again", async () => {
     const [store, stateDir] = [await stocked(), ownFolder()];
     await expect(pruning(cutOff(store, 1), { stateDir })).rejects.toThrow("cut off");
@@ -205,7 +220,7 @@ describe("right before each removal it looks again", () => {
     };
     const removing = { store, stateDir: ownFolder(), dataset: parseDatasetName("tank/home"), guard: { signal: never, throwIfOver } };
     const removal = { backup: named("inc-1a"), attempt: attemptOf(named("inc-1a")) };
-    await removeBackup(removing, removal, () => Promise.resolve()).catch((error: unknown) => {
+    await removeBackup(removing, removal, { expectNoMore: () => Promise.resolve(), forget: () => Promise.resolve() }).catch((error: unknown) => {
       expect(error).toMatchObject({ code: "locked" });
     });
     expect(await keysIn(store)).toEqual([...left].sort());
@@ -308,6 +323,18 @@ describe("what this host remembers", () => {
     await pruning(store, { stateDir, isDryRun: true });
     expect(await state()).toMatchObject({ manifests: { [manifestKey(named("full-2"))]: {}, [manifestKey(named("inc-2a"))]: {} } });
     expect((await state()).lost ?? {}).toEqual({});
+  });
+
+  it("of what verify has found stays when a removal is refused", async () => {
+    const [store, stateDir] = [await stocked(), ownFolder()];
+    const key = manifestKey(named("inc-1a"));
+    const etag = (await store.head(key, { signal: never }))?.etag ?? "";
+    const verified = { [key]: { digest: { etag, at: new Date("2026-03-01T00:00Z"), findingCount: 1, findings: ["digest: bad"] } } };
+    await updateStoreState(stateDir, store.url, (state) => {
+      state.verified = verified;
+    });
+    await pruning(besides(store, { delete: () => Promise.reject(denied("it")) }), { stateDir });
+    expect((await readStoreState(stateDir, store.url, () => undefined)).verified).toEqual(verified);
   });
 
   it("of the last one proven by verify keeps that one", async () => {
