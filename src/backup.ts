@@ -23,7 +23,6 @@ import { type BaseCandidate, type Plan, planBackup } from "./plan.ts";
 import { refuseTakenName } from "./taken-name.ts";
 import { attemptFor, intentOf, takeUp } from "./resume.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
-import { giveBack } from "./taken.ts";
 import type { BackupOutcome, BackupRequest, Scene, Voyage } from "./voyage.ts";
 import type { Zfs } from "./zfs/command.ts";
 import { type DatasetFacts, readDataset, type SnapshotFacts } from "./zfs/inventory.ts";
@@ -40,19 +39,13 @@ export function backup(request: BackupRequest): Promise<BackupOutcome> {
 }
 
 /**
- * The same for a caller that holds the dataset's local lock, and may have taken the snapshot for this backup: one that
- * is not stored then is given back.
+ * The same for a caller that holds the dataset's local lock, and may have taken the snapshot for this backup: when that is
+ * not stored the caller gives it back (`taken.ts`), unless it means to try again.
  *
  * @throws ZferryError as {@link backup}
  */
-export async function backupUnderLock(request: BackupRequest): Promise<BackupOutcome> {
-  if (request.isDryRun) return run(request, unguarded(request.signal));
-  try {
-    return await aloneAmongHosts(request, request.dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
-  } catch (error) {
-    if (request.isOwnSnapshot && request.snapshot !== null) await giveBack(request, request.snapshot);
-    throw error;
-  }
+export function backupUnderLock(request: BackupRequest): Promise<BackupOutcome> {
+  return aloneAmongHosts(request, request.dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
 }
 
 async function run(request: BackupRequest, guard: Guard): Promise<BackupOutcome> {

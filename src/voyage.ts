@@ -17,7 +17,7 @@ export interface BackupRequest {
   readonly dataset: DatasetName;
   /** An existing snapshot to store, or null to take a new one. */
   readonly snapshot: SnapshotName | null;
-  /** `snapshot` was taken for this backup, its intent is noted (`taken.ts`), and it goes away when the backup fails. */
+  /** `snapshot` was taken for this backup, and its intent is noted (`taken.ts`): a failed backup destroys it, or leaves that to whoever took it. */
   readonly isOwnSnapshot: boolean;
   readonly snapshotPrefix: string;
   readonly policy: PlanPolicy;

@@ -1,61 +1,22 @@
 /**
  * Jobs of several datasets, and groups of jobs: one instant, one backup each, and what one dataset's trouble means for the rest.
  */
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { describe, expect, it, vi } from "vitest";
 import { runToExit } from "../../src/cli/program.ts";
-import { readRuns, type RunRecord } from "../../src/history.ts";
 import { noteIntent } from "../../src/intent.ts";
 import { takeLocalLock } from "../../src/lock.ts";
 import { parseDatasetName, parseSnapshotName } from "../../src/zfs/names.ts";
-import { guids, nightly, type Pool } from "./pool.ts";
+import { Night, three, tonight } from "./job-night.ts";
+import { guids } from "./pool.ts";
 import { ownTerminal } from "./terminal.ts";
-import { type Ended, fixtures, Scene } from "./zferry.ts";
+import { fixtures } from "./zferry.ts";
 
-const tonight = "zferry-20261121T074200Z"; // the scene's time
-const three = ["tank/src", "tank/src/a", "tank/src/b"];
 const { signal } = new AbortController();
 
 vi.setConfig({ testTimeout: 120_000 });
-
-class Night {
-  readonly scene = new Scene();
-  readonly pool: Pool;
-
-  /** @param jobs - YAML, indented by two */
-  constructor(jobs: string, { datasets = three, old = false, more = "" }: { datasets?: readonly string[]; old?: boolean; more?: string } = {}) {
-    this.pool = nightly({ datasets: Object.fromEntries(datasets.map((name) => [name, { snapshots: {} }])), old });
-    this.scene.write(
-      "zferry.yaml",
-      `state_dir: state\nstores:\n  main:\n    url: ${this.scene.store}\n    part_size: 16KiB\n  gone:\n    url: s3://bucket?endpoint=http://127.0.0.1:1\n    retry_for: 1s\n` +
-        `encryption:\n  recipients: [${this.scene.certificate("bob")}]\ndefaults:\n  store: main\n  chunk_size: 64KiB\n${more}jobs:\n${jobs}`,
-    );
-  }
-
-  run(...words: string[]): Promise<Ended> {
-    return this.scene.run(["backup", ...words], { env: this.pool.env });
-  }
-
-  snapshotsOf(dataset: string): string[] {
-    return Object.keys(this.pool.dataset(dataset).snapshots);
-  }
-
-  /** The names each `zfs snapshot` was given. */
-  get taken(): string[][] {
-    return this.pool.calls("snapshot").map((args) => args.slice(args.indexOf("--") + 1));
-  }
-
-  get runs(): Promise<readonly RunRecord[]> {
-    return readRuns(this.scene.stateDir, (text) => expect.fail(text));
-  }
-
-  get intents(): string[] {
-    const folder = join(this.scene.stateDir, "journal");
-    return existsSync(folder) ? readdirSync(folder) : [];
-  }
-}
 
 describe("a job of several datasets", () => {
   it.for([

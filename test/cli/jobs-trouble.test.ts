@@ -1,0 +1,56 @@
+/**
+ * Trouble in the middle of a run of jobs: what it costs, what it leaves, and who hears of it.
+ */
+import { once } from "node:events";
+import { join } from "node:path";
+import { Writable } from "node:stream";
+import { describe, expect, it, vi } from "vitest";
+import { aloneAmongHosts } from "../../src/alone.ts";
+import { runToExit } from "../../src/cli/program.ts";
+import { parseDatasetName } from "../../src/zfs/names.ts";
+import { openDirectory } from "../../src/store/directory.ts";
+import { Night, tonight } from "./job-night.ts";
+import { ownTerminal } from "./terminal.ts";
+import { fixtures, recordedAt } from "./zferry.ts";
+import { residentBin } from "../zfs/resident.ts";
+
+const { signal } = new AbortController();
+
+vi.setConfig({ testTimeout: 120_000 });
+
+/** Another host's lease on a dataset. @returns what lets go of it */
+async function leaseElsewhere({ scene }: Night, dataset: string): Promise<() => Promise<void>> {
+  const store = await openDirectory(scene.store, "write");
+  const elsewhere = { store, stateDir: join(scene.folder, "elsewhere"), leaseMs: 60_000, progress: { warn: (text: string) => expect.fail(text) }, signal };
+  const over = new AbortController();
+  const held = await new Promise<{ readonly work: Promise<void> }>((resolve) => {
+    const work: Promise<void> = aloneAmongHosts(elsewhere, parseDatasetName(dataset), async () => {
+      resolve({ work });
+      await once(over.signal, "abort");
+    });
+  });
+  return () => {
+    over.abort();
+    return held.work;
+  };
+}
+
+describe("another host at work on a dataset", () => {
+  it("is waited for, and then the snapshot that was taken before that is stored", async () => {
+    const night = new Night("  all: {datasets: ['tank/src/*']}\n");
+    const release = await leaseElsewhere(night, "tank/src/a");
+    let said = "";
+    const stderr = new Writable({
+      write: (text: Buffer, _encoding, done) => {
+        said += text.toString();
+        if (said.includes('all: waits for its turn, because another run is at work on "tank/src/a"')) void release();
+        done();
+      },
+    });
+    const environment = { PATH: `${residentBin}:${join(fixtures, "bin")}:${process.env.PATH ?? ""}`, ...night.pool.env };
+    const terminal = ownTerminal({ environment, workingDirectory: night.scene.folder, stderr, now: () => recordedAt });
+    expect(await runToExit(["backup"], terminal), said).toBe(0);
+    expect(night.scene.manifests).toEqual([`tank/src/a@${tonight}.json`, `tank/src/b@${tonight}.json`]);
+    expect(night.intents).toEqual([]);
+  });
+});
