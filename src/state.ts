@@ -8,8 +8,10 @@ import { createHash } from "node:crypto";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { isZferryError, ZferryError } from "./errors.ts";
 import { inStateFolder, readIfAny, writeWhole } from "./files.ts";
 import { entrySchema, isSameManifest } from "./format/entry.ts";
+import { withLockInTurn } from "./lock-turn.ts";
 import { resultsSchema } from "./verified.ts";
 
 /** The anchor of one dataset in one store, written after its manifest was. */
@@ -99,13 +101,30 @@ export async function readStoreStates(stateDir: string, onGarbage: (setAside: st
   return Object.values((await readState(stateDir, onGarbage)).stores);
 }
 
+/** Others hold the lock for one writing. Beyond two minutes even a holder that cannot be looked up has lost it. */
+const turnMs = 150_000;
+
 /**
- * Remembers `change` of one store's state. The file is read again first, so that two jobs of one host that end at
- * about the same time keep each other's anchors; what is lost in the narrowest race is rebuilt the next night.
+ * Remembers `change` of one store's state. The file is read again first, and no two processes of this host do so at once:
+ * neither takes back what the other has noted, nor brings back what it has forgotten.
  *
  * @throws ZferryError `config-invalid` when the file cannot be read or written
  */
 export async function updateStoreState(stateDir: string, url: string, change: (state: StoreState) => void): Promise<void> {
+  const file = fileIn(stateDir);
+  const turn = { waitMs: turnMs, signal: new AbortController().signal }; // what was done must be noted, whoever is stopped
+  try {
+    await withLockInTurn(join(stateDir, "locks", "state.lock"), "the state file", turn, () => update(stateDir, url, change));
+  } catch (error) {
+    if (!isZferryError(error, "locked")) throw error;
+    throw new ZferryError("config-invalid", `cannot write the state file "${file}": ${error.message}`, {
+      hint: "see what that process waits for; the lock is taken over as soon as it has ended",
+      cause: error,
+    });
+  }
+}
+
+async function update(stateDir: string, url: string, change: (state: StoreState) => void): Promise<void> {
   const state = await readState(stateDir, () => undefined);
   const id = storeIdOf(url);
   const store = state.stores[id] ?? { url, anchors: {}, manifests: {} };

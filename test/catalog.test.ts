@@ -308,7 +308,7 @@ describe("what was read before", () => {
     symlinkSync(join(folder, "no", "where"), stateDir);
     const { warnings, backups } = await read(store, { stateDir });
     expect(backups).toHaveLength(1);
-    expect(warnings).toEqual([expect.stringMatching(/^cannot write the state file/)]);
+    expect(warnings).toEqual([expect.stringMatching(/^cannot lock the state file/)]);
   });
 });
 

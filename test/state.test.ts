@@ -46,7 +46,26 @@ describe("the state of a store", () => {
     const expected = { url, anchors: { "tank/home": anchor }, manifests: { "manifests/tank/home@golden.json": { etag: "e1", entry } } };
     expect(await read(folder)).toEqual({ state: expected, setAside: [] });
     expect(statSync(join(folder, "state.json")).mode & 0o777).toBe(0o600);
-    expect(readdirSync(folder)).toEqual(["state.json"]);
+    expect(readdirSync(folder)).toEqual(["locks", "state.json"]);
+  });
+
+  it("keeps what was remembered and what was forgotten at the same moment", async () => {
+    const folder = ownFolder();
+    const gone = "manifests/tank/home@golden.json";
+    await updateStoreState(folder, url, remember);
+    const datasets = Array.from({ length: 8 }, (_, index) => `tank/${index}`);
+    await Promise.all([
+      ...datasets.map((dataset) => updateStoreState(folder, url, (state) => {
+        state.anchors[dataset] = anchor;
+      })),
+      updateStoreState(folder, url, (state) => {
+        forgetManifests(state, new Set([gone]));
+      }),
+    ]);
+    const { state } = await read(folder);
+    expect(Object.keys(state.anchors).sort()).toEqual([...datasets, "tank/home"].sort());
+    expect(state.manifests).toEqual({});
+    expect([...readdirSync(folder), ...readdirSync(join(folder, "locks"))]).toEqual(["locks", "state.json"]);
   });
 
   it("is kept apart from that of other stores", async () => {
@@ -68,21 +87,6 @@ describe("the state of a store", () => {
       });
     }
     expect(Object.keys((await read(folder)).state.anchors)).toEqual(["tank/a", "tank/b"]);
-  });
-
-  it("is whole after many updates at once, of which the last one is never lost", async () => {
-    const folder = ownFolder();
-    const datasets = Array.from({ length: 12 }, (_, index) => `tank/d${index}`);
-    const update = (dataset: string): Promise<void> =>
-      updateStoreState(folder, url, (state) => {
-        state.anchors[dataset] = { backup: `${dataset}@s`, guid: "1" };
-      });
-    await Promise.all(datasets.map(update));
-    const { state, setAside } = await read(folder);
-    expect(setAside).toEqual([]);
-    expect(Object.keys(state.anchors).length).toBeGreaterThanOrEqual(1);
-    expect(Object.keys(state.anchors).filter((dataset) => !datasets.includes(dataset))).toEqual([]);
-    expect(readdirSync(folder)).toEqual(["state.json"]);
   });
 });
 
@@ -133,7 +137,7 @@ describe("a state file that is", () => {
     };
     expect(await failureOf(read(folder))).toMatchObject(expected);
     expect(await failureOf(updateStoreState(folder, url, remember))).toMatchObject(expected);
-    expect(readdirSync(folder)).toEqual(["state.json"]);
+    expect(readdirSync(folder)).toEqual(["locks", "state.json"]);
   });
 });
 
@@ -148,7 +152,7 @@ describe("a state folder that cannot be written", () => {
     const stateDir = join(folder, path);
     expect(await failureOf(updateStoreState(stateDir, url, remember))).toMatchObject({
       code: "config-invalid",
-      message: expect.stringMatching(/^cannot (read|write) the state file ".*state\.json": E/) as string,
+      message: expect.stringMatching(/^cannot lock the state file with ".*state\.lock": E/) as string,
       hint: expect.stringContaining("--state-dir") as string,
     });
     expect(readdirSync(folder).sort()).toEqual(["a file", "link"]);
