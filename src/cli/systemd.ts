@@ -7,7 +7,7 @@ import { ZferryError } from "../errors.ts";
 import { longestWaitMs } from "../notify/tell.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { installUnits } from "../units/install.ts";
-import type { Ground } from "../units/services.ts";
+import type { ChoreGround } from "../units/chores.ts";
 import { unitsFor } from "../units/units.ts";
 import { durationFlag, type SharedFlags } from "./options.ts";
 import { counted } from "./report.ts";
@@ -79,7 +79,6 @@ async function systemd(session: Session, _words: readonly string[], flags: Syste
     randomDelayMs: flags.randomDelay ?? null,
     isPruning: flags.prune === true,
     tellingMs: longestWaitMs(config.notify),
-    verifyBudget: flags.verifyBudget,
   });
   for (const { name, isEnabled } of jobs) if (!isEnabled) report.info(`job "${name}" is disabled: no timer is made for it`);
   for (const name of flags.prune === true ? [] : unpruned(config)) {
@@ -107,12 +106,14 @@ function unpruned({ jobs }: Config): string[] {
   return hasPolicy.map(({ name }) => name);
 }
 
-function groundOf(session: Session, configFile: string, flags: SystemdFlags): Ground {
+function groundOf(session: Session, configFile: string, flags: SystemdFlags): ChoreGround {
   const { settings: { config }, terminal } = session;
+  const { encryption, notify } = config;
   const workingDirectory = dirname(configFile);
+  const stores = [...config.jobs.values()].map(({ store }) => storeSettings({ logLevel: "info" }, config, store));
   const folders = new Set<string>();
-  for (const { store } of config.jobs.values()) {
-    const location = parseStoreUrl(storeSettings({ logLevel: "info" }, config, store).url, terminal.environment);
+  for (const { url } of stores) {
+    const location = parseStoreUrl(url, terminal.environment);
     if (location.kind === "directory") folders.add(resolve(workingDirectory, location.path));
   }
   if (config.metrics.textfile !== null) folders.add(dirname(resolve(workingDirectory, config.metrics.textfile)));
@@ -122,9 +123,14 @@ function groundOf(session: Session, configFile: string, flags: SystemdFlags): Gr
     workingDirectory,
     stateDir: resolve(workingDirectory, config.stateDir ?? systemStateDir),
     writable: [...folders],
-    credentials: credentialsOf([config.notify, config.encryption]),
+    credentials: [...new Set([encryption.passphraseCredential ?? [], credentialsOf(stores), credentialsOf(notify)].flat())],
+    tellingCredentials: credentialsOf(notify),
     isEncrypted: flags.encryptedCredentials === true,
-    runsOthers: config.encryption.passphraseCommand !== null || config.notify.some(({ type }) => type === "command" || type === "mail"),
+    runsOthers:
+      encryption.passphraseCommand !== null ||
+      stores.some(({ credentials }) => credentials?.kind === "command") ||
+      notify.some(({ type }) => type === "command" || type === "mail"),
+    verifyBudget: flags.verifyBudget,
   };
 }
 

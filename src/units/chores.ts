@@ -6,6 +6,8 @@ const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 
 export interface ChoreGround extends Ground {
+  /** Of the credentials those that notifiers need. */
+  readonly tellingCredentials: readonly string[];
   /** Bytes that are read a week for each store, as `--budget` takes them. */
   readonly verifyBudget: string;
 }
@@ -21,9 +23,11 @@ interface Chore {
   readonly own?: readonly Setting[];
   /** Runs what is neither zferry nor zfs. */
   readonly runsOthers?: boolean;
+  /** All when left out. */
+  readonly credentials?: readonly string[];
 }
 
-function chore(ground: ChoreGround, { name, says, words, calendar, delayMs, own = [], runsOthers = false }: Chore): readonly UnitFile[] {
+function chore(ground: ChoreGround, { name, says, words, calendar, delayMs, own = [], runsOthers = false, credentials = ground.credentials }: Chore): readonly UnitFile[] {
   return [
     service(ground, {
       name,
@@ -31,6 +35,7 @@ function chore(ground: ChoreGround, { name, says, words, calendar, delayMs, own 
       description: says,
       command: invocation(ground, words),
       runsOthers,
+      credentials,
       unit: atWork(ground.writable),
       service: own,
       install: [],
@@ -84,6 +89,7 @@ export function statusUnits(ground: ChoreGround, everyMs: number): readonly Unit
     calendar: everyMs < hourMs ? "*-*-* *:00/10:00" : "*-*-* *:00:00",
     delayMs: 5 * minuteMs,
     own: [["SuccessExitStatus", 3]],
+    credentials: ground.tellingCredentials,
   });
 }
 
@@ -95,6 +101,7 @@ export function recoverService(ground: ChoreGround, { hasHooks }: { hasHooks: bo
     description: "zferry start of what a killed run left stopped",
     command: invocation(ground, ["recover", "--state-dir", ground.stateDir]),
     runsOthers: hasHooks,
+    credentials: [], // it reads no configuration
     unit: [
       ["Wants", "network-online.target"],
       ["After", "local-fs.target zfs.target network-online.target dbus.service docker.service podman.service"],
@@ -113,6 +120,7 @@ export function failedService(ground: ChoreGround): UnitFile {
     description: "zferry word of a failed unit",
     command: `${invocation(ground, ["notify", "--unit"])} %i`,
     runsOthers: false,
+    credentials: ground.tellingCredentials,
     unit: [["Wants", "network-online.target"], ["After", "network-online.target"]],
     service: [],
     install: [],

@@ -11,7 +11,7 @@ export interface Ground {
   readonly stateDir: string;
   /** Folders beside the state folder that are written to. */
   readonly writable: readonly string[];
-  /** Names of the systemd credentials the configuration asks for. */
+  /** Names of the systemd credentials the configuration asks for: passphrase, keys of stores, and what notifiers need. */
   readonly credentials: readonly string[];
   /** Credentials as systemd-creds(1) encrypts them, rather than plain files that only root may read. */
   readonly isEncrypted: boolean;
@@ -29,6 +29,8 @@ export interface ServiceRequest {
   readonly command: string;
   /** What the command runs that is neither zferry nor zfs. */
   readonly runsOthers: boolean;
+  /** Names of those it needs: systemd does not start a service when one of them is missing. */
+  readonly credentials: readonly string[];
   /** What is added to the sections every service has. */
   readonly unit: readonly Setting[];
   readonly service: readonly Setting[];
@@ -53,7 +55,7 @@ export function invocation({ program, configFile }: Ground, words: readonly stri
   return commandLine([...program, "--config", configFile, ...words]);
 }
 
-function serviceSettings(ground: Ground, { runsOthers, service: own }: ServiceRequest): readonly Setting[] {
+function serviceSettings(ground: Ground, { runsOthers, credentials, service: own }: ServiceRequest): readonly Setting[] {
   const { workingDirectory, stateDir, writable } = ground;
   const isShared = runsOthers || ground.runsOthers;
   return [
@@ -61,7 +63,7 @@ function serviceSettings(ground: Ground, { runsOthers, service: own }: ServiceRe
     ...(own.some(([name]) => name === "KillMode") ? own : [["KillMode", "mixed"] as const, ...own]),
     ["WorkingDirectory", plain(workingDirectory)],
     ["EnvironmentFile", environmentFile],
-    ...credentials(ground),
+    ...loaded(credentials, ground),
     ...stateFolder(stateDir),
     // What a hook starts, it would pass on.
     ...(isShared ? [] : [["UMask", "0077"] as const, ["Nice", 10] as const]),
@@ -69,7 +71,7 @@ function serviceSettings(ground: Ground, { runsOthers, service: own }: ServiceRe
   ];
 }
 
-function credentials({ credentials: names, isEncrypted }: Ground): readonly Setting[] {
+function loaded(names: readonly string[], { isEncrypted }: Ground): readonly Setting[] {
   if (isEncrypted) return [["LoadCredentialEncrypted", names.map((name) => `${name}:/etc/credstore.encrypted/${name}`)]];
   return [["LoadCredential", names.map((name) => `${name}:/etc/credstore/${name}`)]];
 }

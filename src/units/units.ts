@@ -49,6 +49,7 @@ function backupService(request: UnitsRequest, { unit, jobs }: Crew): UnitFile {
     description: `zferry backup of ${names.join(", ")}`,
     command: invocation(request, ["backup", ...names]),
     runsOthers: hooks.length > 0 || jobs.some(({ zfs }) => zfs.length > 1),
+    credentials: request.credentials,
     unit: atWork(request.writable),
     service: [
       ...(hooks.length > 0 ? withHooks(request) : []),

@@ -97,6 +97,26 @@ it("shuts a job in that runs nothing but zfs, and leaves more to one with comman
   }
 });
 
+const credentialed = `
+stores: { r2: { url: "s3://backups/nas?endpoint=https://x", credentials: { credential: r2.keys } }, b2: { url: "s3://other?endpoint=https://y", credentials: { credential: b2.keys } } }
+encryption: { passphrase_credential: passphrase }
+notify: [{ type: ntfy, topic: { credential: topic } }]
+jobs: { home: { dataset: tank/home, store: r2 } }
+`;
+
+it("each service is handed the credentials that it reads, and no other, which might be missing", async () => {
+  const units = unitsOf((await made(credentialed)).folder);
+  const handed = (name: string): string[] => [...(units[`zferry-${name}.service`] ?? "").matchAll(/^LoadCredential=(\S+?):/gm)].map(([, one = ""]) => one);
+  for (const name of ["backup-home", "verify-r2", "strays-r2"]) expect(handed(name), name).toEqual(["passphrase", "r2.keys", "topic"]);
+  for (const name of ["status", "failed@"]) expect(handed(name), name).toEqual(["topic"]);
+  expect(handed("recover")).toEqual([]);
+});
+
+it("a store whose keys a command prints is none that runs nothing but zfs", async () => {
+  const config = `{ stores: { r2: { url: "s3://backups?endpoint=https://x", credentials: { command: pass show r2 } } }, jobs: { home: { dataset: tank/home } } }`;
+  expect(unitsOf((await made(config)).folder)["zferry-backup-home.service"]).toContain("\nProtectSystem=full\n");
+});
+
 it("prints the units where no folder is named, and as a document with --json", async () => {
   const scene = new Scene();
   const words = ["--config", scene.write("zferry.yaml", plain), "systemd"];
