@@ -7,7 +7,7 @@
 #     settings.stores.r2.url = "s3://backups/nas?endpoint=https://ID.r2.cloudflarestorage.com";
 #     settings.encryption.passphrase_file = "/etc/zferry/passphrase";
 #     settings.jobs.home = { dataset = "tank/home"; };
-#     jobs.home.calendar = "*-*-* 02:00:00";
+#     jobs.home.calendar = "*-*-* 04:00:00";
 #     environmentFile = "/etc/zferry/environment";  # AWS_ACCESS_KEY_ID=… and AWS_SECRET_ACCESS_KEY=…, mode 0600
 #   };
 { config, lib, pkgs, ... }:
@@ -83,7 +83,7 @@ in
       type = lib.types.attrsOf (lib.types.submodule ({ name, ... }: {
         options = {
           names = lib.mkOption { type = lib.types.listOf lib.types.str; default = [ name ]; description = "Jobs run in one go."; };
-          calendar = lib.mkOption { type = lib.types.str; default = "*-*-* 02:00:00"; description = "systemd.time(7)."; };
+          calendar = lib.mkOption { type = lib.types.str; default = "*-*-* 04:00:00"; description = "systemd.time(7)."; };
           randomDelay = lib.mkOption { type = lib.types.str; default = "1h"; description = "How much later it may begin."; };
           stopTimeout = lib.mkOption { type = lib.types.str; default = "5min"; description = "Longer than all hooks of the jobs."; };
         };

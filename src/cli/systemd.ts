@@ -52,7 +52,7 @@ export function systemdCommand(command: Command, run: RunCommand): void {
 
 function oneLine(text: string): string {
   if (/^[\x20-\x7e]{1,200}$/.test(text)) return text;
-  throw new InvalidArgumentError('write it as "*-*-* 02:00:00" or "Sun 04:00".');
+  throw new InvalidArgumentError('write it as "*-*-* 04:00:00" or "Sun 04:00".');
 }
 
 function budget(text: string): string {

@@ -7,13 +7,17 @@ import type { Setting } from "./unit-text.ts";
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
-/** Runs less often than daily, or daily, begin here, and are then moved by the random delay. */
-const nightly = "02:00:00";
+/**
+ * Runs less often than daily, or daily, begin here, and are then moved by the random delay. No clock is put forward over it:
+ * systemd leaves out a night without the time that was asked for, and all that are on Sundays are such nights, once a year.
+ */
+const nightly = "04:00:00";
 /** How long after boot a run whose interval is no part of a day begins. */
 const afterBoot = "15min";
 
 /**
- * The lines of a timer for a run every `everyMs`. Never less often; more often where a month ends in the middle.
+ * The lines of a timer for a run every `everyMs`. Never less often, but that from 28 days on it is a
+ * month, which may have 31; more often where a month ends in the middle.
  */
 export function timesOf(everyMs: number): readonly Setting[] {
   const calendar = calendarOf(everyMs);
