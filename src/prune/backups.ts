@@ -51,7 +51,7 @@ type Judge = (sight: Sight, stuck: ReadonlySet<SnapshotName>) => Promise<readonl
 /** Judges, and judges again while locks are found on what would go: a lock on an incremental keeps its full. */
 function judging({ dataset, keep }: PruneRequest, { pool, now }: Scene, lockOf: LockOf): Judge {
   return async ({ catalog }, stuck) => {
-    const guarded = new Map<SnapshotName, readonly Reason[]>(newestOnPool(catalog, pool));
+    const guarded = new Map<SnapshotName, readonly Reason[]>(newestOnPool(catalog, dataset, pool));
     for (const backup of stuck) guarded.set(backup, [{ kind: "held", text: "could not be removed" }]);
     for (;;) {
       const facts: BackupFacts = {
@@ -151,9 +151,10 @@ function anchorsIn({ backups, remembered }: Catalog, dataset: string, pool: Data
   return new Set([...(anchor === undefined ? [] : [parseGuid(anchor.guid)]), ...(latest === undefined ? [] : [latest])]);
 }
 
-/** Of what is stored, what the pool took last: a clock that was behind makes it look old. */
-function newestOnPool({ backups }: Catalog, pool: DatasetFacts | null): (readonly [SnapshotName, readonly Reason[]])[] {
-  const stored = new Map(backups.map(({ guid, backup }) => [guid, backup]));
+/** Of what is stored of the dataset, what the pool took last: a clock that was behind makes it look old. */
+function newestOnPool({ backups }: Catalog, dataset: string, pool: DatasetFacts | null): (readonly [SnapshotName, readonly Reason[]])[] {
+  const own = backups.filter((entry) => datasetOfEntry(entry) === dataset); // a replica has the same guids
+  const stored = new Map(own.map(({ guid, backup }) => [guid, backup]));
   const newest = guidsOn(pool).findLast((guid) => stored.has(guid));
   const backup = newest === undefined ? undefined : stored.get(newest);
   return backup === undefined ? [] : [[backup, [{ kind: "newest", text: "newest on the pool" }]]];

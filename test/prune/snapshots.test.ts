@@ -97,6 +97,8 @@ describe("a pretended pool", () => {
       { name: "x", at: "2026-01-02T00:00Z", guid: 101 },
       { name: "late", at: "1970-01-02T00:00Z", guid: 102 },
     ]);
+    // Replicated datasets have the same guids, and are backed up to the same store.
+    await stock(store, [{ name: "tank/copy@late", at: "2026-01-02T00:00Z", guid: 102 }]);
     const fake = pool({ full: {}, x: {}, late: {} });
     const outcome = await pruning(store, { zfs: fake.zfs, keep: { local: null, store: lastOne.local } });
     expect(outcome.backups.map(({ subject, fate, reasons }) => [subject.backup, fate, ...reasons.map(({ text }) => text)])).toEqual([
