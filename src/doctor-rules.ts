@@ -22,13 +22,15 @@ export interface Kept {
 export function reachInDays({ policy, everyMs, fullEveryMs }: Kept): number {
   if (policy === null) return Infinity;
   const fullDays = (fullEveryMs ?? Infinity) / dayMs;
+  const everyDays = everyMs / dayMs;
+  const between = (days: number): number => Math.max(days, everyDays); // a day without a backup does not count
   const own = Math.max(
-    (policy.last * everyMs) / dayMs,
+    policy.last * everyDays,
     (policy.withinMs ?? 0) / dayMs,
-    policy.daily,
-    policy.weekly * 7,
-    policy.monthly * 31,
-    policy.yearly * 366,
+    policy.daily * between(1),
+    policy.weekly * between(7),
+    policy.monthly * between(31),
+    policy.yearly * between(366),
     policy.fulls === 0 ? 0 : policy.fulls * fullDays,
   );
   return own + fullDays; // the full that the oldest of them needs is older still

@@ -20,6 +20,12 @@ it.for([
   expect(reachInDays({ ...nightly, policy: { ...noRules, ...policy } })).toBe(days + 30);
 });
 
+it.for([
+  [{ daily: 7 }, 49], [{ weekly: 4 }, 28], [{ monthly: 2 }, 62], [{ last: 3, daily: 2 }, 21],
+] as const)("of backups a week apart %o reaches %i days back, since a day, week or month without one does not count", ([policy, days]) => {
+  expect(reachInDays({ ...nightly, everyMs: 7 * dayMs, policy: { ...noRules, ...policy } })).toBe(days + 30);
+});
+
 it("without a policy, or without new fulls, it reaches back for ever", () => {
   expect(reachInDays({ ...nightly, policy: null })).toBe(Infinity);
   expect(reachInDays({ ...nightly, fullEveryMs: null })).toBe(Infinity);
