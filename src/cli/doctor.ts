@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { MiB } from "../bytes.ts";
 import type { StoreSettings } from "../config/config.ts";
+import type { JobSettings } from "../config/jobs.ts";
 import { examine, type Outcome, type ProbeResult } from "../doctor.ts";
 import type { Kept } from "../doctor-rules.ts";
 import { ZferryError } from "../errors.ts";
@@ -32,7 +33,7 @@ export function doctorCommand(command: Command, run: RunCommand): void {
 
 async function doctor(session: Session, _words: readonly string[], flags: SharedFlags): Promise<void> {
   const { report, terminal, settings } = session;
-  const machine = settings.config.jobs.size === 0 ? [] : await machineProbes(session, flags);
+  const machine = settings.config.jobs.size === 0 ? [] : await machineProbes(session);
   const wanted = storeSettings(flags, settings.config, null);
   const limits = storeLimits(wanted.url, terminal.environment);
   const probePartBytes = Math.max(limits.minPartBytes, Math.min(wanted.partBytes, largestProbePartBytes));
@@ -56,7 +57,7 @@ async function doctor(session: Session, _words: readonly string[], flags: Shared
 }
 
 /** Without jobs there is nothing on the machine that could be missing. */
-function machineProbes(session: Session, flags: SharedFlags): Promise<readonly ProbeResult[]> {
+function machineProbes(session: Session): Promise<readonly ProbeResult[]> {
   const { report, terminal, settings } = session;
   return examineMachine({
     config: settings.config,
@@ -65,7 +66,7 @@ function machineProbes(session: Session, flags: SharedFlags): Promise<readonly P
     environment: terminal.environment,
     isRoot: terminal.isRoot,
     zfsFor: (job) => zfsFor(session, job),
-    storeUrlOf: (job) => storeSettings(flags, settings.config, job.store).url,
+    storeUrlOf: (job) => storeUrlOf(job, session),
     onResult: (result) => {
       report.text(linesOf(result));
     },
@@ -74,9 +75,14 @@ function machineProbes(session: Session, flags: SharedFlags): Promise<readonly P
 }
 
 /** Of the jobs whose backups are in the store. */
-function keptIn({ url }: StoreSettings, { settings: { config }, flags }: Session): Kept[] {
-  const jobs = [...config.jobs.values()].filter(({ store }) => storeSettings({ logLevel: flags.logLevel }, config, store === "" ? null : store).url === url);
+function keptIn({ url }: StoreSettings, session: Session): Kept[] {
+  const jobs = [...session.settings.config.jobs.values()].filter((job) => storeUrlOf(job, session) === url);
   return jobs.map(({ name, keep, everyMs, fullEveryMs }) => ({ job: name, policy: keep.store, everyMs, fullEveryMs }));
+}
+
+/** Where a job's backups go, whatever store is tried. */
+function storeUrlOf({ store }: JobSettings, { settings: { config }, flags: { logLevel } }: Session): string {
+  return storeSettings({ logLevel }, config, store).url;
 }
 
 function linesOf({ name, outcome, detail, consequence }: ProbeResult): string[] {

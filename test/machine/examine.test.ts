@@ -82,6 +82,14 @@ describe("the doctor", () => {
     expect(findings(checks)).toEqual(['disabled: disabled: "c"']);
   });
 
+  it("looks at the stores the jobs have, whichever is tried", async () => {
+    const scene = new Scene();
+    const { env } = new Pool({ datasets });
+    const config = scene.write("other.yaml", configOf(scene, `  a: { dataset: tank/home, store: main }\n  b: { dataset: tank/home, store: "${scene.folder}/other" }\n`));
+    const { exit, stdout } = await scene.run(["doctor", "--config", config, "--store", `${scene.folder}/third`], { env, now: new Date() });
+    expect([exit, stdout.toString()]).toEqual([0, expect.stringContaining("no dataset goes to one store by two jobs")]);
+  });
+
   it("finds a passphrase that others can read, one that is missing, and none", async () => {
     const scene = new Scene();
     chmodSync(scene.passphraseFile, 0o644);
