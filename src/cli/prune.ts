@@ -1,5 +1,6 @@
 /** `zferry prune [JOB…]`: what a policy does not keep; `--strays`: what failed attempts left. Shows first, acts with `--yes`. */
 import type { Command } from "commander";
+import { publish } from "./gathering.ts";
 import { durationFlag, type SharedFlags, withStore, withZfs } from "./options.ts";
 import { countFlag, type KeepFlags, pruneJobs } from "./prune-jobs.ts";
 import { defaultGrace, graceFlag, pruneStrays, type StrayFlags, straysExplanation } from "./prune-strays.ts";
@@ -35,6 +36,10 @@ export function pruneCommand(command: Command, run: RunCommand): void {
 }
 
 async function prune(session: Session, names: readonly string[], flags: PruneFlags): Promise<void> {
-  if (flags.strays === true) await pruneStrays(session, flags);
-  else await pruneJobs(session, names, flags);
+  if (flags.strays === true) return pruneStrays(session, flags);
+  try {
+    await pruneJobs(session, names, flags);
+  } finally {
+    if (flags.yes === true) await publish(session);
+  }
 }

@@ -1,5 +1,6 @@
 /** `zferry prune [JOB…]`: what people and programs are told, what flags mean, and how it ends. What goes is in `test/prune/`. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { defaultRetryPolicy, openStore } from "../../src/index.ts";
 import { MiB } from "../../src/bytes.ts";
@@ -116,6 +117,15 @@ describe("jobs", () => {
     const { stdout } = await made.run(["prune", "--json"], { now, env: tank.env });
     const documents = stdout.toString().trimEnd().split("\n").map((line) => JSON.parse(line) as { dataset: string });
     expect(documents.map(({ dataset }) => dataset)).toEqual(["tank/a", "tank/b"]);
+  });
+
+  it("leave metrics of what is left, and a look changes none", async () => {
+    const [made, tank] = [await scene(`metrics: {textfile: ./zferry.prom}\n${keep}jobs: {home: {dataset: tank/a}}`), pool()];
+    const metrics = join(made.folder, "zferry.prom");
+    await made.run(["prune"], { now, env: tank.env });
+    expect(existsSync(metrics)).toBe(false);
+    await made.run(["prune", "--yes"], { now, env: tank.env });
+    expect(readFileSync(metrics, "utf8")).toMatch(/^zferry_store_backups\{.*dataset="tank\/a",store="here"\} 1$/m);
   });
 
   it("without a policy keep everything, which is said", async () => {
