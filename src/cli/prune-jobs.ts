@@ -5,10 +5,10 @@ import { keepsAnything, type KeepPolicy, maxCount } from "../config/keep.ts";
 import { ZferryError } from "../errors.ts";
 import { datasetsOf } from "../job/selection.ts";
 import { prune } from "../prune/prune.ts";
-import type { PruneOutcome } from "../prune/request.ts";
+import { failuresIn, type PruneOutcome } from "../prune/request.ts";
 import { type DatasetName, parseDatasetName } from "../zfs/names.ts";
 import type { SharedFlags } from "./options.ts";
-import { failuresIn, tell } from "./prune-report.ts";
+import { tell } from "./prune-report.ts";
 import { counted } from "./report.ts";
 import { leaseMsFor, type Session, useStore, zfsFor } from "./session.ts";
 

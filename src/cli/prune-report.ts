@@ -21,12 +21,6 @@ export function tell(report: Report, told: Told): void {
   else report.text(toText(told));
 }
 
-/** What a person must see to: names of what could not be removed, and of manifests that cannot be read. */
-export function failuresIn({ backups, snapshots, unreadable }: PruneOutcome): readonly string[] {
-  const failed = [...backups.map(({ fate, subject }) => [fate, subject.backup]), ...snapshots.map(({ fate, subject }) => [fate, subject.name])];
-  return [...failed.filter(([fate]) => fate === "failed").map(([, name]) => name ?? ""), ...unreadable];
-}
-
 function toDocument({ job, dataset, storeUrl, isDryRun, outcome }: Told): Record<string, unknown> {
   return {
     type: "retention",

@@ -55,8 +55,9 @@ export async function pruneAfter({ task, result }: TaskEnd, place: Place, world:
   const { stateDir, now, signal, warn } = world;
   try {
     const { prune } = await import("../prune/prune.ts");
+    const { failuresIn } = await import("../prune/request.ts");
     const { store, leaseMs } = place;
-    const { backups, snapshots } = await prune({
+    const outcome = await prune({
       zfs: world.zfsOf(job),
       store,
       dataset,
@@ -68,8 +69,10 @@ export async function pruneAfter({ task, result }: TaskEnd, place: Place, world:
       progress: { warn },
       signal,
     });
-    const [stored, local] = [backups, snapshots].map((pruned) => pruned.filter(({ fate }) => fate === "removed").length);
+    const [stored, local] = [outcome.backups, outcome.snapshots].map((pruned) => pruned.filter(({ fate }) => fate === "removed").length);
     if (stored !== 0 || local !== 0) world.info(`${titleOf(task)}: pruned ${String(stored)} in the store, ${String(local)} on the pool`);
+    const failures = failuresIn(outcome);
+    if (failures.length > 0) warn(`${titleOf(task)}: the backup is stored, but prune could not judge or remove: ${failures.slice(0, 3).join(", ")}${failures.length > 3 ? ", …" : ""}`);
   } catch (error) {
     warn(`${titleOf(task)}: the backup is stored, but it could not be pruned: ${toldError(error).message}`);
   }

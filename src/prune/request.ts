@@ -45,3 +45,9 @@ export interface PruneOutcome {
   /** Manifests in the store that cannot be used, by key: they keep backups that they may need. */
   readonly unreadable: readonly string[];
 }
+
+/** What a person must see to: names of what could not be removed, and of manifests that cannot be read. */
+export function failuresIn({ backups, snapshots, unreadable }: PruneOutcome): readonly string[] {
+  const failed = [...backups.map(({ fate, subject }) => [fate, subject.backup]), ...snapshots.map(({ fate, subject }) => [fate, subject.name])];
+  return [...failed.filter(([fate]) => fate === "failed").map(([, name]) => name ?? ""), ...unreadable];
+}

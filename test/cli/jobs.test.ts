@@ -18,6 +18,14 @@ const { signal } = new AbortController();
 
 vi.setConfig({ testTimeout: 120_000 });
 
+it("prunes after its backup, and says what could not be judged and keeps everything", async () => {
+  const night = new Night("  home: {dataset: tank/src, keep: {store: {last: 1}}, prune: after_backup}\n");
+  night.scene.write("store/manifests/odd.json", "{}");
+  const { exit, stderr } = await night.run();
+  expect(exit, stderr).toBe(0);
+  expect(stderr).toContain('home: the backup is stored, but prune could not judge or remove: manifests/odd.json');
+});
+
 describe("a job of several datasets", () => {
   it.for([
     ["recursive", "dataset: tank/src, recursive: true", three],
