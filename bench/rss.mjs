@@ -1,6 +1,7 @@
 /**
- * Peak memory as streams grow. `put` goes to the discarding sink, so that no size needs room; its stream is made while it
- * is read. `get` reads a folder on a disk (memory would not hold it), where there is room.
+ * Peak memory as streams grow. `put` goes to the discarding sink, so that no size needs room: once as fast as it can, where the
+ * engine is what limits, and once over a link, as most uploads go; its stream is made while it is read. `get` reads a folder
+ * on a disk (memory would not hold it), where there is room.
  */
 import { tmpdir } from "node:os";
 import { formatSize } from "../dist/bytes.js";
@@ -11,27 +12,35 @@ import { makeScratch, roomLacks } from "./scratch.mjs";
 const source = '"$NODE" "$BENCH/synthetic-stream.mjs" "$SIZE"';
 const common = { unit: "MiB peak", warmUp: false, rounds: 3 };
 const limitMiB = 256;
+/** 1.6 Gbit/s: about half of what the engine does on two cores. */
+const linkBytesPerSecond = 200_000_000;
 const peak = ({ peakRssBytes }) => (peakRssBytes ?? Number.NaN) / 1024 ** 2;
 
 export async function* rssSuite(bench) {
   const largest = bench.sizeBytes ?? 16 * GiB;
   const sizes = [largest / 16, largest / 4, largest].map(Math.ceil);
-  const sink = await openSink(bench);
-  try {
-    yield trial("put", sizes, (bytes, serial) => putOnce(bench, sink, bytes, serial));
-  } finally {
-    await sink.close();
-  }
+  yield* putTrial(bench, sizes, await openSink(bench));
+  yield* putTrial(bench, sizes, await openSink(bench, { bytesPerSecond: linkBytesPerSecond }));
   yield* getTrial(bench, sizes);
 }
 
-function trial(verb, sizes, once) {
+const getName = "get: folder on disk → /dev/null";
+
+async function* putTrial(bench, sizes, target) {
+  try {
+    yield trial("put", `put: stdin → ${target.name}`, sizes, (bytes, serial) => putOnce(bench, target, bytes, serial));
+  } finally {
+    await target.close();
+  }
+}
+
+function trial(verb, name, sizes, once) {
   let serial = 0;
   const nameOf = (bytes) => `zferry ${verb} ${formatSize(bytes)}`;
   const [first, , last] = sizes.map(nameOf);
   return {
     ...common,
-    name: verb === "put" ? "put: stdin → discarding sink" : "get: folder on disk → /dev/null",
+    name,
     contenders: sizes.map((bytes) => ({ name: nameOf(bytes), bytes, value: peak, run: () => once(bytes, (serial += 1)) })),
     targets: [
       { contender: last, against: first, atMost: 1.1 },
@@ -40,13 +49,13 @@ function trial(verb, sizes, once) {
   };
 }
 
-async function putOnce(bench, sink, bytes, serial) {
+async function putOnce(bench, target, bytes, serial) {
   const folder = `rss-${serial}`;
-  const extra = { ...sink.env, SIZE: String(bytes), STORE: sink.url(sink.bucket, folder), STATE: bench.scratch.empty("state") };
+  const extra = { ...target.env, SIZE: String(bytes), STORE: target.url(target.bucket, folder), STATE: bench.scratch.empty("state") };
   const { seconds, cpuSeconds, peakRssBytes } = await bench.line(put("ocb"), { source, extra });
-  const stored = (await sink.sizes(sink.bucket, folder)).reduce((sum, size) => sum + size, 0);
+  const stored = (await target.sizes(target.bucket, folder)).reduce((sum, size) => sum + size, 0);
   if (stored < bytes) throw new Error("it stored less than it was given");
-  await sink.empty(sink.bucket);
+  await target.empty(target.bucket);
   return { seconds, cpuSeconds, peakRssBytes };
 }
 
@@ -54,7 +63,7 @@ async function* getTrial(bench, sizes) {
   const folder = bench.options.disk ?? tmpdir();
   const lack = roomLacks(folder, sizes.reduce((sum, size) => sum + size, 0));
   if (lack !== null) {
-    yield { name: "get: folder on disk → /dev/null", contenders: [], missing: [{ name: "the trial", why: `there is no room: ${lack}` }] };
+    yield { name: getName, contenders: [], missing: [{ name: "the trial", why: `there is no room: ${lack}` }] };
     return;
   }
   const disk = makeScratch(folder);
@@ -64,7 +73,7 @@ async function* getTrial(bench, sizes) {
       bench.scratch.empty("state");
       await bench.line(put("ocb"), { source, extra: placeOf(bytes) });
     }
-    yield trial("get", sizes, async (bytes) => {
+    yield trial("get", getName, sizes, async (bytes) => {
       const { seconds, cpuSeconds, peakRssBytes } = await bench.line(`${get} > /dev/null`, { extra: placeOf(bytes) });
       return { seconds, cpuSeconds, peakRssBytes };
     });

@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 /**
- * s3-sink.mjs [KEY CERTIFICATE] — an S3 server that throws away what it is given, on a free port of the loopback, which it
+ * s3-sink.mjs [--rate BYTES] [KEY CERTIFICATE] — an S3 server that throws away what it is given, on a free port of the loopback, which it
  * prints. What is in the bucket `discard` has a size and a tag but no content, unless it is small; what is in `keep` is kept
  * in memory. Nothing is signed or checked, and a CRC-32 is echoed as the client sent it: the server is not what is measured.
+ * With a rate it takes no more than that many bytes of bodies a second, as a link would.
  */
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
 
 /** Manifests and leases are read back; chunks are not. */
 const smallBytes = 1024 * 1024;
@@ -15,7 +18,11 @@ const objects = new Map();
 const uploads = new Map();
 let serial = 0;
 
-const [keyFile, certificateFile] = process.argv.slice(2);
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { rate: { type: "string" } } });
+const bytesPerMs = values.rate === undefined ? Infinity : Number(values.rate) / 1000;
+/** When all that was taken so far would have come over a link of that rate; in ms, as performance.now(). */
+let takenAt = 0;
+const [keyFile, certificateFile] = positionals;
 const server =
   keyFile === undefined ? createServer() : createTlsServer({ key: readFileSync(keyFile), cert: readFileSync(certificateFile) });
 server.on("request", (request, reply) => {
@@ -58,12 +65,22 @@ async function receive(request, keeps) {
   request.on("data", (piece) => {
     sizeBytes += piece.length;
     if (keeps) pieces.push(piece);
+    if (bytesPerMs < Infinity) pace(request, piece.length);
   });
   await once(request, "end");
   const decodedBytes = request.headers["x-amz-decoded-content-length"];
   const bytes = keeps ? Buffer.concat(pieces) : null;
   if (decodedBytes === undefined) return { sizeBytes, bytes };
   return { sizeBytes: Number(decodedBytes), bytes: bytes === null ? null : withoutFrames(bytes) };
+}
+
+/** Stops reading for as long as the link would need. */
+function pace(request, bytes) {
+  takenAt = Math.max(takenAt, performance.now()) + bytes / bytesPerMs;
+  const restMs = takenAt - performance.now();
+  if (restMs < 5) return; // timers are no finer
+  request.pause();
+  sleep(restMs).then(() => request.resume());
 }
 
 /** The body of `aws-chunked`: `SIZE[;…]CRLF bytes CRLF`, up to a size of 0. */

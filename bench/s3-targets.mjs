@@ -28,18 +28,27 @@ const region = "us-east-1";
 /** How long a real server is left alone after a run: Ceph collects what was deleted, and must neither fill up nor be busy. */
 const settleMsPerGiB = 6000;
 
-/** Starts the sink; with `tls` it has a certificate that is made for the occasion, by openssl. */
-export async function openSink(bench, { tls = false } = {}) {
+/**
+ * Starts the sink; with `tls` it has a certificate that is made for the occasion, by openssl.
+ *
+ * @param bytesPerSecond - what it takes at most; null: as much as it can
+ */
+export async function openSink(bench, { tls = false, bytesPerSecond = null } = {}) {
   const pair = tls ? makeCertificate(bench) : [];
   const program = fileURLToPath(new URL("s3-sink.mjs", import.meta.url));
-  const child = spawn(process.execPath, [program, ...pair], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [program, ...(bytesPerSecond === null ? [] : ["--rate", String(bytesPerSecond)]), ...pair], { stdio: ["pipe", "pipe", "inherit"] });
   const stop = atEnd(() => child.kill("SIGKILL"));
   const [port] = await once(child.stdout, "data");
   const endpoint = `${tls ? "https" : "http"}://127.0.0.1:${String(port).trim()}`;
   const account = { endpoint, accessKeyId: "bench", secretAccessKey: "bench", caFile: pair[1] ?? null };
   // Its tags are no MD5s, which rclone expects of Ceph.
-  const target = makeTarget(bench, { ...account, name: tls ? "discarding sink, TLS" : "discarding sink", rcloneProvider: "Other" });
+  const target = makeTarget(bench, { ...account, name: sinkName(tls, bytesPerSecond), rcloneProvider: "Other" });
   return { ...target, bucket: "discard", proofBucket: "keep", settleMsPerGiB: 0, close: async () => stop() };
+}
+
+function sinkName(tls, bytesPerSecond) {
+  const link = bytesPerSecond === null ? "" : ` behind ${(bytesPerSecond * 8) / 1e9} Gbit/s`;
+  return `discarding sink${tls ? ", TLS" : ""}${link}`;
 }
 
 /** The server of ZFERRY_TEST_S3 (and ZFERRY_TEST_S3_ACCESS_KEY, ZFERRY_TEST_S3_SECRET_KEY), null when it is not named. */

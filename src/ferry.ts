@@ -31,7 +31,7 @@ export const chunksInFlight = 2;
 /**
  * Stores one backup, or goes on storing it where `attempt` was cut off.
  *
- * Memory: (uploads in flight + 2) × part size in the store, one slice per stage here.
+ * Memory: (uploads in flight + 1) × part size in the store, one slice per stage here.
  *
  * What becomes of a failed attempt depends on why it failed. The store's failures, and a lease that ran out before anybody
  * took it over, leave everything as it is when there is a journal, for the next run to go on. After any other failure its objects and its journal are removed.

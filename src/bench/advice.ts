@@ -151,7 +151,7 @@ const rules: readonly Rule[] = [
     say: ({ limit, plain, wide }) => {
       if (limit.stage !== "store" || plain === null || wide === null) return null;
       if (wide.mibPerSecond < plain.mibPerSecond * worthwhile) return null;
-      return `the store takes ${rate(plain)} with ${plain.concurrency ?? 0} parts in flight and ${rate(wide)} with ${wide.concurrency ?? 0}: --concurrency ${wide.concurrency ?? 0}, for ${wide.concurrency ?? 0} + 2 parts of memory`;
+      return `the store takes ${rate(plain)} with ${plain.concurrency ?? 0} parts in flight and ${rate(wide)} with ${wide.concurrency ?? 0}: --concurrency ${wide.concurrency ?? 0}, for ${wide.concurrency ?? 0} + 1 parts of memory`;
     },
   },
   {

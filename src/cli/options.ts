@@ -69,7 +69,7 @@ export function more(word: string, words: readonly string[] | undefined): string
 export function withStore(command: Command, inFlight: "parts" | "ranges" | "requests", retryFor = "1h"): Command {
   return command
     .option("--store <url>", "s3://bucket/prefix?endpoint=…&region=…, file:///path, a path, or a name from the configuration")
-    .option("--part-size <size>", "size of an upload part; memory is (concurrency + 2) parts (default 16MiB)", size)
+    .option("--part-size <size>", "size of an upload part; memory is (concurrency + 1) parts (default 16MiB)", size)
     .option("--concurrency <n>", `${inFlight} in flight (default 4)`, lanes)
     .option("--retry-for <time>", `how long a failing request is tried again (default ${retryFor})`, durationFlag)
     .option("--state-dir <folder>", "folder of the state file, of locks and of journals");

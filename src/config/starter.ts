@@ -34,7 +34,7 @@ stores:
     # Where the keys of a bucket are: a file, variables, a command or a systemd credential. When left out they come from
     # AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from a profile.
     #   credentials: { file: /etc/zferry/r2.keys }
-    # Size of an upload part. Memory is (concurrency + 2) parts. One object has at most 10,000 parts.
+    # Size of an upload part. Memory is (concurrency + 1) parts. One object has at most 10,000 parts.
     # part_size: 16MiB
     # concurrency: 4
     # How long a failing request is tried again before the run fails.

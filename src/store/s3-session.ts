@@ -64,8 +64,8 @@ export class S3Session {
   readonly provider: Provider;
   readonly policy: RetryPolicy;
   /**
-   * `concurrency` + 2 of them, of one part each, made when first needed: what is in flight, one being filled, and one
-   * for the next object, which starts while this one ends. This is all the memory uploads take.
+   * `concurrency` + 1 of them, of one part each, made when first needed: what is in flight, and one being filled, of this
+   * object or of the next, which starts while this one ends. This is all the memory uploads take.
    */
   readonly buffers: Pool<Buffer>;
   /** Leave to have a part in flight. */
@@ -84,7 +84,7 @@ export class S3Session {
     this.provider = options.provider;
     this.policy = options.policy;
     this.checksumKind = options.provider.checksum;
-    this.buffers = new Pool<Buffer>(options.concurrency + 2, () => Buffer.allocUnsafeSlow(options.partBytes));
+    this.buffers = new Pool<Buffer>(options.concurrency + 1, () => Buffer.allocUnsafeSlow(options.partBytes));
     this.requests = new Pool(options.concurrency, () => Symbol("request"));
     this.#base = options.base;
     this.#idleMs = options.idleMs;

@@ -17,8 +17,8 @@ const minutes = 60_000;
 const MiB = 1024 * 1024;
 const concurrency = 4;
 const partBytes = 16 * MiB;
-/** README: peak RSS ≤ 192 MiB + (uploads in flight + 2) × part size. */
-const boundBytes = 192 * MiB + (concurrency + 2) * partBytes;
+/** README: peak RSS ≤ 192 MiB + (uploads in flight + 1) × part size. */
+const boundBytes = 192 * MiB + (concurrency + 1) * partBytes;
 
 async function sha256(stream: Readable): Promise<string> {
   const hash = createHash("sha256");
