@@ -5,7 +5,6 @@
  * manifest is left without its chunks, and the next prune goes on where this one was.
  */
 import { alone, type Guard } from "../alone.ts";
-import { isZferryError } from "../errors.ts";
 import { readDataset } from "../zfs/inventory.ts";
 import { memoryOf, pruneBackups, type Scene } from "./backups.ts";
 import { removeBegun } from "./remove.ts";
@@ -40,11 +39,8 @@ async function run(request: PruneRequest, guard: Guard | null): Promise<PruneOut
 
 /** What cannot be ended now is told, and keeps nothing from being judged: no manifest names it any more. */
 async function goOn(request: PruneRequest, guard: Guard): Promise<void> {
-  try {
-    const count = await removeBegun({ ...request, guard }, memoryOf(request));
-    if (count > 0) request.progress.warn(`an earlier prune was cut off; ${count === 1 ? "the backup it was removing is" : `${count} backups it was removing are`} gone now`);
-  } catch (error) {
-    if (!isZferryError(error, "store-denied", "manifest-invalid", "format-too-new")) throw error;
-    request.progress.warn(`what an earlier prune has begun to remove is not gone yet: ${error.message}`);
-  }
+  const { warn } = request.progress;
+  const { goneCount, problems } = await removeBegun({ ...request, guard }, memoryOf(request));
+  for (const { message } of problems) warn(`what an earlier prune has begun to remove is not gone yet: ${message}`);
+  if (goneCount > 0) warn(`an earlier prune was cut off; ${goneCount === 1 ? "the backup it was removing is" : `${goneCount} backups it was removing are`} gone now`);
 }

@@ -4,6 +4,7 @@
  */
 import type { Guard } from "../alone.ts";
 import { manifestOf } from "../commit.ts";
+import { isZferryError, type ZferryError } from "../errors.ts";
 import { attemptPrefix, manifestKey, restoreNoteKey } from "../format/layout.ts";
 import type { ObjectKey, Store } from "../store/store.ts";
 import { attemptOfKey } from "../strays.ts";
@@ -46,25 +47,39 @@ export async function removeBackup(removing: Removing, removal: Removal, { expec
   await noteEnded(removing, removal);
 }
 
+/** What became of removals that were begun. */
+export interface Resumed {
+  /** All of it is gone now. */
+  readonly goneCount: number;
+  /** Why others could not be gone on with. */
+  readonly problems: readonly ZferryError[];
+}
+
 /**
- * Goes on with what an earlier prune had begun. A manifest that names the attempt still, or again, ends that.
+ * Goes on with what an earlier prune had begun. A manifest that names the attempt still, or again, ends that. What may not
+ * be removed, or has a manifest in its place that cannot be read, waits for the next prune and is in nobody's way.
  *
- * @returns how many of those there were
- * @throws ZferryError `manifest-invalid` or `format-too-new` when a manifest in the place cannot be read, and as {@link removeBackup}
+ * @throws ZferryError as {@link removeBackup}
  */
-export async function removeBegun(removing: Removing, { forget }: Pick<Memory, "forget">): Promise<number> {
+export async function removeBegun(removing: Removing, { forget }: Pick<Memory, "forget">): Promise<Resumed> {
   const { store, guard } = removing;
-  let count = 0;
+  const problems: ZferryError[] = [];
+  let goneCount = 0;
   for (const removal of await readBegun(removing)) {
-    const manifest = await manifestOf(store, removal.backup, { id: removal.attempt, journal: null }, guard.signal);
-    if (manifest === null) {
-      await forget(removal.backup);
-      await removeObjects(removing, removal);
-      count += 1;
+    try {
+      const manifest = await manifestOf(store, removal.backup, { id: removal.attempt, journal: null }, guard.signal);
+      if (manifest === null) {
+        await forget(removal.backup);
+        await removeObjects(removing, removal);
+        goneCount += 1;
+      }
+      await noteEnded(removing, removal);
+    } catch (error) {
+      if (!isZferryError(error, "store-denied", "manifest-invalid", "format-too-new")) throw error;
+      problems.push(error);
     }
-    await noteEnded(removing, removal);
   }
-  return count;
+  return { goneCount, problems };
 }
 
 /** What zferry has stored of the attempt, and nothing that others put beside it. */

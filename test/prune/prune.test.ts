@@ -159,6 +159,20 @@ describe("cut off", () => {
     expect((await readStoreState(stateDir, store.url, () => undefined)).lost ?? {}).toEqual({});
   });
 
+  it("what was begun and may not be removed is in the way of nothing else that was begun", async () => {
+    const [store, stateDir, warnings] = [await stocked(), ownFolder(), [] as string[]];
+    const refusing = besides(store, {
+      delete: (keys, options) => (keys.some((key) => key.includes("inc-1a.zfs")) ? Promise.reject(denied("a chunk")) : store.delete(keys, options)),
+    });
+    await expect(pruning(cutOff(refusing, 3), { stateDir })).rejects.toThrow("cut off");
+    expect((await keysIn(store)).filter((key) => key.includes("inc-1b"))).toHaveLength(objectsOf("inc-1b").length - 1);
+    await pruning(refusing, { stateDir, keep: { local: null, store: { ...noRules, last: 9 } }, warnings });
+    const left = await keysIn(store);
+    expect(left.filter((key) => key.includes("inc-1a"))).toHaveLength(objectsOf("inc-1a").length - 1);
+    expect(left.filter((key) => key.includes("inc-1b"))).toEqual([]);
+    expect(warnings).toEqual([expect.stringContaining("cannot delete a chunk"), expect.stringContaining("the backup it was removing is gone now")]);
+  });
+
   it("what was begun is not gone on with where a manifest names it again", async () => {
     const [store, stateDir] = [await stocked(), ownFolder()];
     await expect(pruning(cutOff(store, 1), { stateDir })).rejects.toThrow("cut off");
