@@ -81,10 +81,11 @@ async function permissionsOf(matched: readonly Matched[], { isRoot, zfsFor, sign
   return fine(name, `"${username}" has been allowed ${needed.join(", ")}`);
 }
 
-/** Two chains of one dataset in one store would take each other's anchors away. */
+/** Two chains of one dataset in one store would take each other's anchors away; its snapshots on the pool are there once. */
 function overlapsOf(matched: readonly Matched[], { storeUrlOf }: MachineRequest): ProbeResult {
   const name = "overlaps";
   const owners = new Map<string, string>();
+  const keepers = new Map<string, JobSettings>();
   for (const { job, datasets } of matched.filter(({ job: { isEnabled } }) => isEnabled)) {
     for (const dataset of datasets) {
       const key = `${storeUrlOf(job)}\0${dataset}`;
@@ -93,6 +94,13 @@ function overlapsOf(matched: readonly Matched[], { storeUrlOf }: MachineRequest)
         return finding(name, `"${dataset}" is backed up to one store by the jobs "${other}" and "${job.name}"`, "it has one chain there, and each job prunes and re-anchors it in its own way: leave it to one of them");
       }
       owners.set(key, job.name);
+      if (job.keep.local === null) continue;
+      const where = `${job.zfs.join("\0")}\0${dataset}`;
+      const keeper = keepers.get(where) ?? job;
+      keepers.set(where, keeper);
+      if (JSON.stringify(keeper.keep.local) !== JSON.stringify(job.keep.local)) {
+        return finding(name, `the jobs "${keeper.name}" and "${job.name}" keep different snapshots of "${dataset}" on the pool`, "what one of them prunes is gone for both: give them the same keep.local, or leave it to one of them");
+      }
     }
   }
   return fine(name, "no dataset goes to one store by two jobs");

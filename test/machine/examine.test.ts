@@ -82,6 +82,15 @@ describe("the doctor", () => {
     expect(findings(checks)).toEqual(['disabled: disabled: "c"']);
   });
 
+  it("finds two jobs that prune the snapshots of one dataset by different rules, and none where the rules are one", async () => {
+    const scene = new Scene();
+    const both = (one: string, other: string): string =>
+      `  a: { dataset: tank/home, keep: { local: ${one} } }\n  b: { dataset: tank/home, store: "${scene.folder}/other", keep: { local: ${other} } }\n`;
+    expect(findings(await examined(both("{ last: 3 }", "{ daily: 30 }")))).toEqual(['overlaps: the jobs "a" and "b" keep different snapshots of "tank/home" on the pool']);
+    expect(findings(await examined(both("{ last: 3 }", "{ last: 3 }")))).toEqual([]);
+    expect(findings(await examined(both("{ last: 3 }", "null")))).toEqual([]);
+  });
+
   it("looks at the stores the jobs have, whichever is tried", async () => {
     const scene = new Scene();
     const { env } = new Pool({ datasets });
