@@ -50,9 +50,9 @@ export function unitName(begin: string, label: string): string {
   throw new ZferryError("config-invalid", `the name "${label}" is too long for a systemd unit`, { hint: "give it a shorter one in the configuration" });
 }
 
-/** Text in which only `%` means something, as in a description. */
+/** Text in which only `%` means something, as in a description; a `\` at the very end would take in the next line. */
 export function plain(text: string): string {
-  return text.replaceAll("%", "%%").replace(/\p{Cc}/gu, " ");
+  return text.replaceAll("%", "%%").replace(/\p{Cc}/gu, " ").replace(/\\$/, "\\ ");
 }
 
 /** A path, or another word of a list, in which `%` means something and spaces part. */

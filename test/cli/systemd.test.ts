@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { need } from "../systems.ts";
@@ -58,6 +58,15 @@ it.for([
   const files = readdirSync(folder).map((name) => join(folder, name));
   const { stdout, stderr, status } = spawnSync(analyze, ["verify", "--man=no", "--recursive-errors=no", ...files], { encoding: "utf8" });
   expect({ stdout, stderr, status }).toEqual({ stdout: "", stderr: "", status: 0 });
+});
+
+it("a job whose name ends in what continues a line keeps to its own", async (context) => {
+  const analyze = need(context, "systemdAnalyze");
+  const { folder } = await made(`{ stores: { nas: { url: /mnt/nas } }, jobs: { "end\\\\": { dataset: tank/home } } }`);
+  const file = join(folder, "zferry-backup-end\\x5c.service");
+  writeFileSync(file, readFileSync(file, "utf8").replace(/^(Description=.*)$/m, "$1\nNext=line"));
+  const { stderr } = spawnSync(analyze, ["verify", "--man=no", "--recursive-errors=no", file], { encoding: "utf8" });
+  expect(stderr).toContain("Unknown key 'Next'");
 });
 
 it("makes a service and a timer for each job or group that is enabled, and for each store what it needs", async () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { commandLine, unitFile, unitName, word } from "../../src/units/unit-text.ts";
+import { commandLine, plain, unitFile, unitName, word } from "../../src/units/unit-text.ts";
 
 it("writes a file that says whose it is, with its sections in order and a line for each value of a list", () => {
   const { name, text } = unitFile("zferry-a.service", ["For a."], [
@@ -47,6 +47,10 @@ it.for([
   ["größe", "größe"],
 ])("writes the word %j so that it stays one", ([text = "", written]) => {
   expect(word(text)).toBe(written);
+});
+
+it.for([["50%", "50%%"], ["two\nlines", "two lines"], ["C:\\x", "C:\\x"], ["its end is \\", "its end is \\ "]])("writes %j as text of one line: %j", ([text = "", written]) => {
+  expect(plain(text)).toBe(written);
 });
 
 it("keeps a variable in a command from being expanded", () => {
