@@ -68,11 +68,21 @@ class Asker {
 
   async ask(question: string, otherwise: string, flawOf: (answer: string) => string | null): Promise<string> {
     for (;;) {
-      const given = await Promise.race([this.#lines.question(`${question} [${otherwise}] `, { signal: this.#signal }), this.#gone]);
+      const given = await Promise.race([this.#answer(`${question} [${otherwise}] `), this.#gone]);
       const answer = given.trim() === "" ? otherwise : given.trim();
       const flaw = flawOf(answer);
       if (flaw === null) return answer;
       this.say(`  ${flaw}`);
+    }
+  }
+
+  /** @throws the reason of the signal when that comes first, where readline has an error of its own */
+  async #answer(prompt: string): Promise<string> {
+    try {
+      return await this.#lines.question(prompt, { signal: this.#signal });
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      throw error;
     }
   }
 

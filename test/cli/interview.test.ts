@@ -4,11 +4,15 @@
 import { spawn } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { PassThrough } from "node:stream";
 import { beforeAll, expect, it } from "vitest";
+import { interview } from "../../src/cli/interview.ts";
 import { parseConfig } from "../../src/config/config.ts";
+import { ZferryError } from "../../src/errors.ts";
 import { built } from "../build.ts";
 import { fakeProgram } from "../zfs/fake.ts";
 import { nightly } from "./pool.ts";
+import { ownTerminal } from "./terminal.ts";
 import { Scene } from "./zferry.ts";
 
 beforeAll(built);
@@ -92,6 +96,17 @@ it.for([
   ]);
   expect([exit, screen]).toEqual([130, expect.stringContaining("nothing was written")]);
   expect(() => statSync(join(scene.folder, "zferry.yaml"))).toThrow("ENOENT");
+});
+
+it("ends with what stopped it while it waits for an answer", async () => {
+  const stop = new AbortController();
+  const reason = new ZferryError("terminated", "stopped by SIGTERM");
+  const stderr = new PassThrough();
+  stderr.on("data", (piece: Buffer) => {
+    if (piece.includes("Where do backups go")) setImmediate(() => { stop.abort(reason); });
+  });
+  const asking = interview(ownTerminal({ stderr, signal: stop.signal }), { store: "/x", datasets: ["tank/x"], isRecursive: false, passphraseFile: "/x", keep: null });
+  await expect(asking).rejects.toBe(reason);
 });
 
 it("asks nothing when the file is there", async () => {
