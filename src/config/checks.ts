@@ -7,6 +7,10 @@ import { jobSettings, type JobSettings, sharedSettings } from "./jobs.ts";
 import type { ConfigInput, JobInput } from "./schema.ts";
 import { suggestion } from "./spelling.ts";
 
+/** Of a job's name, in characters. */
+export const maxNameLength = 100;
+const jobName = new RegExp(String.raw`^(?!-)\P{Cc}{1,${maxNameLength}}$`, "u");
+
 /** One thing that does not fit, at a path of the file. */
 export interface Misfit {
   readonly path: readonly PropertyKey[];
@@ -58,7 +62,7 @@ function defaultsMisfits({ defaults, stores }: ConfigInput): Misfit[] {
 function jobMisfits({ name, own, settings }: Job, { stores, defaults }: ConfigInput): Misfit[] {
   const at = (member: string | null, message: string): Misfit => ({ path: ["jobs", name, ...(member === null ? [] : [member])], message });
   const misfits: Misfit[] = unknownStore(["jobs", name, "store"], own.store, Object.keys(stores));
-  if (!/^(?!-)[^\p{Cc}]{1,100}$/u.test(name)) misfits.push(at(null, "a job's name is 1 to 100 characters on one line and does not begin with -"));
+  if (!jobName.test(name)) misfits.push(at(null, `a job's name is 1 to ${maxNameLength} characters on one line and does not begin with -`));
   if (own.dataset === undefined && own.datasets === undefined) misfits.push(at("dataset", "is missing"));
   if (own.dataset !== undefined && own.datasets !== undefined) misfits.push(at("datasets", "has no place beside dataset: give one of them"));
   const twice = own.datasets?.find((pattern, index, all) => all.indexOf(pattern) !== index);

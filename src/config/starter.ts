@@ -2,6 +2,7 @@
  * The configuration `zferry init` writes: every setting there is, commented, with what was asked for filled in.
  */
 
+import { maxNameLength } from "./checks.ts";
 import { isPlain } from "./globs.ts";
 
 export interface StarterValues {
@@ -123,8 +124,8 @@ jobs:
 `;
 }
 
-/** The dataset's own name, without globs. */
+/** The dataset's own name, without globs, as far as a job's may go (`checks.ts`). */
 function nameOf(pattern: string): string {
-  const parts = pattern.split("/").filter(isPlain);
-  return parts.length === 0 ? "all" : parts.join("-");
+  const name = pattern.split("/").filter(isPlain).join("-").replace(/^-+/, "").slice(0, maxNameLength);
+  return name === "" ? "all" : name;
 }

@@ -37,6 +37,16 @@ it("writes only what its reader takes, for its owner's eyes", async () => {
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
+it.for([
+  ["a dataset with a longer name than a job may have", `tank/${"x".repeat(200)}`, `tank-${"x".repeat(95)}`],
+  ["one with just the longest", `tank/${"x".repeat(95)}`, `tank-${"x".repeat(95)}`],
+])("names the job of %s so that its reader takes it", async ([, dataset = "", job]) => {
+  const scene = new Scene();
+  expect(await scene.run(["init", "--store", scene.store, "--dataset", dataset])).toMatchObject({ exit: 0 });
+  const { jobs } = parseConfig(readFileSync(join(scene.folder, "zferry.yaml"), "utf8"), "zferry.yaml");
+  expect([...jobs.values()]).toMatchObject([{ name: job, datasets: [dataset] }]);
+});
+
 it("every setting in it that is commented out shows its default", async () => {
   const scene = new Scene();
   await scene.run(["init", "--store", "/x"]);
