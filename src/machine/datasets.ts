@@ -63,7 +63,8 @@ async function permissionsOf(matched: readonly Matched[], { isRoot, zfsFor, sign
   const here = matched.filter(({ job }) => zfsFor(job).command.length === 1);
   if (here.length === 0) return { name, outcome: "skipped", detail: "zfs is run through another program", consequence: null };
   if (isRoot) return fine(name, "root may do everything");
-  const { username } = userInfo();
+  const username = userName();
+  if (username === null) return { name, outcome: "skipped", detail: "the user has no name on this host, so what it has been allowed is not known", consequence: null };
   for (const { job, datasets } of here) {
     for (const dataset of datasets) {
       const granted = await readDelegation(zfsFor(job), dataset, username, { signal }).catch((error: unknown) => {
@@ -79,6 +80,15 @@ async function permissionsOf(matched: readonly Matched[], { isRoot, zfsFor, sign
     }
   }
   return fine(name, `"${username}" has been allowed ${needed.join(", ")}`);
+}
+
+/** Null for a number that nobody has given a name, as in a container. */
+function userName(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
 }
 
 /** Two chains of one dataset in one store would take each other's anchors away; its snapshots on the pool are there once. */
