@@ -5,22 +5,27 @@ import { ZferryError } from "../errors.ts";
 import type { GatherRequest } from "../status/gather.ts";
 import { parseStoreUrl, s3UrlOf } from "../store/url.ts";
 import type { Session } from "./session.ts";
-import { storeSettings } from "./settings.ts";
 
-/** What everything that looks at the status needs. @param names - of jobs; all of them when there is none */
-export function gatherRequest(session: Session, names: readonly string[]): GatherRequest {
-  const { settings, report, terminal, flags } = session;
+/**
+ * What everything that looks at the status needs.
+ *
+ * @param names - of jobs; all of them when there is none
+ * @param store - what `--store` puts in the place of the jobs' own; null for that
+ */
+export function gatherRequest(session: Session, names: readonly string[], store: string | null): GatherRequest {
+  const { settings, report, terminal } = session;
   const { config, stateDir } = settings;
   const unknown = names.find((name) => !config.jobs.has(name));
   if (unknown !== undefined) {
     throw new ZferryError("usage", `there is no job "${unknown}"`, { hint: `the configuration has ${[...config.jobs.keys()].join(", ") || "none"}` });
   }
-  const jobs = new Map([...config.jobs].filter(([name]) => names.length === 0 || names.includes(name)));
+  const wanted = [...config.jobs].filter(([name]) => names.length === 0 || names.includes(name));
+  const jobs = new Map(wanted.map(([name, job]) => [name, { ...job, store: store ?? job.store }]));
   return {
     config: { ...config, jobs },
     isPart: names.length > 0,
     stateDir,
-    storeUrlOf: (named) => storeUrlOf(storeSettings({ ...flags, store: flags.store ?? named }, config, named).url, session),
+    storeUrlOf: (named) => storeUrlOf(config.stores.get(named)?.url ?? named, session),
     warn: report.warn,
     now: terminal.now,
   };
@@ -34,10 +39,10 @@ async function storeUrlOf(url: string, { terminal }: Session): Promise<string> {
   return `file://${await realpath(path).catch(() => path)}`;
 }
 
-/** Writes the metrics of all jobs, where the configuration asks for that. Never rejects. */
+/** Writes the metrics of all jobs as they are configured, whatever this run was for, where that is asked for. Never rejects. */
 export async function publish(session: Session): Promise<void> {
   const { textfile } = session.settings.config.metrics;
   if (textfile === null) return;
   const { publishMetrics } = await import("../status/publish.ts");
-  await publishMetrics(resolve(session.terminal.workingDirectory, textfile), gatherRequest(session, []));
+  await publishMetrics(resolve(session.terminal.workingDirectory, textfile), gatherRequest(session, [], null));
 }

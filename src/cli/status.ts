@@ -41,7 +41,7 @@ async function status(session: Session, names: readonly string[], flags: StatusF
     return;
   }
   const { report } = session;
-  const request = gatherRequest(session, names);
+  const request = gatherRequest(session, names, flags.store ?? null);
   if (flags.check === true) await check(session, request);
   const standings = await gather(request);
   if (flags.notify === true) await tell(session, standings);
@@ -57,7 +57,7 @@ async function status(session: Session, names: readonly string[], flags: StatusF
 /** Reads the manifests of every store of the jobs, which the state file remembers. */
 async function check(session: Session, { config, stateDir }: GatherRequest): Promise<void> {
   const { flags, report, terminal } = session;
-  const stores = new Set([...config.jobs.values()].map(({ store }) => flags.store ?? store));
+  const stores = new Set([...config.jobs.values()].map(({ store }) => store));
   for (const named of stores) {
     const settings = impatient(flags, storeSettings(flags, session.settings.config, named));
     await useStoreAt(session, settings, "read", async ({ store }) => {
@@ -81,7 +81,7 @@ async function serveStatus(session: Session, names: readonly string[], { serve: 
   const { defaultAddress, isLoopback, parseAddress, serve } = await import("../status/serve.ts");
   const { report, terminal } = session;
   const address = typeof where === "string" ? parseAddress(where) : defaultAddress;
-  const request = gatherRequest(session, names);
+  const request = gatherRequest(session, names, session.flags.store ?? null);
   await serve({
     address,
     standings: () => gather(request),

@@ -141,6 +141,24 @@ describe("zferry status", () => {
     expect((await scene.run(["status", "home", ...flags], { now })).stdout.toString()).toContain("failed: the run of 2026-11-21T12:00:00.000Z failed: ");
   });
 
+  it("calls each store by its name in them, whichever --store the command was for", async () => {
+    const scene = new Scene();
+    const file = scene.write(
+      "zferry.yaml",
+      `state_dir: ${scene.stateDir}\nmetrics: {textfile: ./zferry.prom}\nstores: {usb: {url: ${scene.folder}/usb}, main: {url: ${scene.store}}}\ndefaults: {store: main}\njobs: {home: {dataset: tank/home}}\n`,
+    );
+    await scene.put("tank/home@a", recorded("full"));
+    const verify = async (store: string): Promise<string[]> => {
+      const ended = await scene.run(["verify", "--config", file, "--level", "exists", "--store", store], { now });
+      expect(ended.exit, ended.stderr).toBe(0);
+      return readFileSync(join(scene.folder, "zferry.prom"), "utf8").split("\n").filter((line) => line.startsWith("zferry_store_backups"));
+    };
+    const inMain = ['zferry_store_backups{job="home",dataset="tank/home",store="main"} 1'];
+    expect(await verify("main")).toEqual(inMain);
+    mkdirSync(join(scene.folder, "usb"));
+    expect(await verify("usb")).toEqual(inMain);
+  });
+
   it("says no jobs where there are none", async () => {
     const scene = new Scene();
     const { exit, stdout } = await scene.run(["status", "--state-dir", scene.stateDir]);
