@@ -5,10 +5,10 @@ import type { Happening } from "../notify/tell.ts";
 import type { Standings } from "./gather.ts";
 
 export function happeningsOf({ at, standings }: Standings): readonly Happening[] {
-  return standings.flatMap(({ state, job, dataset, why, lastSuccessAt, nextExpectedAt }): Happening[] => {
-    if (state !== "overdue" && state !== "disabled-too-long") return [];
+  return standings.flatMap(({ lapse, job, dataset, lastSuccessAt, nextExpectedAt }): Happening[] => {
+    if (lapse === null) return [];
+    const { kind, why } = lapse;
     const details = { lastSuccessAt: lastSuccessAt?.toISOString() ?? null, nextExpectedAt: nextExpectedAt?.toISOString() ?? null };
-    const kind = state === "overdue" ? "overdue" : "disabled";
-    return [{ kind, job, dataset, at, text: `${dataset ?? `job "${job}"`} is ${kind}: ${why ?? ""}`, details }];
+    return [{ kind, job, dataset, at, text: `${dataset ?? `job "${job}"`} is ${kind}: ${why}`, details }];
   });
 }

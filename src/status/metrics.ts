@@ -1,6 +1,7 @@
 /**
  * How everything stands as Prometheus reads it (text format 0.0.4), for the textfile collector of node_exporter and for
- * `/metrics`. Pure. Times are Unix seconds, so that an age is `time() - …`; what is not known has no sample.
+ * `/metrics`. Pure. Times are Unix seconds, so that an age is `time() - …`; what is not known has no sample, and neither
+ * has what an alert would wait for in vain: the next run, and a failure of the last one, of what is disabled or gone.
  *
  * Every sample but the build's has the labels `job`, `dataset` and `store`; `docs/monitoring.md` has the table.
  */
@@ -28,12 +29,12 @@ interface HeldMetric extends Metric {
 const runMetrics: readonly RunMetric[] = [
   gauge("backup_last_success_timestamp_seconds", "End of the last run that stored the dataset, or found nothing to send", ({ lastSuccessAt }) => secondsOf(lastSuccessAt)),
   gauge("backup_last_run_timestamp_seconds", "End of the last run, whatever came of it", ({ lastRun }) => secondsOf(lastRun?.endedAt ?? null)),
-  gauge("backup_last_run_failed", "1 when the last run failed", ({ lastRun }) => (lastRun === null ? null : flag(lastRun.outcome === "failed"))),
+  gauge("backup_last_run_failed", "1 when the last run failed", ({ lastRun, nextExpectedAt }) => (lastRun === null || nextExpectedAt === null ? null : flag(lastRun.outcome === "failed"))),
   gauge("backup_services_stopped", "1 when what hooks stopped was not started again", ({ state }) => flag(state === "stopped")),
   gauge("backup_expected_timestamp_seconds", "When the next run is expected", ({ nextExpectedAt }) => secondsOf(nextExpectedAt)),
-  gauge("backup_overdue", "1 when the last success is older than overdue_after", ({ state }) => flag(state === "overdue")),
+  gauge("backup_overdue", "1 when the last success is older than overdue_after", ({ lapse }) => flag(lapse?.kind === "overdue")),
   gauge("backup_disabled", "1 for a disabled job", ({ isEnabled }) => flag(!isEnabled)),
-  gauge("backup_disabled_too_long", "1 for a job disabled for longer than disabled_warning_after", ({ state }) => flag(state === "disabled-too-long")),
+  gauge("backup_disabled_too_long", "1 for a job disabled for longer than disabled_warning_after", ({ lapse }) => flag(lapse?.kind === "disabled")),
   gauge("backup_duration_seconds", "What the last backup took", ({ durationMs }) => (durationMs === null ? null : durationMs / 1000)),
   gauge("backup_duration_mean_seconds", "What those of its kind before it took, the mean of ten at most", ({ meanDurationMs }) => (meanDurationMs === null ? null : meanDurationMs / 1000)),
   gauge("backup_stream_bytes", "Bytes of the ZFS stream of the last backup", ({ lastStored }) => lastStored?.streamBytes ?? null),

@@ -32,6 +32,7 @@ export interface Standing {
   readonly lastSuccessAt: Date | null;
   /** The last run that stored something. */
   readonly lastStored: RunRecord | null;
+  /** Null for what is disabled or gone. */
   readonly nextExpectedAt: Date | null;
   readonly failureCount: number;
   /** Of the last run that stored something, and of those of its kind before it; null for none. */
@@ -46,6 +47,13 @@ export interface Standing {
   readonly isProblem: boolean;
   /** Null when all is well. */
   readonly why: string | null;
+  /** What no run can tell because none runs, whatever else is the matter and gives the state its name. */
+  readonly lapse: Lapse | null;
+}
+
+export interface Lapse {
+  readonly kind: "overdue" | "disabled";
+  readonly why: string;
 }
 
 export interface Evidence {
@@ -74,10 +82,12 @@ export function standingOf(evidence: Evidence): Standing {
   const lastRun = runs.at(-1) ?? null;
   const lastSuccessAt = latest(runs.filter(({ outcome }) => outcome === "stored" || outcome === "nothing").map(({ endedAt }) => endedAt));
   const lastStored = runs.findLast(({ outcome }) => outcome === "stored") ?? null;
-  const nextExpectedAt = job.isEnabled ? new Date((lastSuccessAt ?? evidence.seenAt).getTime() + job.everyMs) : null;
+  const isExpected = job.isEnabled && !isGone(evidence);
+  const nextExpectedAt = isExpected ? new Date((lastSuccessAt ?? evidence.seenAt).getTime() + job.everyMs) : null;
   const durationMs = lastStored === null ? null : durationOf(lastStored);
   const meanDurationMs = meanDuration(runs, lastStored);
-  const facts = { ...evidence, lastRun, lastSuccessAt, durationMs, meanDurationMs };
+  const lapse = lapseOf({ ...evidence, isExpected, lastSuccessAt });
+  const facts = { ...evidence, isExpected, lastRun, lastSuccessAt, durationMs, meanDurationMs, lapse };
   const [state, why] = judged(facts);
   return {
     job: job.name,
@@ -97,10 +107,14 @@ export function standingOf(evidence: Evidence): Standing {
     state,
     isProblem: problems.has(state),
     why,
+    lapse,
   };
 }
 
 interface Facts extends Evidence {
+  /** Whether it is to be backed up: neither disabled nor gone. */
+  readonly isExpected: boolean;
+  readonly lapse: Lapse | null;
   readonly lastRun: RunRecord | null;
   readonly lastSuccessAt: Date | null;
   readonly durationMs: number | null;
@@ -108,17 +122,14 @@ interface Facts extends Evidence {
 }
 
 function judged(facts: Facts): readonly [State, string | null] {
-  const { job, lastRun, held, now, owedHooks, durationMs, meanDurationMs } = facts;
+  const { job, lastRun, isExpected, lapse, owedHooks, durationMs, meanDurationMs } = facts;
   if (owedHooks.length > 0) return ["stopped", `what its hooks ${owedHooks.join(", ")} stopped was not started again: run zferry recover`];
-  if (!job.isEnabled) return judgedDisabled(facts);
-  if (isGone(facts)) return ["gone", "it is no longer among the datasets of the job"];
-  if (lastRun?.outcome === "failed") return ["failed", failureText(lastRun)];
-  if (held !== null && held.damaged.length > 0) {
-    return ["damaged", `verify has found something in ${held.damaged.slice(0, 3).join(", ")}${held.damaged.length > 3 ? " and others" : ""}: make a new full while you can`];
-  }
-  if (held !== null && held.lostCount > 0) return ["damaged", `${held.lostCount} of its backups are gone from the store, or are others now: see zferry verify`];
-  const overdue = overdueText(facts, now);
-  if (overdue !== null) return ["overdue", overdue];
+  if (isExpected && lastRun?.outcome === "failed") return ["failed", failureText(lastRun)];
+  const damage = damageText(facts);
+  if (damage !== null) return ["damaged", damage];
+  if (lapse !== null) return [lapse.kind === "overdue" ? "overdue" : "disabled-too-long", lapse.why];
+  if (!job.isEnabled) return ["disabled", "enabled: false"];
+  if (!isExpected) return ["gone", "it is no longer among the datasets of the job"];
   if (facts.lastSuccessAt === null) return ["waiting", "it has not run yet"];
   if (durationMs !== null && meanDurationMs !== null && durationMs > slowMinMs && durationMs > slowFactor * meanDurationMs) {
     return ["slow", `the last backup took ${ageText(durationMs)}, those before it ${ageText(meanDurationMs)}`];
@@ -126,23 +137,34 @@ function judged(facts: Facts): readonly [State, string | null] {
   return ["ok", null];
 }
 
-function judgedDisabled({ job, disabledSince, now }: Facts): readonly [State, string] {
-  const forMs = disabledSince === null ? 0 : now.getTime() - disabledSince.getTime();
-  if (forMs <= job.disabledWarningMs) return ["disabled", "enabled: false"];
-  return ["disabled-too-long", `it has been disabled for ${ageText(forMs)}: enable it, or remove the job`];
+/** Damage counts for what is no longer backed up as well: its backups may be all there is. */
+function damageText({ held, isExpected }: Facts): string | null {
+  if (held === null) return null;
+  const { damaged, lostCount } = held;
+  if (damaged.length > 0) {
+    const which = `${damaged.slice(0, 3).join(", ")}${damaged.length > 3 ? " and others" : ""}`;
+    return `verify has found something in ${which}: ${isExpected ? "make a new full while you can" : "see zferry list"}`;
+  }
+  return lostCount > 0 ? `${lostCount} of its backups are gone from the store, or are others now: see zferry verify` : null;
 }
 
-/** A dataset that a glob has matched, and that the job's later runs have left out. */
-function isGone({ isNamed, lastRun, jobRunAt, job }: Facts): boolean {
-  if (isNamed || lastRun === null || jobRunAt === null) return false;
-  return jobRunAt.getTime() - lastRun.startedAt.getTime() > job.everyMs / 2;
+/** A dataset that a glob has matched, and that the job's later runs have left out; one they skipped is there. */
+function isGone({ isNamed, runs, jobRunAt, job }: Evidence): boolean {
+  const triedAt = latest(runs.map(({ startedAt }) => startedAt));
+  if (isNamed || triedAt === null || jobRunAt === null) return false;
+  return jobRunAt.getTime() - triedAt.getTime() > job.everyMs / 2;
 }
 
-function overdueText({ job, lastSuccessAt, seenAt }: Facts, now: Date): string | null {
+function lapseOf(facts: Pick<Facts, keyof Evidence | "isExpected" | "lastSuccessAt">): Lapse | null {
+  const { job, isExpected, lastSuccessAt, seenAt, disabledSince, now } = facts;
+  if (!job.isEnabled) {
+    const forMs = disabledSince === null ? 0 : now.getTime() - disabledSince.getTime();
+    return forMs <= job.disabledWarningMs ? null : { kind: "disabled", why: `it has been disabled for ${ageText(forMs)}: enable it, or remove the job` };
+  }
   const ageMs = now.getTime() - (lastSuccessAt ?? seenAt).getTime();
-  if (ageMs <= job.overdueAfterMs) return null;
+  if (!isExpected || ageMs <= job.overdueAfterMs) return null;
   const since = lastSuccessAt === null ? "it has never been backed up here" : `the last success was ${ageText(ageMs)} ago`;
-  return `${since}, one is expected every ${ageText(job.everyMs)}: see that its timer runs`;
+  return { kind: "overdue", why: `${since}, one is expected every ${ageText(job.everyMs)}: see that its timer runs` };
 }
 
 function failureText({ error, endedAt }: RunRecord): string {

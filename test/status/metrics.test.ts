@@ -137,6 +137,18 @@ describe("the metrics", () => {
     expect(samples.filter((line) => line.includes('job="off"')).join()).not.toContain("success");
   });
 
+  it("leave alone what a glob matches no more: no run is expected, and none of it has failed", async () => {
+    const stateDir = await host();
+    const job = 'odd "\\ job';
+    await appendRun(stateDir, runOf(39 * hourMs, { job, dataset: parseDatasetName("tank/vm/a b"), outcome: "failed" }));
+    await appendRun(stateDir, runOf(hourMs, { job, dataset: parseDatasetName("tank/vm/c") }));
+    const names = (text: string, dataset: string): unknown[] => text.split("\n").filter((line) => line.includes(`dataset="${dataset}"`)).map((line) => line.split("{", 1)[0]);
+    const text = metricsText(await gather(requestFor(stateDir)));
+    const alerting = ["zferry_backup_expected_timestamp_seconds", "zferry_backup_last_run_failed"];
+    expect(names(text, "tank/vm/c")).toEqual(expect.arrayContaining(alerting));
+    for (const name of alerting) expect(names(text, "tank/vm/a b")).not.toContain(name);
+  });
+
   it("please promtool", async (context) => {
     const promtool = need(context, "promtool");
     const input = metricsText(await gather(requestFor(await host())));
@@ -243,9 +255,12 @@ describe("what status --notify tells", () => {
     const stateDir = await host();
     await gather({ ...requestFor(stateDir), now: () => ago(9 * dayMs) }); // the job was disabled then
     const told = happeningsOf(await gather(requestFor(stateDir)));
-    expect(told.map(({ kind, job, dataset, text }) => [kind, job, dataset, text.split(":", 1)[0]])).toEqual([["disabled", "off", "tank/off", "tank/off is disabled"]]);
+    expect(told.map(({ kind, job, dataset, text }) => [kind, job, dataset, text.split(":", 1)[0]])).toEqual([
+      ["overdue", 'odd "\\ job', "tank/vm/a b", "tank/vm/a b is overdue"], // damaged as well
+      ["disabled", "off", "tank/off", "tank/off is disabled"],
+    ]);
     const later = await gather({ ...requestFor(stateDir), now: () => ago(-2 * dayMs) });
-    expect(happeningsOf(later).filter(({ kind }) => kind === "overdue").map(({ dataset }) => dataset)).toEqual([home]);
+    expect(happeningsOf(later).filter(({ kind }) => kind === "overdue").map(({ dataset }) => dataset)).toEqual([home, "tank/vm/a b"]);
   });
 });
 

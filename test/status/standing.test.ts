@@ -59,6 +59,9 @@ describe("the state of a dataset", () => {
     ["one that was disabled yesterday", { job: jobOf("dataset: tank/home", "enabled: false"), runs: [runOf(40 * dayMs)], disabledSince: ago(dayMs) }, "disabled", "enabled: false"],
     ["one that has been for eight days", { job: jobOf("dataset: tank/home", "enabled: false"), disabledSince: ago(8 * dayMs) }, "disabled-too-long", "it has been disabled for 8d: enable it, or remove the job"],
     ["one a glob matches no more", { isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(hourMs) }, "gone", "it is no longer among the datasets of the job"],
+    ["one a glob matches, that is only ever skipped while others of the job are stored", { isNamed: false, runs: [runOf(40 * hourMs), runOf(hourMs, { outcome: "skipped" })], jobRunAt: ago(hourMs) }, "overdue", "the last success was 1d ago, one is expected every 1d: see that its timer runs"],
+    ["one a glob matches no more, and whose backups are gone too", { isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(hourMs), held: { ...held, lostCount: 2 } }, "damaged", "2 of its backups are gone from the store, or are others now: see zferry verify"],
+    ["one that is disabled, in which verify found something", { job: jobOf("dataset: tank/home", "enabled: false"), disabledSince: ago(dayMs), held: { ...held, damaged: [parseSnapshotName("tank/home@a")] } }, "damaged", "verify has found something in tank/home@a: see zferry list"],
     ["one a glob matches, whose job has stopped", { isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(3 * dayMs) }, "overdue", "the last success was 3d ago, one is expected every 1d: see that its timer runs"],
   ] as const)("%s", ([, some, state, why]) => {
     const { state: got, why: said, isProblem } = standing(some);
@@ -76,9 +79,22 @@ describe("the state of a dataset", () => {
     expect([got, meanDurationMs]).toEqual([state, 60_000]);
   });
 
-  it("names when the next run is expected, and nothing of a disabled job", () => {
+  it("names when the next run is expected, and nothing of a disabled job or of what is gone", () => {
     expect(standing().nextExpectedAt).toEqual(ago(-14 * hourMs));
     expect(standing({ job: jobOf("dataset: tank/home", "enabled: false") }).nextExpectedAt).toBeNull();
+    expect(standing({ isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(hourMs) }).nextExpectedAt).toBeNull();
+  });
+
+  const long = { runs: [runOf(40 * hourMs), runOf(39 * hourMs, { outcome: "failed" })] } as const;
+  it.for([
+    ["that is overdue, and failed before", long, "overdue"],
+    ["that is overdue, with services stopped", { ...long, owedHooks: ["db"] }, "overdue"],
+    ["that is overdue, with damage in an old backup", { ...long, held: { ...held, damaged: [parseSnapshotName("tank/home@a")] } }, "overdue"],
+    ["that failed last night alone", { runs: [runOf(30 * hourMs), runOf(6 * hourMs, { outcome: "failed" })] }, null],
+    ["that is disabled for too long, with services stopped", { job: jobOf("dataset: tank/home", "enabled: false"), disabledSince: ago(8 * dayMs), owedHooks: ["db"] }, "disabled"],
+    ["that is gone", { isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(hourMs) }, null],
+  ] as const)("of one %s hides nothing that no run can tell", ([, some, kind]) => {
+    expect(standing(some).lapse?.kind ?? null).toBe(kind);
   });
 
   it.for([[0, "0s"], [59_999, "59s"], [60_000, "1m"], [3_599_999, "59m"], [hourMs, "1h"], [dayMs - 1, "23h"], [dayMs, "1d"], [-5, "0s"]] as const)("an age of %i ms is %s", ([ms, text]) => {
