@@ -11,7 +11,7 @@ import { findOwed, type Recovered } from "../quiesce/recover.ts";
 import { readStoreStates } from "../state.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import { heldOf, type KnownStore, knownStore, latest } from "./held.ts";
-import { type Standing, standingOf } from "./standing.ts";
+import { credible, type Standing, standingOf } from "./standing.ts";
 import { keepTally, type Tally } from "./tally.ts";
 
 export interface Standings {
@@ -36,7 +36,8 @@ export interface GatherRequest {
 /** @throws ZferryError `config-invalid` when history or state file cannot be read */
 export async function gather({ config, isPart, stateDir, storeUrlOf, warn, now }: GatherRequest): Promise<Standings> {
   const at = now();
-  const runs = await readRuns(stateDir, warn);
+  const noted = await readRuns(stateDir, warn);
+  const runs = credible(noted, at);
   const states = await readStoreStates(stateDir, (setAside) => {
     warn(`the state file could not be read; it was set aside as "${setAside}" and is rebuilt from the store`);
   });
@@ -47,7 +48,7 @@ export async function gather({ config, isPart, stateDir, storeUrlOf, warn, now }
   const tally = await keepTally(stateDir, { jobs, isPart, runs, now: at }, warn);
   const owed = await owedIn(stateDir, warn);
   const standings: Standing[] = [];
-  for (const job of jobs) standings.push(...standingsOf(job, { runs, owed, stores, tally, now: at, storeUrl: await storeUrlOf(job.store) }));
+  for (const job of jobs) standings.push(...standingsOf(job, { noted, runs, owed, stores, tally, now: at, storeUrl: await storeUrlOf(job.store) }));
   const silent = (await readAllNotes(stateDir)).flatMap(({ undelivered }) => Object.entries(undelivered).map(([notifier, one]) => ({ notifier, ...one })));
   const undelivered = silent.filter(({ notifier }) => config.notify.some(({ name }) => name === notifier));
   return { at, standings, undelivered: newestOfEach(undelivered) };
@@ -61,6 +62,8 @@ async function owedIn(stateDir: string, warn: (text: string) => void): Promise<r
 }
 
 interface Known {
+  /** All of them: a dataset is known by any. */
+  readonly noted: readonly RunRecord[];
   readonly runs: readonly RunRecord[];
   readonly owed: readonly Recovered[];
   readonly stores: readonly KnownStore[];
@@ -69,9 +72,9 @@ interface Known {
   readonly storeUrl: string;
 }
 
-function standingsOf(job: JobSettings, { runs, owed, stores, tally, now, storeUrl }: Known): Standing[] {
+function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, now, storeUrl }: Known): Standing[] {
   const own = runs.filter((run) => run.job === job.name);
-  const seen = [...new Set(own.map(({ dataset }) => dataset))].sort();
+  const seen = [...new Set(noted.filter((run) => run.job === job.name).map(({ dataset }) => dataset))].sort();
   const { datasets } = selectDatasets(job, seen);
   const jobRunAt = latest(own.map(({ startedAt }) => startedAt));
   const { seenAt, disabledSince } = tally.jobs.find(({ name }) => name === job.name) ?? { seenAt: now, disabledSince: null };

@@ -59,7 +59,7 @@ export interface Lapse {
 export interface Evidence {
   readonly job: JobSettings;
   readonly dataset: DatasetName | null;
-  /** Of this job and dataset, ascending by their start. */
+  /** Of this job and dataset, ascending by their start, and {@link credible}. */
   readonly runs: readonly RunRecord[];
   /** When any dataset of this job last began to be backed up; null for never. */
   readonly jobRunAt: Date | null;
@@ -76,9 +76,14 @@ export interface Evidence {
   readonly now: Date;
 }
 
+/** Less those whose clock was ahead: nothing is over, gone or counted because of them until their time comes. */
+export function credible(runs: readonly RunRecord[], now: Date): readonly RunRecord[] {
+  return runs.filter(({ endedAt }) => endedAt.getTime() <= now.getTime() + clockSlackMs);
+}
+
 export function standingOf(evidence: Evidence): Standing {
-  const { job, dataset, held, copies, failureCount, now } = evidence;
-  const runs = evidence.runs.filter(({ outcome, endedAt }) => outcome !== "skipped" && endedAt.getTime() <= now.getTime() + clockSlackMs);
+  const { job, dataset, held, copies, failureCount } = evidence;
+  const runs = evidence.runs.filter(({ outcome }) => outcome !== "skipped");
   const lastRun = runs.at(-1) ?? null;
   const lastSuccessAt = latest(runs.filter(({ outcome }) => outcome === "stored" || outcome === "nothing").map(({ endedAt }) => endedAt));
   const lastStored = runs.findLast(({ outcome }) => outcome === "stored") ?? null;

@@ -37,13 +37,18 @@ export function tallied(before: Tally, { jobs, isPart, runs, now }: Known): Tall
   const others = <T>(all: readonly T[], nameOf: (one: T) => string): T[] => (isPart ? all.filter((one) => !known.has(nameOf(one))) : []);
   const current = jobs.map(({ name, isEnabled }) => {
     const old = before.jobs.find((one) => one.name === name);
-    return { name, seenAt: old?.seenAt ?? now, disabledSince: isEnabled ? null : (old?.disabledSince ?? now) };
+    return { name, seenAt: earlier(old?.seenAt, now), disabledSince: isEnabled ? null : earlier(old?.disabledSince, now) };
   });
   return {
     version: 1,
     jobs: [...others(before.jobs, ({ name }) => name), ...current],
     failures: [...others(before.failures, ({ job }) => job), ...counted(before, runs.filter(({ job }) => known.has(job)))],
   };
+}
+
+/** A time to come is that of a clock that was ahead: it counts as now. */
+function earlier(time: Date | null | undefined, now: Date): Date {
+  return time == null || time > now ? now : time;
 }
 
 function counted(before: Tally, runs: readonly RunRecord[]): Tally["failures"] {

@@ -149,6 +149,32 @@ describe("the metrics", () => {
     for (const name of alerting) expect(names(text, "tank/vm/a b")).not.toContain(name);
   });
 
+  it("are not those of a clock that was ahead: no other dataset is gone for it, no failure uncounted, no job new for years", async () => {
+    const stateDir = await host();
+    const job = 'odd "\\ job';
+    const ahead = -3000 * dayMs;
+    await gather({ ...requestFor(stateDir), now: () => ago(ahead) });
+    await appendRun(stateDir, runOf(ahead, { job, dataset: parseDatasetName("tank/vm/c"), outcome: "failed" }));
+    await appendRun(stateDir, runOf(hourMs, { outcome: "failed" }));
+    await appendRun(stateDir, runOf(ahead, { outcome: "failed" }));
+    await gather(requestFor(stateDir));
+    for (const hours of [0.5, 0.25]) await appendRun(stateDir, runOf(hours * hourMs, { outcome: "failed" }));
+    const { standings } = await gather(requestFor(stateDir));
+    expect(standings.map(({ dataset, state, failureCount }) => [dataset, state, failureCount])).toEqual([
+      ["tank/home", "failed", 4],
+      ["tank/vm/a b", "damaged", 0],
+      ["tank/vm/c", "waiting", 0],
+      ["tank/off", "disabled", 0],
+    ]);
+    const later = await gather({ ...requestFor(stateDir), now: () => ago(-8 * dayMs) });
+    expect(later.standings.map(({ dataset, lapse }) => [dataset, lapse?.kind])).toEqual([
+      ["tank/home", "overdue"],
+      ["tank/vm/a b", "overdue"],
+      ["tank/vm/c", "overdue"],
+      ["tank/off", "disabled"],
+    ]);
+  });
+
   it("please promtool", async (context) => {
     const promtool = need(context, "promtool");
     const input = metricsText(await gather(requestFor(await host())));

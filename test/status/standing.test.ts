@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Held } from "../../src/status/held.ts";
-import { ageText, type Evidence, type Standing, standingOf } from "../../src/status/standing.ts";
+import { ageText, credible, type Evidence, type Standing, standingOf } from "../../src/status/standing.ts";
 import { emptyTally, tallied } from "../../src/status/tally.ts";
 import { parseSnapshotName } from "../../src/zfs/names.ts";
 import { ago, dayMs, home, hourMs, jobOf, now, runOf } from "./standings.ts";
@@ -53,7 +53,7 @@ describe("the state of a dataset", () => {
     ["one with a limit of its own", { job: jobOf("dataset: tank/home", "every: 1h", "overdue_after: 5h"), runs: [runOf(5 * hourMs)] }, "ok", null],
     ["one that never ran, new here", { runs: [], seenAt: ago(hourMs) }, "waiting", "it has not run yet"],
     ["one that never ran, long known here", { runs: [] }, "overdue", "it has never been backed up here, one is expected every 1d: see that its timer runs"],
-    ["one whose only success has a time to come", { runs: [runOf(-2 * dayMs)] }, "overdue", "it has never been backed up here, one is expected every 1d: see that its timer runs"],
+    ["one whose only success has a time to come", { runs: credible([runOf(-2 * dayMs)], now) }, "overdue", "it has never been backed up here, one is expected every 1d: see that its timer runs"],
     ["one in which verify found something", { held: { ...held, damaged: [parseSnapshotName("tank/home@a")] } }, "damaged", "verify has found something in tank/home@a: make a new full while you can"],
     ["one of which backups are gone", { held: { ...held, lostCount: 2 } }, "damaged", "2 of its backups are gone from the store, or are others now: see zferry verify"],
     ["one that was disabled yesterday", { job: jobOf("dataset: tank/home", "enabled: false"), runs: [runOf(40 * dayMs)], disabledSince: ago(dayMs) }, "disabled", "enabled: false"],
