@@ -6,7 +6,7 @@ import type { Config } from "../config/config.ts";
 import { isPlain, selectDatasets } from "../config/globs.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import { readRuns, type RunRecord } from "../history.ts";
-import { readAllNotes } from "../notify/remembered.ts";
+import { type Notes, ownOf, readAllNotes } from "../notify/remembered.ts";
 import { findOwed, type Recovered } from "../quiesce/recover.ts";
 import { readStoreStates } from "../state.ts";
 import type { DatasetName } from "../zfs/names.ts";
@@ -18,7 +18,7 @@ export interface Standings {
   readonly at: Date;
   /** In the order of the configuration, then by dataset. */
   readonly standings: readonly Standing[];
-  /** Notifiers that did not get the last message, by name. */
+  /** Notifiers that did not get the last message they were to get, in the order of the configuration. */
   readonly undelivered: readonly { readonly notifier: string; readonly at: Date; readonly why: string }[];
 }
 
@@ -49,9 +49,7 @@ export async function gather({ config, isPart, stateDir, storeUrlOf, warn, now }
   const owed = await owedIn(stateDir, warn);
   const standings: Standing[] = [];
   for (const job of jobs) standings.push(...standingsOf(job, { noted, runs, owed, stores, tally, now: at, storeUrl: await storeUrlOf(job.store) }));
-  const silent = (await readAllNotes(stateDir)).flatMap(({ undelivered }) => Object.entries(undelivered).map(([notifier, one]) => ({ notifier, ...one })));
-  const undelivered = silent.filter(({ notifier }) => config.notify.some(({ name }) => name === notifier));
-  return { at, standings, undelivered: newestOfEach(undelivered) };
+  return { at, standings, undelivered: undeliveredIn(await readAllNotes(stateDir), config, at) };
 }
 
 /** What was stopped by runs that are over, and not started again. A record that cannot be read is told: nobody knows whose it is. */
@@ -95,8 +93,12 @@ function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, now, 
   });
 }
 
-function newestOfEach<T extends { readonly notifier: string; readonly at: Date }>(all: readonly T[]): T[] {
-  const newest = new Map<string, T>();
-  for (const one of [...all].sort((a, b) => a.at.getTime() - b.at.getTime())) newest.set(one.notifier, one);
-  return [...newest.values()];
+/** Of each notifier the last message that it did not get, unless it got a later one, of whatever job. */
+function undeliveredIn(notes: readonly Notes[], { notify }: Pick<Config, "notify">, now: Date): Standings["undelivered"] {
+  return notify.flatMap(({ name }) => {
+    const missed = notes.flatMap(({ undelivered }) => ownOf(undelivered, name) ?? []).sort((a, b) => b.at.getTime() - a.at.getTime());
+    const told = notes.flatMap((one) => Object.values(ownOf(one.told, name) ?? {})).filter((at) => at <= now);
+    const [last] = missed;
+    return last === undefined || last.at <= (latest(told) ?? new Date(0)) ? [] : [{ notifier: name, ...last }];
+  });
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config/config.ts";
+import { notifySchema, notifySettingsOf } from "../../src/config/notify.ts";
 import { appendRun } from "../../src/history.ts";
 import { entrySchema } from "../../src/format/entry.ts";
 import { updateStoreState } from "../../src/state.ts";
@@ -15,6 +16,7 @@ import { withResult } from "../../src/verified.ts";
 import { version } from "../../src/version.ts";
 import { parseDatasetName } from "../../src/zfs/names.ts";
 import { ownFolder } from "../folder.ts";
+import { happening, listener, tellerOf } from "../notify/listening.ts";
 import { need } from "../systems.ts";
 import { ago, dayMs, home, hourMs, now, runOf } from "./standings.ts";
 
@@ -274,6 +276,22 @@ describe("the alert rules", () => {
     const { status, stdout, stderr } = spawnSync(promtool, ["test", "rules", join(folder, "test.yaml")], { encoding: "utf8" });
     expect([status, `${stdout}${stderr}`]).toEqual([0, expect.stringContaining("SUCCESS")]);
   });
+});
+
+it("a notifier is shown as one that did not get its last message until it gets one, of whatever job", async () => {
+  const stateDir = await host();
+  const hook = await listener((_request, response, count) => response.writeHead(count === 1 ? 410 : 200).end());
+  const list = [{ type: "webhook", url: hook.url, on: ["failure"], min_interval: "0s" }];
+  const undelivered: string[][] = [];
+  for (const [minutes, job] of [[2, "home"], [1, "off"]] as const) {
+    const teller = tellerOf(list, { stateDir, now: () => ago(minutes * 60_000) });
+    await teller.tell(happening({ job }));
+    await teller.end();
+    const request = requestFor(stateDir);
+    const known = await gather({ ...request, config: { ...request.config, notify: notifySettingsOf(notifySchema.parse(list)) } });
+    undelivered.push(known.undelivered.map(({ why }) => why));
+  }
+  expect(undelivered).toEqual([["it answered 410"], []]);
 });
 
 describe("what status --notify tells", () => {
