@@ -2,13 +2,13 @@
  * The way to one notifier: what it is to be told waits in a line, is sent one after the other, tried a few times, and not
  * told again too soon.
  *
- * The limit is per job and kind. What it holds back of a run that has told the first of its kind is told as one message
- * when the run ends: a pool that is gone with twenty datasets makes two messages, not twenty. What is overdue or disabled
- * stays so, and is told of each dataset once a day at most.
+ * The limit is per job and kind, drills that passed and that failed apart. What it holds back of a run that has told the
+ * first of its kind is told as one message when the run ends: a pool that is gone with twenty datasets makes two messages,
+ * not twenty. What is overdue or disabled stays so, and is told of each dataset once a day at most.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NotifySettings } from "../config/notify.ts";
-import { type Happening, messageOf } from "./message.ts";
+import { type Happening, isTrouble, messageOf } from "./message.ts";
 import { failed, type Outcome, within } from "./outcome.ts";
 import { type Notebook, ownOf } from "./remembered.ts";
 import type { Send } from "./senders.ts";
@@ -167,9 +167,10 @@ function staysSo({ kind }: Happening): boolean {
   return kind === "overdue" || kind === "disabled";
 }
 
-/** What the limit counts as the same. */
+/** What the limit counts as the same. That a drill has passed is not what it says when it fails. */
 function topicOf(happening: Happening): string {
-  return staysSo(happening) ? `${happening.kind} ${happening.dataset ?? ""}` : happening.kind;
+  if (staysSo(happening)) return `${happening.kind} ${happening.dataset ?? ""}`;
+  return happening.kind === "drill" && isTrouble(happening) ? "drill, bad" : happening.kind;
 }
 
 function beginningOf({ job, kind }: Happening): string {

@@ -83,7 +83,8 @@ export function messageOf(happenings: readonly [Happening, ...Happening[]]): Mes
   return { kind, job: shownJob, at, title, text, isBad, document };
 }
 
-function isTrouble({ kind, details }: Happening): boolean {
+/** Whether somebody has to do something. */
+export function isTrouble({ kind, details }: Happening): boolean {
   if (kind === "drill") return details.findingCount !== 0;
   return kind !== "start" && kind !== "success" && kind !== "recovery";
 }

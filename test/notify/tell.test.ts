@@ -89,6 +89,17 @@ describe("how often the same is told", () => {
     ]);
   });
 
+  it("a drill that passed does not silence one that fails, nor the other way round", async () => {
+    const there = await listener();
+    const stateDir = ownFolder();
+    for (const findingCount of [0, 2, 0, 1, null]) {
+      const teller = tellerOf([{ type: "webhook", url: there.url }], { stateDir });
+      await teller.tell(happening({ kind: "drill", text: `${String(findingCount)} findings`, details: { findingCount } }));
+      await teller.end();
+    }
+    expect(told(there)).toEqual(["drill tank/home: 0 findings", "drill tank/home: 2 findings"]);
+  });
+
   it("a clock that was ahead when it was told does not silence it", async () => {
     const there = await listener();
     const stateDir = ownFolder();
