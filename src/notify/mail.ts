@@ -20,7 +20,7 @@ export function mailOf({ to, from }: Pick<MailSettings, "to" | "from">, { title,
   const isPlain = /^[\n\x20-\x7e]*$/.test(body) && body.split("\n").every((line) => line.length <= maxLineChars);
   const headers = [
     ...(from === null ? [] : [`From: ${from}`]),
-    `To: ${to.join(", ")}`,
+    `To: ${to.join(",\n ")}`,
     `Subject: ${subjectOf(title)}`,
     `Date: ${at.toUTCString().replace("GMT", "+0000")}`,
     `Message-ID: <${randomUUID()}@${hostname().replaceAll(/[^A-Za-z0-9.-]/g, "-")}>`,

@@ -75,6 +75,16 @@ describe("a mail", () => {
     expect(body).not.toMatch(/[^\P{Cc}\n]|\u202e/u);
   });
 
+  it("has no line longer than a mail may have, however many it goes to", async () => {
+    const sendmail = standIn();
+    const to = Array.from({ length: 60 }, (_, index) => `somebody.with.a.name.of.their.own.${index}@mail.example.org`);
+    const teller = tellerOf([{ type: "mail", to, sendmail: [sendmail.program] }]);
+    await teller.tell(happening());
+    await teller.end();
+    expect(Math.max(...sendmail.input().split("\n").map((line) => line.length))).toBeLessThanOrEqual(998);
+    expect(parsed(sendmail.input()).headers.get("To")).toBe(to.join(", "));
+  });
+
   it("says what sendmail complained of, and tries again only where that may help", async () => {
     for (const [status, count] of [[75, 3], [67, 1], [1, 3]] as const) {
       const sendmail = standIn(`echo 'no route to relay' >&2; echo again >&2; exit ${status}`);
