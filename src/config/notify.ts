@@ -5,6 +5,7 @@
  * try may take and how seldom it is told the same. Tokens and the like never stand in the file: it says where they are.
  */
 import { z } from "zod";
+import { credentialName, type SecretSource, variableName } from "./secret-source.ts";
 import { argv, duration, parseDuration, setting } from "./values.ts";
 
 /** What can be told of; `src/notify/tell.ts` says what each means. */
@@ -19,14 +20,11 @@ const defaultTimeoutMs = 10_000;
 const maxTimeoutMs = 60_000;
 const defaultMinIntervalMs = 60 * 60 * 1000;
 
-/** Where a secret is: the first line of a private file, a variable, or a credential that systemd hands over. */
-export type SecretSource =
-  | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "env"; readonly variable: string }
-  | { readonly kind: "credential"; readonly name: string };
+/** Where a notifier's secret is: the first line of a private file, a variable, or a credential that systemd hands over. */
+export type NotifierSecret = Exclude<SecretSource, { readonly kind: "command" }>;
 
 /** What may stand in the file, or be a secret. Neither is ever shown. */
-export type Confidential = SecretSource | { readonly kind: "plain"; readonly value: string };
+export type Confidential = NotifierSecret | { readonly kind: "plain"; readonly value: string };
 
 interface NotifierBasics {
   /** Unique; what messages and the remembered state call it. */
@@ -45,21 +43,21 @@ export interface WebhookSettings extends NotifierBasics {
   readonly url: Confidential;
   readonly headers: ReadonlyMap<string, Confidential>;
   /** Key of the HMAC-SHA256 over the body; null for none. */
-  readonly signWith: SecretSource | null;
+  readonly signWith: NotifierSecret | null;
 }
 
 export interface NtfySettings extends NotifierBasics {
   readonly type: "ntfy";
   readonly server: string;
   readonly topic: Confidential;
-  readonly token: SecretSource | null;
+  readonly token: NotifierSecret | null;
 }
 
 export interface PushoverSettings extends NotifierBasics {
   readonly type: "pushover";
   readonly server: string;
-  readonly token: SecretSource;
-  readonly user: SecretSource;
+  readonly token: NotifierSecret;
+  readonly user: NotifierSecret;
 }
 
 export interface HealthchecksSettings extends NotifierBasics {
@@ -100,21 +98,21 @@ const secret = z
   .union(
     [
       z.strictObject({ file: z.string().min(1) }),
-      z.strictObject({ env: z.string().min(1) }),
-      z.strictObject({ credential: z.string().regex(/^[A-Za-z0-9_.-]{1,255}$/) }),
+      z.strictObject({ env: variableName }),
+      z.strictObject({ credential: credentialName }),
     ],
     secretWords,
   )
-  .transform((source): SecretSource => {
+  .transform((source): NotifierSecret => {
     if ("file" in source) return { kind: "file", path: source.file };
     if ("env" in source) return { kind: "env", variable: source.env };
     return { kind: "credential", name: source.credential };
   });
 
-const urlWords = "must be an http:// or https:// URL without user and password";
+export const urlWords = "must be an http:// or https:// URL without user and password";
 const webUrl = z.string().refine(isWebUrl, urlWords);
 
-function isWebUrl(text: string): boolean {
+export function isWebUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, username, password } = new URL(text);
   return (protocol === "https:" || protocol === "http:") && username === "" && password === "";

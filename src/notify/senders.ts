@@ -3,7 +3,7 @@
  *
  * Secrets are read anew for each message: a run takes hours, and a token that was renewed meanwhile is used.
  */
-import type { Confidential, NotifySettings } from "../config/notify.ts";
+import { type Confidential, isWebUrl, type NotifySettings, urlWords } from "../config/notify.ts";
 import { isZferryError } from "../errors.ts";
 import { readSecret } from "../secrets.ts";
 import { post } from "./http.ts";
@@ -75,6 +75,6 @@ function printable(secret: string, what: string): string {
 }
 
 function usable(url: string): string {
-  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
-  throw new UnusableSecret("its URL is not one of http:// or https://");
+  if (isWebUrl(url)) return url;
+  throw new UnusableSecret(`its URL ${urlWords}`);
 }

@@ -47,6 +47,8 @@ describe("the notify section", () => {
     ["a header value that is none", '{type: webhook, url: https://x, headers: {A: "x\\ny"}}', /headers.A: must be printable ASCII/],
     ["a timeout that would hold up a run", "{type: command, command: [a], timeout: 2m}", /timeout: must be 1m at most/],
     ["a ping for what it cannot say", "{type: healthchecks, url: https://x, on: [overdue]}", /on.0: /],
+    ["a credential that is a folder", "{type: ntfy, topic: t, token: {credential: ..}}", /token.credential: must be the name of a systemd credential/],
+    ["a variable that no shell can set", "{type: ntfy, topic: t, token: {env: A B}}", /token.env: must be the name of an environment variable/],
     ["a type nobody knows", "{type: pigeon}", /type: /],
     ["a name that is no name", "{type: command, command: [a], name: ../x}", /name: may hold letters/],
   ] as const)("refuses %s", ([, line, message]) => {

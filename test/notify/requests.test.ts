@@ -111,6 +111,13 @@ describe("what goes wrong with a secret is said without it", () => {
     expect(teller.warnings.join()).not.toContain(token);
   });
 
+  it("a URL that fetch would quote, password and all", async () => {
+    const teller = tellerOf([{ type: "webhook", url: { env: "HOOK" } }], { environment: { HOOK: `https://me:${token}@127.0.0.1/` } });
+    await teller.tell(happening());
+    await teller.end();
+    expect(teller.warnings).toEqual(['notifier "webhook" was not told of "failure" of job "home": its URL must be an http:// or https:// URL without user and password']);
+  });
+
   it("neither URL nor reply is shown or remembered when a request fails", async () => {
     const stateDir = ownFolder();
     const { url } = await listener((_request, response) => {
