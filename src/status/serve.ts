@@ -22,9 +22,16 @@ export interface Address {
 export const defaultAddress: Address = { host: "127.0.0.1", port: 9909 };
 
 const keptMs = 2000;
-const maxConnections = 64;
 const maxHeaderSize = 8192;
 const requestTimeoutMs = 10_000;
+
+export interface ServeLimits {
+  readonly connections: number;
+  /** How long a connection may be idle, be it that nobody asks, or that nobody reads. */
+  readonly patienceMs: number;
+}
+
+const defaultLimits: ServeLimits = { connections: 64, patienceMs: 30_000 };
 
 /** @throws ZferryError `usage` */
 export function parseAddress(text: string): Address {
@@ -50,11 +57,14 @@ export interface Serving {
   readonly onListening: (url: string) => void;
   readonly warn: (text: string) => void;
   readonly signal: AbortSignal;
+  /** For tests, which wait less. */
+  readonly limits?: Partial<ServeLimits>;
 }
 
 /** Answers until the signal is aborted. @throws ZferryError `usage` when it cannot listen there */
-export async function serve({ address, standings, onListening, warn, signal }: Serving): Promise<void> {
+export async function serve({ address, standings, onListening, warn, signal, limits }: Serving): Promise<void> {
   if (signal.aborted) return;
+  const { connections, patienceMs } = { ...defaultLimits, ...limits };
   const current = keeping(standings);
   const server = createServer({ maxHeaderSize, requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, keepAliveTimeout: 5000 }, (request, response) => {
     void answer(request, response, current).catch((error: unknown) => {
@@ -63,7 +73,8 @@ export async function serve({ address, standings, onListening, warn, signal }: S
       response.end();
     });
   });
-  server.maxConnections = maxConnections;
+  server.maxConnections = connections;
+  server.timeout = patienceMs;
   await listening(server, address);
   onListening(urlOf(server.address() as AddressInfo));
   await new Promise<void>((resolve) => {

@@ -1,10 +1,11 @@
 import { request } from "node:http";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { ZferryError } from "../../src/errors.ts";
 import type { Standings } from "../../src/status/gather.ts";
-import { type Address, isLoopback, parseAddress, serve } from "../../src/status/serve.ts";
+import { isLoopback, parseAddress, serve, type Serving } from "../../src/status/serve.ts";
 import { standingOf } from "../../src/status/standing.ts";
 import { dayMs, home, jobOf, now, runOf } from "./standings.ts";
 
@@ -19,11 +20,11 @@ interface Server {
   readonly stop: () => Promise<void>;
 }
 
-async function serving(look: () => Promise<Standings>, address: Address = { host: "127.0.0.1", port: 0 }): Promise<Server> {
+async function serving(look: () => Promise<Standings>, { address = { host: "127.0.0.1", port: 0 }, ...some }: Partial<Pick<Serving, "address" | "limits">> = {}): Promise<Server> {
   const [stop, warnings] = [new AbortController(), [] as string[]];
   let ended = Promise.resolve();
   const url = await new Promise<string>((resolve, reject) => {
-    ended = serve({ address, standings: look, onListening: resolve, warn: (words) => warnings.push(words), signal: stop.signal });
+    ended = serve({ ...some, address, standings: look, onListening: resolve, warn: (words) => warnings.push(words), signal: stop.signal });
     ended.catch(reject);
   });
   const end = async (): Promise<void> => {
@@ -119,6 +120,17 @@ describe("the status over HTTP", () => {
     await expect(ask(`${url}/healthz`)).rejects.toThrow("ECONNREFUSED");
   });
 
+  it("lets go of whoever asks and does not read, so that others get in", async () => {
+    const long = { ...standings(runOf(1000)), undelivered: [{ notifier: "x".repeat(8 * 2 ** 20), at: now, why: "y" }] };
+    const { url } = await serving(() => Promise.resolve(long), { limits: { connections: 1, patienceMs: 200 } });
+    const { port } = new URL(url);
+    const socket = connect(Number(port), "127.0.0.1").on("error", () => undefined);
+    onTestFinished(() => void socket.destroy());
+    socket.pause().write("GET /api/v1/backup/status HTTP/1.1\r\nhost: x\r\n\r\n");
+    await new Promise((resolve) => socket.once("connect", resolve));
+    while (!(await ask(`${url}/healthz`).then(({ status }) => status === 200, () => false))) await sleep(20);
+  });
+
   it("refuses headers without end", async () => {
     const { url } = await serving(good);
     const socket = connect(Number(new URL(url).port), "127.0.0.1");
@@ -130,7 +142,7 @@ describe("the status over HTTP", () => {
 
   it("says that a port is taken", async () => {
     const { url } = await serving(good);
-    await expect(serving(good, { host: "127.0.0.1", port: Number(new URL(url).port) })).rejects.toThrow(/^cannot listen on "127.0.0.1" port \d+: EADDRINUSE$/);
+    await expect(serving(good, { address: { host: "127.0.0.1", port: Number(new URL(url).port) } })).rejects.toThrow(/^cannot listen on "127.0.0.1" port \d+: EADDRINUSE$/);
   });
 });
 
