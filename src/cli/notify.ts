@@ -12,8 +12,8 @@ interface NotifyFlags extends SharedFlags {
 
 const explanation = `
 For OnFailure= of systemd, as the units of \`zferry systemd\` have it. A run that ends by itself tells of its failure; this is
-for one that could not: killed, out of memory, or with a configuration nobody can read. A notifier that has been told of the
-same job within its min_interval is not told again.`;
+for one that could not: killed, or out of memory. Who is to be told stands in the configuration, so when that cannot be read
+nobody is. A notifier that has been told of the same job within its min_interval is not told again.`;
 
 export function notifyCommand(command: Command, run: RunCommand): void {
   command.requiredOption("--unit <name>", "the unit that failed").addHelpText("after", explanation).action(run(notify));

@@ -38,6 +38,14 @@ it("tells of a unit that is no job's, and says nothing that systemd has not said
   expect(told).toMatchObject([{ kind: "failure", job: null, details: { unit: "zferry-verify-nas.service", reason: null } }]);
 });
 
+it("cannot tell where the configuration cannot be read, which says whom", async () => {
+  const scene = new Scene();
+  const config = scene.write("zferry.yaml", "jobs: [");
+  const { exit, stderr } = await scene.run(["--config", config, "notify", "--unit", "zferry-backup-home.service"]);
+  expect([exit, stderr]).toEqual([2, expect.stringContaining(config)]);
+  expect((await scene.run(["notify", "--help"])).stdout.toString()).not.toContain("nobody can read");
+});
+
 it("says so where there is nobody to tell", async () => {
   const { exit, stderr } = await new Scene().run(["notify", "--unit", "zferry-status.service"]);
   expect([exit, stderr]).toEqual([0, expect.stringContaining('nobody is told: the unit "zferry-status.service" failed')]);
