@@ -2,7 +2,7 @@
 import { realpath } from "node:fs/promises";
 import { resolve } from "node:path";
 import { ZferryError } from "../errors.ts";
-import type { GatherRequest } from "../status/gather.ts";
+import type { GatherRequest, Standings } from "../status/gather.ts";
 import { parseStoreUrl, s3UrlOf } from "../store/url.ts";
 import type { Session } from "./session.ts";
 
@@ -39,10 +39,14 @@ async function storeUrlOf(url: string, { terminal }: Session): Promise<string> {
   return `file://${await realpath(path).catch(() => path)}`;
 }
 
-/** Writes the metrics of all jobs as they are configured, whatever this run was for, where that is asked for. Never rejects. */
-export async function publish(session: Session): Promise<void> {
+/**
+ * Writes the metrics of all jobs as they are configured, whatever this run was for, where that is asked for. Never rejects.
+ *
+ * @param known - how all of them stand, where that was gathered just now
+ */
+export async function publish(session: Session, known: Standings | null = null): Promise<void> {
   const { textfile } = session.settings.config.metrics;
   if (textfile === null) return;
   const { publishMetrics } = await import("../status/publish.ts");
-  await publishMetrics(resolve(session.terminal.workingDirectory, textfile), gatherRequest(session, [], null));
+  await publishMetrics(resolve(session.terminal.workingDirectory, textfile), gatherRequest(session, [], null), known);
 }

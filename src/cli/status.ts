@@ -45,7 +45,7 @@ async function status(session: Session, names: readonly string[], flags: StatusF
   if (flags.check === true) await check(session, request);
   const standings = await gather(request);
   if (flags.notify === true) await tell(session, standings);
-  await publish(session);
+  await publish(session, names.length === 0 && flags.store === undefined ? standings : null);
   report.json(statusDocument(standings));
   report.text(toText(standings));
   for (const { notifier, at, why } of standings.undelivered) {

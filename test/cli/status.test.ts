@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -157,6 +157,15 @@ describe("zferry status", () => {
     expect(await verify("main")).toEqual(inMain);
     mkdirSync(join(scene.folder, "usb"));
     expect(await verify("usb")).toEqual(inMain);
+  });
+
+  it("looks once: what cannot be read is said once, metrics or not", async () => {
+    const { scene, flags } = sceneWith(`metrics: {textfile: ./zferry.prom}\n`);
+    await appendRun(scene.stateDir, runOf(hourMs));
+    const [name = ""] = readdirSync(join(scene.stateDir, "history"));
+    appendFileSync(join(scene.stateDir, "history", name), "{\n");
+    const { stderr } = await scene.run(["status", ...flags], { now });
+    expect(stderr.split("\n").filter((line) => line.includes("has 1 damaged line"))).toHaveLength(1);
   });
 
   it("says no jobs where there are none", async () => {
