@@ -13,6 +13,8 @@ import type { LocalLock } from "../lock.ts";
 import { quiesced } from "../quiesce/quiesce.ts";
 import { giveBack, type NamedSnapshot, nameSnapshots, takeSnapshots } from "../taken.ts";
 import { readDataset } from "../zfs/inventory.ts";
+import { snapshotName } from "../zfs/names.ts";
+import { newSnapshotName } from "../zfs/snapshots.ts";
 import { missingDataset, pruneAfter, runTask } from "./backing.ts";
 import { lockFor } from "./overlap.ts";
 import type { Place, Task, TaskEnd, World } from "./task.ts";
@@ -57,7 +59,7 @@ function byDataset(a: Task, b: Task): number {
   return a.dataset < b.dataset ? -1 : 1;
 }
 
-/** Opens the store, finds a dataset that must not spoil the others' snapshot, and locks it; or how the task ended over that. */
+/** Opens the store, looks for what must not spoil the others' snapshot, and locks the dataset; or how the task ended over that. */
 async function prepare(
   task: Task,
   { places, isOneOfMany }: { readonly places: Map<string, Place>; readonly isOneOfMany: boolean },
@@ -71,13 +73,19 @@ async function prepare(
     const place = places.get(job.name) ?? (await world.openPlace(job));
     places.set(job.name, place);
     storeUrl = place.store.url;
-    if (isOneOfMany && (await readDataset(world.zfsOf(job), task.dataset, { signal: world.signal })) === null) throw missingDataset(task.dataset);
+    if (isOneOfMany) await refuseSpoiler(task, world);
     return { task, place, lock: await lockFor(task, world) };
   } catch (error) {
     const isSkipped = isZferryError(error, "locked") && job.whenRunning === "skip" && !task.isAdHoc;
     const kind = isSkipped ? ("skipped" as const) : ("failed" as const);
     return { task, storeUrl, startedAt, endedAt: world.now(), downtimeMs: null, result: { kind, error } };
   }
+}
+
+/** Refuses what would keep the others from their snapshot: a dataset that is not there, or whose name leaves no room for a snapshot's. */
+async function refuseSpoiler({ job, dataset }: Task, world: World): Promise<void> {
+  snapshotName(dataset, newSnapshotName(job.snapshotPrefix, world.now()));
+  if ((await readDataset(world.zfsOf(job), dataset, { signal: world.signal })) === null) throw missingDataset(dataset);
 }
 
 async function backUp(ready: readonly Ready[], world: World, ended: Ended): Promise<RoundEnd> {

@@ -2,16 +2,19 @@
  * Trouble in the middle of a run of jobs: what it costs, what it leaves, and who hears of it.
  */
 import { once } from "node:events";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { Writable } from "node:stream";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { aloneAmongHosts } from "../../src/alone.ts";
 import { runToExit } from "../../src/cli/program.ts";
+import { takeLocalLock } from "../../src/lock.ts";
 import { parseDatasetName } from "../../src/zfs/names.ts";
 import { openDirectory } from "../../src/store/directory.ts";
 import { Night, tonight } from "./job-night.ts";
 import { ownTerminal } from "./terminal.ts";
-import { fixtures, recordedAt } from "./zferry.ts";
+import { type Ended, fixtures, recordedAt } from "./zferry.ts";
 import { residentBin } from "../zfs/resident.ts";
 
 const { signal } = new AbortController();
@@ -53,4 +56,13 @@ describe("another host at work on a dataset", () => {
     expect(night.scene.manifests).toEqual([`tank/src/a@${tonight}.json`, `tank/src/b@${tonight}.json`]);
     expect(night.intents).toEqual([]);
   });
+});
+
+it("a dataset whose name leaves no room for a snapshot's fails by itself", async () => {
+  const long = `tank/src/${"x".repeat(240)}`;
+  const night = new Night("  all: {dataset: tank/src, recursive: true}\n", { datasets: ["tank/src", "tank/src/a", long] });
+  const { exit, stderr, stdout } = await night.run();
+  expect(exit, stderr).toBe(2);
+  expect(stdout.toString()).toContain("2 of 3 datasets done, 1 failed, 0 skipped");
+  expect(night.scene.manifests).toHaveLength(2);
 });
