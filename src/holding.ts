@@ -58,27 +58,30 @@ export async function withHolds<T>(
   }
 }
 
-/** Releases the run's holds, and then destroys the snapshot if one is given. Never throws. */
-export async function letGo(request: Omit<Holder, "signal">, names: readonly SnapshotName[], doomed: SnapshotFacts | null = null): Promise<void> {
+/** Releases the run's holds, and then destroys the snapshot if one is given. Never throws. @returns whether that is gone */
+export async function letGo(request: Omit<Holder, "signal">, names: readonly SnapshotName[], doomed: SnapshotFacts | null = null): Promise<boolean> {
   const { zfs, store, progress } = request;
   const tag = runTag(store);
   for (const name of names) {
     await attempt(progress, `release the hold "${tag}" of "${name}"`, (signal) => release(zfs, tag, name, { signal }));
   }
-  if (doomed === null) return;
-  await attempt(progress, `destroy the snapshot "${doomed.name}" of the failed run`, (signal) =>
+  if (doomed === null) return true;
+  return attempt(progress, `destroy the snapshot "${doomed.name}" of the failed run`, (signal) =>
     destroySnapshot(zfs, doomed.name, doomed.guid, { signal }),
   );
 }
 
+/** @returns whether it worked */
 async function attempt(
   { warn }: Pick<FerryProgress, "warn">,
   what: string,
   work: (signal: AbortSignal) => Promise<void> | undefined,
-): Promise<void> {
+): Promise<boolean> {
   try {
     await work(AbortSignal.timeout(letGoTimeoutMs));
+    return true;
   } catch (error) {
     warn(`could not ${what}: ${(error as Error).message}`);
+    return false;
   }
 }

@@ -82,14 +82,15 @@ export function intentOf({ stateDir, store, dataset }: Pick<BackupRequest, "stat
  */
 async function takeBack(request: BackupRequest, { dataset, catalog }: Scene, journaled: SnapshotName | null): Promise<boolean> {
   const own = request.isOwnSnapshot ? request.snapshot : null;
+  const stays = new Set([own]);
   const intended = (await intentsOf(intentOf(request))).filter((name) => name !== own);
   for (const name of intended.filter((one) => one !== journaled)) {
     const snapshot = dataset.snapshots.find((one) => one.name === name && one.ours);
     if (snapshot === undefined || catalog.backups.some(({ backup }) => backup === name)) continue;
     request.progress.warn(`a run ended right after it had taken the snapshot "${name}", which is destroyed now`);
-    await letGo(request, [], snapshot);
+    if (!(await letGo(request, [], snapshot))) stays.add(name); // it is still nobody's
   }
-  if (intended.length > 0) await keepIntents(intentOf(request), (name) => name === own);
+  if (intended.length > 0) await keepIntents(intentOf(request), (name) => stays.has(name));
   return intended.length > 0;
 }
 

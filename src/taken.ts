@@ -113,7 +113,8 @@ interface Giver {
 
 /**
  * Destroys a snapshot whose backup did not come about, if its name is noted still: otherwise a journal has it, or had it.
- * Never throws: what could not be destroyed stays noted for the next run.
+ * Never throws: what could not be destroyed stays noted for the next run. So does what is not there: a zfs that did not end
+ * in time, in the kernel or at the other end of ssh, may take it yet.
  */
 export async function giveBack({ zfs, store, stateDir, progress }: Giver, name: SnapshotName): Promise<void> {
   const place = { stateDir, storeUrl: store.url, dataset: datasetOf(name) };
@@ -121,11 +122,10 @@ export async function giveBack({ zfs, store, stateDir, progress }: Giver, name: 
     if (!(await intentsOf(place)).includes(name)) return;
     const facts = await readDataset(zfs, place.dataset, { signal: AbortSignal.timeout(giveBackTimeoutMs) });
     const snapshot = facts?.snapshots.find((one) => one.name === name && one.ours);
-    if (snapshot !== undefined) await letGo({ zfs, store, progress }, [], snapshot);
-    await dropIntent(place, name);
+    if (snapshot !== undefined && (await letGo({ zfs, store, progress }, [], snapshot))) await dropIntent(place, name);
   } catch (error) {
     const why = isZferryError(error) ? error.message : String(error);
-    progress.warn(`could not take back the snapshot "${name}", which the next run does: ${why}`);
+    progress.warn(`could not take back the snapshot "${name}", which the next run tries again: ${why}`);
   }
 }
 

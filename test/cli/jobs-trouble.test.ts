@@ -66,3 +66,36 @@ it("a dataset whose name leaves no room for a snapshot's fails by itself", async
   expect(stdout.toString()).toContain("2 of 3 datasets done, 1 failed, 0 skipped");
   expect(night.scene.manifests).toHaveLength(2);
 });
+
+describe("a snapshot that is to be taken back", () => {
+  const busy = { exit: 1, stderr: "cannot destroy snapshot: dataset is busy" };
+  const later = (night: Night, day = 22): Promise<Ended> => night.scene.run(["backup"], { env: night.pool.env, now: new Date(`2026-11-${day}T00:00:00Z`) });
+
+  it("and cannot be destroyed yet is destroyed by the run after that", async () => {
+    const night = new Night("  all: {datasets: ['tank/src/*'], when_running: skip}\n");
+    const release = await leaseElsewhere(night, "tank/src/a");
+    night.pool.change(({ faults }) => (faults.destroy = busy));
+    expect(await night.run()).toMatchObject({ exit: 0, stderr: expect.stringContaining("could not destroy the snapshot") as string });
+    await release();
+    night.pool.change(({ datasets }) => (datasets["tank/src/a"] = { snapshots: { [tonight]: { guid: "77", holds: [], ours: true } }, bookmarks: {} })); // no recorded stream's
+    expect((await later(night)).stderr).toContain(`could not destroy the snapshot "tank/src/a@${tonight}"`);
+    night.pool.change(({ faults }) => delete faults.destroy);
+    await later(night, 23);
+    expect(night.snapshotsOf("tank/src/a")).not.toContain(tonight);
+    expect(night.intents.filter((name) => name.includes("tank-src-a"))).toEqual([]);
+  });
+
+  it("and is there only later, because zfs went on without the run that had given up, is destroyed by the next", async () => {
+    const night = new Night("  all: {datasets: ['tank/src/*']}\n");
+    night.pool.change(({ faults }) => (faults.snapshot = { exit: 255, stderr: "connection closed" }));
+    expect((await night.run()).exit).toBe(14);
+    night.pool.change(({ faults, datasets }) => {
+      delete faults.snapshot;
+      datasets["tank/src/a"] = { snapshots: { [tonight]: { guid: "77", holds: [], ours: true } }, bookmarks: {} };
+    });
+    const { exit, stderr } = await later(night);
+    expect(exit, stderr).toBe(0);
+    expect(night.snapshotsOf("tank/src/a")).toEqual(["zferry-20261122T000000Z"]);
+    expect(night.intents).toEqual([]);
+  });
+});
