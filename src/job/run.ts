@@ -40,6 +40,7 @@ export async function runJobs(wanted: Wanted, world: World): Promise<readonly Fa
 async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]> {
   const jobs = "job" in group ? [group.job] : group;
   const failures: Failure[] = [];
+  const skipped = new Set<JobSettings>();
   for (const job of jobs) await tellStart(job, world);
   const fail = async (job: JobSettings, error: unknown): Promise<void> => {
     failures.push({ job, error });
@@ -47,6 +48,7 @@ async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]
   };
   const ended = async (end: TaskEnd): Promise<void> => {
     if (end.result.kind === "failed") failures.push({ job: end.task.job, error: end.result.error });
+    if (end.result.kind === "skipped") skipped.add(end.task.job);
     world.ended(end);
     await noteEnd(end, world);
     await tellEnd(end, world);
@@ -56,7 +58,7 @@ async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]
     const end = await runRound(round, world, ended);
     for (const job of jobs.filter((one) => round.some((task) => task.job === one))) await judgeQuiesce(job, end, world, fail);
   }
-  for (const job of jobs) if (!failures.some((failure) => failure.job === job)) await tellSuccess(job, world);
+  for (const job of jobs) if (!skipped.has(job) && !failures.some((failure) => failure.job === job)) await tellSuccess(job, world);
   return failures;
 }
 

@@ -99,3 +99,22 @@ describe("a snapshot that is to be taken back", () => {
     expect(night.intents).toEqual([]);
   });
 });
+
+describe("what is told", () => {
+  it("of a job of which a dataset was skipped is not that all is backed up, nor that its trouble is over", async () => {
+    const told = join(mkdtempSync(join(tmpdir(), "zferry-told-")), "told");
+    onTestFinished(() => {
+      rmSync(dirname(told), { recursive: true });
+    });
+    const notify = `notify: [{type: command, command: [sh, -c, "cat >> ${told}"], on: [failure, success, recovery], min_interval: 0s}]\n`;
+    const night = new Night(`  all: {datasets: ['tank/src/*'], when_running: skip}\n${notify}`);
+    night.pool.change(({ faults }) => (faults.send = { exit: 1, stderr: "out of luck" }));
+    expect((await night.run()).exit).toBe(14);
+    night.pool.change(({ faults }) => delete faults.send);
+    const { release } = await takeLocalLock(night.scene.stateDir, parseDatasetName("tank/src/a"), { signal });
+    expect((await night.scene.run(["backup"], { env: night.pool.env, now: new Date("2026-11-22T00:00:00Z") })).exit).toBe(0);
+    await release();
+    const happenings = readFileSync(told, "utf8").trim().split("\n").map((line) => JSON.parse(line) as { kind: string; dataset: string | null });
+    expect(happenings.filter(({ kind }) => kind !== "failure").map(({ kind, dataset }) => [kind, dataset])).toEqual([["recovery", "tank/src/b"]]);
+  });
+});
