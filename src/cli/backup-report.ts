@@ -12,6 +12,8 @@ export class BackupReport {
   /** One dataset without a job: it is the whole run. */
   readonly #isAdHoc: boolean;
   readonly #secondsOf = new Map<Task, number>();
+  /** What has failed so far, each once: one hook can fail several datasets. */
+  readonly #errors = new Set<unknown>();
   readonly #counts = { stored: 0, nothing: 0, planned: 0, failed: 0, skipped: 0 };
   readonly #startedAt = performance.now();
 
@@ -47,9 +49,14 @@ export class BackupReport {
     if (outcome !== "failed" || !this.#isAdHoc) this.#report.json(this.#documentOf(end, outcome));
     const { result, task } = end;
     if (result.kind === "skipped") this.#report.text([`${titleOf(task)}: skipped: ${toldError(result.error).message}`]);
-    // The first failure is the last word of the run.
-    if (result.kind === "failed" && this.#counts.failed > 1) this.#report.failure(result.error);
     if (result.kind === "backed-up") this.#report.text([this.#lineOf(task, result.outcome)]);
+  };
+
+  /** The first failure is the last word of the run, which somebody else says; the others are said at once. */
+  readonly failed = (error: unknown): void => {
+    const isNews = this.#errors.size > 0 && !this.#errors.has(error);
+    this.#errors.add(error);
+    if (isNews) this.#report.failure(error);
   };
 
   /** All is done. */

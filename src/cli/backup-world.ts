@@ -37,6 +37,7 @@ export function worldFor(session: Session, flags: BackupFlags, shown: BackupRepo
     },
     progressOf: shown.progressOf,
     ended: shown.ended,
+    failed: shown.failed,
     teller: makeTeller(isDryRun ? [] : config.notify, { stateDir, environment, warn, now, signal }),
     info: (text) => {
       report.info(text);

@@ -42,12 +42,16 @@ async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]
   const failures: Failure[] = [];
   const skipped = new Set<JobSettings>();
   for (const job of jobs) await tellStart(job, world);
-  const fail = async (job: JobSettings, error: unknown): Promise<void> => {
+  const note = (job: JobSettings, error: unknown): void => {
     failures.push({ job, error });
+    world.failed(error);
+  };
+  const fail = async (job: JobSettings, error: unknown): Promise<void> => {
+    note(job, error);
     await tellFailure(job, error, world);
   };
   const ended = async (end: TaskEnd): Promise<void> => {
-    if (end.result.kind === "failed") failures.push({ job: end.task.job, error: end.result.error });
+    if (end.result.kind === "failed") note(end.task.job, end.result.error);
     if (end.result.kind === "skipped") skipped.add(end.task.job);
     world.ended(end);
     await noteEnd(end, world);
@@ -76,10 +80,14 @@ async function judgeQuiesce(
 /** What would be done: nothing is locked, stopped, taken, noted or told. */
 async function planGroup(group: Wanted, world: World): Promise<readonly Failure[]> {
   const failures: Failure[] = [];
-  const fail = (job: JobSettings, error: unknown): Promise<void> => Promise.resolve(void failures.push({ job, error }));
+  const fail = (job: JobSettings, error: unknown): Promise<void> => {
+    failures.push({ job, error });
+    world.failed(error);
+    return Promise.resolve();
+  };
   for (const task of await tasksOf(group, world, fail)) {
     const end = await planTask(task, world);
-    if (end.result.kind === "failed") failures.push({ job: task.job, error: end.result.error });
+    if (end.result.kind === "failed") await fail(task.job, end.result.error);
     world.ended(end);
   }
   return failures;

@@ -49,6 +49,8 @@ export interface World {
   readonly progressOf: (task: Task) => TaskProgress;
   /** Called once for each task, as soon as it has come to its end. */
   readonly ended: (end: TaskEnd) => void;
+  /** Called for each failure, of a dataset or of a job, in the order in which they happen. */
+  readonly failed: (error: unknown) => void;
   readonly teller: Teller;
   readonly info: (text: string) => void;
   readonly warn: (text: string) => void;

@@ -117,4 +117,12 @@ describe("what is told", () => {
     const happenings = readFileSync(told, "utf8").trim().split("\n").map((line) => JSON.parse(line) as { kind: string; dataset: string | null });
     expect(happenings.filter(({ kind }) => kind !== "failure").map(({ kind, dataset }) => [kind, dataset])).toEqual([["recovery", "tank/src/b"]]);
   });
+
+  it("is every failure, whatever failed before it, and each once", async () => {
+    const night = new Night("  a: {datasets: ['tank/x*']}\n  b: {datasets: ['tank/y*']}\n  c: {dataset: tank/none}\n");
+    const { exit, stderr } = await night.run();
+    expect(exit).toBe(14);
+    const errors = ['the job "a" matches no dataset', 'the job "b" matches no dataset', 'there is no dataset "tank/none"'];
+    expect(stderr.split("\n").filter((line) => line.startsWith("zferry: error: "))).toEqual([1, 2, 0].map((at) => `zferry: error: ${errors[at] ?? ""}`));
+  });
 });
