@@ -44,11 +44,12 @@ async function backupJobs(session: Session, names: readonly string[], flags: Bac
   const report = new BackupReport(session.report, { isDryRun: flags.dryRun === true, isAdHoc: "job" in wanted });
   const world = worldFor(session, flags, report);
   try {
-    const [owed] = flags.dryRun === true ? [] : await startStopped(session);
+    const owed = flags.dryRun === true ? [] : await startStopped(session);
     const failures = await runJobs(wanted, world);
     report.end(failures);
-    if (failures[0] !== undefined) throw failures[0].error;
-    if (owed !== undefined) throw owed;
+    for (const error of owed) report.failed(error);
+    const [first] = [...failures.map(({ error }) => error), ...owed];
+    if (first !== undefined) throw first;
   } finally {
     await world.teller.end();
     if (flags.dryRun !== true) await publish(session);
@@ -59,12 +60,17 @@ async function backupJobs(session: Session, names: readonly string[], flags: Bac
  * What a run that was killed left stopped is started before this one stops anything. Where that fails the backups are
  * made all the same, and it is the run's failure after them.
  */
-async function startStopped({ report, settings, terminal }: Session): Promise<readonly ZferryError[]> {
-  const found = await recoverOwed({ stateDir: settings.stateDir, isDryRun: false, warn: report.warn, signal: terminal.signal });
-  for (const { outcome, jobs, hooks } of found) {
-    if (outcome === "recovered") report.warn(`a run of ${jobs.join(", ")} was killed: its after_snapshot hooks were run now: ${hooks.join(", ")}`);
+async function startStopped({ report: { warn }, settings: { stateDir }, terminal: { signal } }: Session): Promise<readonly unknown[]> {
+  try {
+    const found = await recoverOwed({ stateDir, isDryRun: false, warn, signal });
+    for (const { outcome, jobs, hooks } of found) {
+      if (outcome === "recovered" && hooks.length > 0) warn(`a run of ${jobs.join(", ")} had left these after_snapshot hooks, which were run now: ${hooks.join(", ")}`);
+    }
+    return found.flatMap(({ failures }) => failures);
+  } catch (error) {
+    signal.throwIfAborted();
+    return [error];
   }
-  return found.flatMap(({ failures }) => failures);
 }
 
 function wantedOf(session: Session, names: readonly string[], flags: BackupFlags): Wanted {

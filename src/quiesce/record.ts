@@ -89,12 +89,11 @@ function namesIn(stateDir: string): Promise<readonly string[]> {
   );
 }
 
-/** Null when there is none; `damaged` for one that cannot be understood. */
+/** Null when there is none; `damaged` for one that cannot be read or understood. */
 export async function readRecord(path: string): Promise<QuiesceRecord | "damaged" | null> {
-  const bytes = await inStateFolder(`read the record "${path}"`, () => readIfAny(path));
-  if (bytes === null) return null;
   try {
-    return recordSchema.parse(JSON.parse(bytes.toString("utf8")));
+    const bytes = await readIfAny(path);
+    return bytes === null ? null : recordSchema.parse(JSON.parse(bytes.toString("utf8")));
   } catch {
     return "damaged";
   }

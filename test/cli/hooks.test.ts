@@ -114,7 +114,7 @@ describe("a job with hooks", () => {
     writeFileSync(night.flag("mended"), "");
     const next = await night.backup();
     expect(next.exit).toBe(0);
-    expect(next.stderr).toContain("its after_snapshot hooks were run now: service");
+    expect(next.stderr).toContain("a run of night had left these after_snapshot hooks, which were run now: service");
     expect(night.phases.slice(4)).toEqual(["after", "before", "after"]);
     expect(night.records).toEqual([]);
   });
@@ -134,7 +134,7 @@ describe("a job with hooks", () => {
     expect(night.phases).toEqual(["before"]);
     const next = await night.backup();
     expect(next.exit).toBe(0);
-    expect(next.stderr).toContain("a run of night was killed");
+    expect(next.stderr).toContain("a run of night had left these after_snapshot hooks");
     expect(night.phases).toEqual(["before", "after", "before", "after"]);
   });
 });

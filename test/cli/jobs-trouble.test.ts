@@ -126,3 +126,12 @@ describe("what is told", () => {
     expect(stderr.split("\n").filter((line) => line.startsWith("zferry: error: "))).toEqual([1, 2, 0].map((at) => `zferry: error: ${errors[at] ?? ""}`));
   });
 });
+
+it("a record of stopped services that cannot be read keeps no backup from being made, and is the run's failure", async () => {
+  const night = new Night("  a: {dataset: tank/src/a}\n");
+  mkdirSync(join(night.scene.stateDir, "quiesce", "20261120T000000Z-00000000.json"), { recursive: true, mode: 0o700 });
+  const { exit, stderr } = await night.run();
+  expect(exit, stderr).toBe(16);
+  expect(stderr).toContain("cannot be read, so nobody knows which after_snapshot hooks are owed");
+  expect(night.scene.manifests).toEqual([`tank/src/a@${tonight}.json`]);
+});
