@@ -48,8 +48,8 @@ async function backupJobs(session: Session, names: readonly string[], flags: Bac
     const failures = await runJobs(wanted, world);
     report.end(failures);
     for (const error of owed) report.failed(error);
-    const [first] = [...failures.map(({ error }) => error), ...owed];
-    if (first !== undefined) throw first;
+    const errors = [...failures.map(({ error }) => error), ...owed];
+    if (errors.length > 0) throw errors[0];
   } finally {
     await world.teller.end();
     if (flags.dryRun !== true) await publish(session);
