@@ -21,7 +21,7 @@ export type { Reason } from "./keep-rules.ts";
 export { prune } from "./prune/prune.ts";
 export type { Fate, Pruned, PruneOutcome, PruneRequest } from "./prune/request.ts";
 export { put, type PutRequest } from "./put.ts";
-export { quiesced, type Quiesced, type QuiesceRequest, type QuiesceSubject } from "./quiesce/quiesce.ts";
+export { quiesced, type Quiesced, type QuiesceRequest, type QuiesceSubject, type Settled } from "./quiesce/quiesce.ts";
 export { type Recovered, recoverOwed, type RecoverRequest } from "./quiesce/recover.ts";
 export { restore, type RestoreRequest, type RestoreStep, type Wanted } from "./restore.ts";
 export { rebuildState, type RebuildRequest, type Rebuilt } from "./state-rebuild.ts";

@@ -10,7 +10,7 @@
 import type { HookSettings } from "../config/hooks.ts";
 import { isZferryError } from "../errors.ts";
 import type { LocalLock } from "../lock.ts";
-import { quiesced } from "../quiesce/quiesce.ts";
+import { type Quiesced, quiesced } from "../quiesce/quiesce.ts";
 import { giveBack, type NamedSnapshot, nameSnapshots, takeSnapshots } from "../taken.ts";
 import { readDataset } from "../zfs/inventory.ts";
 import { snapshotName } from "../zfs/names.ts";
@@ -96,11 +96,15 @@ async function backUp(ready: readonly Ready[], world: World, ended: Ended): Prom
   let downtimeMs: number | null = null;
   let refusal: { readonly error: unknown } | null = null;
   try {
-    if (isTogether) ({ failures, downtimeMs } = await takeAll(ready, { hooks, named, world }));
+    if (isTogether) {
+      const quiesce = await takeAll(ready, { hooks, named, world });
+      ({ failures, downtimeMs } = quiesce);
+      if ("error" in quiesce.worked) refusal = quiesce.worked;
+    }
   } catch (error) {
     refusal = { error };
-    for (const [one, { name }] of named) await giveBack(giverOf(one, world), name);
   }
+  if (refusal !== null) for (const [one, { name }] of named) await giveBack(giverOf(one, world), name);
   for (const one of ready) {
     const taken = refusal === null ? (named.get(one)?.name ?? null) : null;
     const end = await runTask(one, { taken, downtimeMs, refusal }, world);
@@ -115,7 +119,7 @@ async function backUp(ready: readonly Ready[], world: World, ended: Ended): Prom
 async function takeAll(
   ready: readonly Ready[],
   { hooks, named, world }: { readonly hooks: readonly HookSettings[]; readonly named: Map<Ready, NamedSnapshot>; readonly world: World },
-): Promise<RoundEnd> {
+): Promise<Quiesced<void>> {
   const { stateDir, environment, warn, now, signal } = world;
   const wanted = ready.map(({ task: { job, dataset }, place }) => {
     return { zfs: world.zfsOf(job), storeUrl: place.store.url, stateDir, dataset, prefix: job.snapshotPrefix };
@@ -130,10 +134,7 @@ async function takeAll(
     datasets: snapshots.map(({ dataset }) => dataset),
     snapshots: snapshots.map(({ name }) => name),
   };
-  const { failures, downtimeMs } = await quiesced({ hooks, subject, stateDir, environment, warn, now, signal }, (workSignal) =>
-    takeSnapshots(snapshots, { warn, signal: workSignal }),
-  );
-  return { failures, downtimeMs };
+  return quiesced({ hooks, subject, stateDir, environment, warn, now, signal }, (workSignal) => takeSnapshots(snapshots, { warn, signal: workSignal }));
 }
 
 /** The hooks of all jobs that take part, in the order of the jobs; one that several have from the defaults once. */

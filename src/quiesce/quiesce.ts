@@ -9,7 +9,7 @@ import type { HookSettings } from "../config/hooks.ts";
 import { ZferryError } from "../errors.ts";
 import { thisProcess } from "../lock-holder.ts";
 import type { DatasetName, SnapshotName } from "../zfs/names.ts";
-import { type Guard, startGuard } from "./guarding.ts";
+import { type Guard, type Over, startGuard } from "./guarding.ts";
 import { Ledger, type QuiesceRecord, readRecord, recordPath } from "./record.ts";
 import { damagedRecord } from "./recover.ts";
 import { defaultLimits, goUp, type QuiesceLimits } from "./stack.ts";
@@ -39,13 +39,17 @@ export interface QuiesceRequest {
   readonly limits?: Partial<QuiesceLimits>;
 }
 
+/** That services came up again, or did not, is one thing, and what came of the work another. */
 export interface Quiesced<T> {
-  readonly value: T;
-  /** From the start of the first before-hook to the end of the last after-hook; null without hooks. */
+  readonly worked: Settled<T>;
+  /** From the start of the first before-hook to the end of the last after-hook; null when no hook was begun. */
   readonly downtimeMs: number | null;
-  /** `hook-failed` of each after-hook that failed to the last; `zferry recover` goes on trying. */
-  readonly failures: readonly ZferryError[];
+  /** Why services may be down still: `hook-failed` of each after-hook that failed to the last; `zferry recover` goes on trying. */
+  readonly failures: readonly unknown[];
 }
+
+/** What the work came to. An error too when it was never begun. */
+export type Settled<T> = { readonly value: T } | { readonly error: unknown };
 
 /**
  * Runs the before-hooks, then `work`, then the after-hooks of all that began, in reverse order; returns when they are done.
@@ -53,12 +57,14 @@ export interface Quiesced<T> {
  *
  * @param work - takes the snapshot. Its signal aborts with the request's, and when the services were started again
  * without waiting for it any longer
- * @throws ZferryError `hook-failed` when a before-hook failed or timed out (`work` was not begun), or when `work` took so
- * long that the services were started without it; `locked` when another quiesce does not end; whatever `work` throws
+ * @returns as the error of `worked`: `hook-failed` when a before-hook failed or timed out (`work` was not begun), or when
+ * `work` took so long that the services were started without it; `locked` when another quiesce does not end;
+ * `config-invalid` when nothing can be noted; `signal.reason`; whatever `work` throws
+ * @throws `signal.reason` when it was aborted before
  */
 export async function quiesced<T>(request: QuiesceRequest, work: (signal: AbortSignal) => Promise<T>): Promise<Quiesced<T>> {
   request.signal.throwIfAborted();
-  if (request.hooks.length === 0) return { value: await work(request.signal), downtimeMs: null, failures: [] };
+  if (request.hooks.length === 0) return { worked: await settled(work(request.signal)), downtimeMs: null, failures: [] };
   const path = recordPath(request.stateDir, idOf(request.now()));
   const record = await recordOf(request);
   const limits = { ...defaultLimits, ...request.limits };
@@ -78,21 +84,22 @@ interface Guarded {
 
 async function guarded<T>(guard: Guard, { request, path, limits }: Guarded, work: (signal: AbortSignal) => Promise<T>): Promise<Quiesced<T>> {
   const { signal } = request;
-  const worked = (await isQuiet(guard, signal)) ? await settled(guard, signal, work) : null;
+  const worked = (await isQuiet(guard, signal)) ? await inTime(guard, signal, work) : null;
   guard.release();
   const over = await guard.over;
-  const failures = over === null ? await takeOver(path, request, limits) : over.failures.map(asError);
+  const failures = over === null ? await takeOver(path, request, limits).catch((error: unknown) => [error]) : over.failures.map(asError);
   const begunAt = guard.begunAt();
   const downtimeMs = begunAt === null ? null : performance.now() - begunAt;
-  if (worked === null) {
-    signal.throwIfAborted();
-    if (over?.refusal != null) throw asError(over.refusal);
-    throw new ZferryError("hook-failed", "the process that runs the hooks ended before all was stopped", {
-      hint: "see what killed it; what it had stopped was started again",
-    });
-  }
-  if ("error" in worked) throw worked.error;
-  return { value: worked.value, downtimeMs, failures };
+  return { worked: worked ?? { error: refusalOf(over, signal) }, downtimeMs, failures };
+}
+
+/** Why the work was not begun. */
+function refusalOf(over: Over | null, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason;
+  if (over?.refusal != null) return asError(over.refusal);
+  return new ZferryError("hook-failed", "the process that runs the hooks ended before all was stopped", {
+    hint: "see what killed it; what it had stopped was started again",
+  });
 }
 
 /** Waits for it; aborting lets the guard go back up at once. */
@@ -106,23 +113,24 @@ async function isQuiet(guard: Guard, signal: AbortSignal): Promise<boolean> {
   }
 }
 
-type Settled<T> = { readonly value: T } | { readonly error: unknown };
+async function settled<T>(work: Promise<T>): Promise<Settled<T>> {
+  try {
+    return { value: await work };
+  } catch (error) {
+    return { error };
+  }
+}
 
 /** What came of the work; an error when the guard did not wait for it, whatever it came to. */
-async function settled<T>(guard: Guard, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<Settled<T>> {
+async function inTime<T>(guard: Guard, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<Settled<T>> {
   const late = new AbortController();
   let isSettled = false;
   void guard.over.then((over) => {
     if (over !== null && !isSettled) late.abort(tooLate());
   });
-  try {
-    const value = await work(AbortSignal.any([signal, late.signal]));
-    return late.signal.aborted ? { error: late.signal.reason } : { value };
-  } catch (error) {
-    return { error };
-  } finally {
-    isSettled = true;
-  }
+  const worked = await settled(work(AbortSignal.any([signal, late.signal])));
+  isSettled = true;
+  return late.signal.aborted ? { error: late.signal.reason } : worked;
 }
 
 function tooLate(): ZferryError {

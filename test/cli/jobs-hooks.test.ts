@@ -70,6 +70,7 @@ describe("jobs with hooks", () => {
     expect(night.order).not.toContain("snapshot");
     expect(night.scene.manifests).toEqual([]);
     expect((await night.runs).map(({ outcome, error }) => [outcome, error?.code])).toEqual([["failed", "hook-failed"]]);
+    for (const { downtimeMs } of await night.runs) expect(downtimeMs).toBeGreaterThan(0);
   });
 
   it("store everything when a service does not start again, and then end with 16", async () => {

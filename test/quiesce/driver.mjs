@@ -42,7 +42,10 @@ function snapshot(signal) {
 
 const told = ({ code, message, hint }) => ({ code: code ?? "bug", message, hint: hint ?? null });
 const outcome = await quiesced(request, snapshot).then(
-  ({ value, downtimeMs, failures }) => ({ value, downtimeMs, failures: failures.map(told) }),
+  ({ worked, downtimeMs, failures }) => {
+    const outcome = "error" in worked ? { error: told(worked.error) } : worked;
+    return { ...outcome, downtimeMs, failures: failures.map(told) };
+  },
   (error) => ({ error: told(error) }),
 );
 process.stdout.write(`${JSON.stringify({ ...outcome, warnings })}\n`);

@@ -55,6 +55,21 @@ describe("a quiesce", () => {
     expect(night.recordNames).toEqual([]);
   });
 
+  it("tells of a service that stayed down also when the snapshot failed, and how long it was down", async () => {
+    const night = new Night();
+    const { error, failures, downtimeMs } = await night.run({ hooks: [night.hook("db", { after: "exit 1" })], work: "exit 3" });
+    expect(error?.message).toBe("the work failed: 3");
+    expect(failures).toMatchObject([{ code: "hook-failed", message: expect.stringContaining('the after_snapshot hook "db" failed') as string }]);
+    expect(downtimeMs).toBeGreaterThan(0);
+  });
+
+  it("tells of a service that stayed down also when another one could not be stopped", async () => {
+    const night = new Night();
+    const { error, failures } = await night.run({ hooks: [night.hook("db", { after: "exit 1" }), night.hook("app", { before: "exit 1" })] });
+    expect(error?.message).toContain('the before_snapshot hook "app" failed');
+    expect(failures).toMatchObject([{ message: expect.stringContaining('the after_snapshot hook "db" failed') as string }]);
+  });
+
   it("stops nothing when it cannot note what it is about to stop", async () => {
     const night = new Night();
     mkdirSync(night.stateDir);
