@@ -15,6 +15,8 @@ const gate = 'read -r go <&3 && exec 3<&- && exec "$@"';
 
 /** Of what it printed, stdout and stderr as they came. */
 const tailBytes = 8 * 1024;
+/** Nothing is waited for longer than a timer of node can count: 24 days. */
+const maxTimerMs = 2 ** 31 - 1;
 /** What it started may hold its output open for ever: wait no longer for its last words than this. */
 const lingerMs = 200;
 
@@ -75,7 +77,7 @@ async function throughGate(spawned: ChildProcess, pid: number, { exit, output }:
 /** Waits for the exit, and ends the whole group when that takes too long. @returns whether it did */
 async function untilEnd(pid: number, exit: Exit, { timeoutMs, graceMs }: HookRun): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, timeoutMs, true)));
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, Math.min(timeoutMs, maxTimerMs), true)));
   const isStopped = await Promise.race([late, exit.known.then(() => false)]);
   clearTimeout(timer);
   if (isStopped) {

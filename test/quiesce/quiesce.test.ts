@@ -206,6 +206,12 @@ describe("a hook", () => {
     expect(night.recordNames).toEqual([]);
   });
 
+  it("has its time also when that is more than a timer can count", async () => {
+    const night = new Night();
+    const { value, failures } = await night.run({ hooks: [night.hook("db", { before: "sleep 0.1", timeoutMs: 30 * 86_400_000 })] });
+    expect({ value, failures }).toEqual({ value: "snapshot", failures: [] });
+  });
+
   it("that hangs after the snapshot is ended and tried again", async () => {
     const night = new Night();
     const once = `test -e '${night.path("tried")}' || { touch '${night.path("tried")}'; exec sleep 300; }`;
