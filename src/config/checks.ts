@@ -2,6 +2,7 @@
  * What a configuration says in several places must agree: each check looks at the whole file, after every value by itself
  * was found good. What only the machine knows (is there such a dataset?) is asked by `zferry doctor`.
  */
+import type { CopySettings } from "./copies.ts";
 import { isSettled } from "./globs.ts";
 import { jobSettings, type JobSettings, sharedSettings } from "./jobs.ts";
 import type { ConfigInput, JobInput } from "./schema.ts";
@@ -55,11 +56,37 @@ function notifyMisfits({ notify, jobs }: ConfigInput): Misfit[] {
 
 function defaultsMisfits({ defaults, stores }: ConfigInput): Misfit[] {
   const misfits = unknownStore(["defaults", "store"], defaults.store, Object.keys(stores));
+  misfits.push(...copyMisfits(["defaults", "copies"], defaults.copies ?? [], stores));
   if (defaults.overdue_after !== undefined) misfits.push(...hasty(["defaults", "overdue_after"], sharedSettings({}, defaults)));
   return misfits;
 }
 
-function jobMisfits({ name, own, settings }: Job, { stores, defaults }: ConfigInput): Misfit[] {
+/** Each a store of the file, and a place of its own: two names of one URL are one place. */
+function copyMisfits(path: readonly PropertyKey[], copies: readonly CopySettings[], stores: ConfigInput["stores"]): Misfit[] {
+  const known = Object.keys(stores);
+  const urls = copies.map(({ store }) => urlOf(store, stores));
+  return copies.flatMap(({ store }, index) => {
+    const at = [...path, index, "store"];
+    if (!known.includes(store)) return [{ path: at, message: noSuch("store", store, known) }];
+    return urls.indexOf(urls[index] ?? "") < index ? [{ path: at, message: `has the place of another copy: "${urls[index] ?? ""}"` }] : [];
+  });
+}
+
+/** No copy of a job is the store it is a copy of; told of the job's list, or of the job when the list is that of the defaults. */
+function ownCopyMisfits({ name, own, settings }: Job, { stores }: ConfigInput): Misfit[] {
+  const index = settings.copies.findIndex(({ store }) => urlOf(store, stores) === urlOf(settings.store, stores));
+  if (index < 0) return [];
+  if (own.copies !== undefined) return [{ path: ["jobs", name, "copies", index, "store"], message: "is the job's own store" }];
+  return [{ path: ["jobs", name], message: `its store is among the copies of defaults: give it copies of its own, or "copies: []"` }];
+}
+
+function urlOf(store: string, stores: ConfigInput["stores"]): string {
+  return Object.hasOwn(stores, store) ? (stores[store]?.url ?? store) : store;
+}
+
+function jobMisfits(job: Job, file: ConfigInput): Misfit[] {
+  const { name, own, settings } = job;
+  const { stores, defaults } = file;
   const at = (member: string | null, message: string): Misfit => ({ path: ["jobs", name, ...(member === null ? [] : [member])], message });
   const misfits: Misfit[] = unknownStore(["jobs", name, "store"], own.store, Object.keys(stores));
   if (!jobName.test(name)) misfits.push(at(null, `a job's name is 1 to ${maxNameLength} characters on one line and does not begin with -`));
@@ -69,7 +96,8 @@ function jobMisfits({ name, own, settings }: Job, { stores, defaults }: ConfigIn
   if (twice !== undefined) misfits.push(at("datasets", `has "${twice}" twice`));
   if (settings.store === "") misfits.push(at(null, "names no store, and there is no default one"));
   if (settings.exclude.length > 0 && isSettled(settings)) misfits.push(at("exclude", "excludes nothing: the job is not recursive and has no glob"));
-  if (settings.prune === "after_backup" && settings.keep.local === null && settings.keep.store === null) {
+  misfits.push(...copyMisfits(["jobs", name, "copies"], own.copies ?? [], stores), ...ownCopyMisfits(job, file));
+  if (settings.prune === "after_backup" && [settings.keep.local, settings.keep.store, ...settings.copies.map(({ keep }) => keep)].every((keep) => keep === null)) {
     misfits.push(at("prune", "after_backup has nothing to go by: give keep.store, keep.local or both"));
   }
   if (own.overdue_after !== undefined || (own.every !== undefined && defaults.overdue_after !== undefined)) {

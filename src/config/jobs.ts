@@ -1,6 +1,7 @@
 /**
  * A job as the program works with it: its own settings over the defaults of the file over those of the program.
  */
+import type { CopySettings } from "./copies.ts";
 import type { HookSettings } from "./hooks.ts";
 import type { KeepPolicy } from "./keep.ts";
 import { defaultSettings, type JobInput, type SharedInput } from "./schema.ts";
@@ -19,6 +20,8 @@ export interface SharedSettings {
   readonly maxDowntimeMs: number | null;
   /** Null for a side that is never pruned. */
   readonly keep: { readonly local: KeepPolicy | null; readonly store: KeepPolicy | null };
+  /** Where else backups go, in the order in which they are copied there. */
+  readonly copies: readonly CopySettings[];
   readonly prune: "never" | "after_backup";
   /** How often a run is expected. */
   readonly everyMs: number;
@@ -57,6 +60,7 @@ export function sharedSettings(own: SharedInput, common: SharedInput): SharedSet
     hooks: input.hooks ?? [],
     maxDowntimeMs: input.max_downtime ?? null,
     keep: { local: keepFor("local", own, common), store: keepFor("store", own, common) },
+    copies: input.copies ?? [],
     prune: input.prune ?? "never",
     everyMs,
     overdueAfterMs: input.overdue_after ?? everyMs * defaultSettings.overdueFactor,

@@ -1,11 +1,12 @@
 /**
  * The configuration file as zod sees it: YAML with snake_case names, what each may hold, and the words that explain it to
  * editors (`docs/schema/zferry.schema.json`) and to readers (`docs/configuration.md`). `config.ts` makes of it what the
- * program works with. The sections `keep`, `hooks` and `notify` have files of their own.
+ * program works with. The sections `keep`, `copies`, `hooks` and `notify` have files of their own.
  */
 import { z } from "zod";
 import { GiB, MiB } from "../bytes.ts";
 import { packetNames } from "../format/layout.ts";
+import { copiesSchema } from "./copies.ts";
 import { hooksSchema } from "./hooks.ts";
 import { keepSchema } from "./keep.ts";
 import { metricsSchema, notifySchema } from "./notify.ts";
@@ -68,6 +69,7 @@ const sharedSchema = z.strictObject({
   hooks: setting(hooksSchema, "what is run around the snapshot; a job's list replaces that of `defaults`", []).optional(),
   max_downtime: setting(duration, "how long hooks may keep services down before it is told").optional(),
   keep: setting(keepSidesSchema, "how much `prune` leaves").optional(),
+  copies: setting(copiesSchema, "further stores, each `{store: NAME, keep: POLICY or null}`, to which every backup is copied; a job's list replaces that of `defaults`; see [copies.md](copies.md)", []).optional(),
   prune: setting(z.enum(["never", "after_backup"]), "whether a run prunes by itself once its backup is committed", "never").optional(),
   every: setting(duration, "how often a run is expected", "1d").optional(),
   overdue_after: setting(duration, "age of the last success at which a job is overdue; when left out one and a half times `every`").optional(),

@@ -42,6 +42,8 @@ stores:
     # retry_for: 1h
     # How long a host that has died keeps others from its datasets: retry_for and a minute, unless said otherwise.
     # lease_ttl: 61m
+  # Another store, for copies of what is in the first one.
+  #   usb: { url: /mnt/usb/zferry }
 `;
 }
 
@@ -93,6 +95,9 @@ function defaults({ keep }: StarterValues): string {
   #   max_downtime: 2m
   # What prune leaves, on the pool and in the store: last, within, daily, weekly, monthly, yearly, fulls; null for everything.
   ${policy}
+  # Further stores to which every backup is copied, each with what is kept there; docs/copies.md.
+  #   copies: [{ store: usb, keep: { daily: 7, monthly: 12 } }]
+  # copies: []
   # Whether a run prunes by itself once its backup is committed: never, or after_backup.
   # prune: never
   # How often a run is expected, and the age of the last success at which a job is overdue.

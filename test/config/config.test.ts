@@ -30,6 +30,7 @@ describe("a configuration", () => {
         credentials: { kind: "credential", name: "r2-keys" },
       },
       usb: { url: "/mnt/usb", partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000, leaseMs: null, credentials: null },
+      attic: { url: "/mnt/attic", partBytes: 16 * 2 ** 20, concurrency: 4, retryMs: 3_600_000, leaseMs: null, credentials: null },
     });
     expect(config.encryption).toEqual({
       packet: "cfb",
@@ -55,6 +56,7 @@ describe("a configuration", () => {
       hooks,
       maxDowntimeMs: 120_000,
       keep: { local: { ...none, last: 3 }, store: { last: 2, withinMs: 7 * 86_400_000, daily: 14, weekly: 8, monthly: 12, yearly: 5, fulls: 2 } },
+      copies: [{ store: "attic", keep: { ...none, monthly: 12 } }],
       prune: "after_backup",
       everyMs: 12 * 3_600_000,
       overdueAfterMs: 30 * 3_600_000,
@@ -89,6 +91,7 @@ describe("a configuration", () => {
         hooks: [],
         maxDowntimeMs: 1000,
         keep: defaults.keep,
+        copies: [{ store: "r2", keep: null }, { store: "attic", keep: null }],
         prune: "never",
         everyMs: 7 * 86_400_000,
         overdueAfterMs: 8 * 86_400_000,
@@ -126,6 +129,7 @@ describe("a configuration", () => {
         hooks: [],
         maxDowntimeMs: null,
         keep: { local: null, store: null },
+        copies: [],
         prune: "never",
         everyMs: 86_400_000,
         overdueAfterMs: 129_600_000,

@@ -53,6 +53,7 @@ describe("the schema for editors", () => {
     ...["duplicate-key", "duplicate-top", "open-quote", "syntax", "tab", "two-documents", "unknown-alias", "unknown-tag"],
     ...["dataset-and-datasets", "datasets-twice", "datasets-glob", "exclude-of-nothing", "group-of-two-hosts", "job-name-like-a-flag"],
     ...["job-numeric-name", "job-without-dataset", "job-without-store", "second-job-without-store", "store-unknown", "store-unknown-default"],
+    ...["copy-unknown", "copy-of-itself", "copy-of-itself-by-another-name", "copy-of-defaults-of-itself", "copy-twice", "copy-keeps-nothing"],
     ...["keep-nothing", "prune-without-keep", "prune-of-defaults-without-keep", "overdue-before-due", "overdue-of-defaults-before-due"],
     ...["notify-of-unknown-job", "credentials-two", "credentials-of-a-folder", "credentials-and-profile"],
     ...["duration-zero", "lease-ttl-long", "lease-ttl-short", "percentage-zero", "size-huge"],
