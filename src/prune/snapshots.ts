@@ -62,7 +62,7 @@ async function destroy({ zfs, progress, signal }: PruneRequest & { readonly zfs:
     return { subject, fate: "removed", reasons: [], problem: null };
   } catch (error) {
     if (isZferryError(error, "zfs-busy")) return { subject, fate: "stays", reasons: [{ kind: "held", text: `in use: ${error.message}` }], problem: null };
-    if (!isZferryError(error, "zfs-failed", "zfs-permission")) throw error;
+    if (!isZferryError(error, "zfs-failed", "zfs-permission", "zfs-no-space")) throw error;
     progress.warn(error.message);
     return { subject, fate: "failed", reasons: [], problem: error.message };
   }

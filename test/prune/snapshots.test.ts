@@ -70,15 +70,19 @@ describe("a pretended pool", () => {
     });
   });
 
-  it("is told of when something may not be destroyed, and the rest goes", async () => {
+  it.for([
+    ["may not", "permission denied"],
+    ["cannot, because the pool is full,", "out of space"],
+  ] as const)("is told of when something %s be destroyed, and the rest goes", async ([, why]) => {
     const fake = fakeZfs({
-      datasets: { "tank/home": { snapshots: { a: { guid: "1", ours: true }, b: { guid: "2", ours: true } } } },
-      faults: { destroy: { exit: 1, stderr: "cannot destroy 'tank/home@a': permission denied\n" } },
+      datasets: { "tank/home": { snapshots: { a: { guid: "1", ours: true }, b: { guid: "2", ours: true }, c: { guid: "3", ours: true } } } },
+      faults: { destroy: { exit: 1, stderr: `cannot destroy 'tank/home@a': ${why}\n` } },
     });
     const warnings: string[] = [];
     const outcome = await pruning(new MemoryStore(), { zfs: fake.zfs, keep: lastOne, warnings });
-    expect(outcome.snapshots.map(({ fate, problem }) => [fate, problem === null])).toEqual([["failed", false], ["stays", true]]);
-    expect(warnings.join()).toContain("permission denied");
+    expect(outcome.snapshots.map(({ fate, problem }) => [fate, problem === null])).toEqual([["failed", false], ["failed", false], ["stays", true]]);
+    expect(warnings.join()).toContain(why);
+    expect(destroyed(fake)).toEqual(["a", "b"]);
   });
 
   it("that has no such dataset is told of, and the store is judged all the same", async () => {
