@@ -10,7 +10,7 @@ export type Look<T> = { readonly kind: "seen"; readonly value: T } | { readonly 
 export interface Expiry {
   /** Its name at the provider. */
   readonly id: string;
-  /** Of ours, what it is about: the start of keys, empty for all. */
+  /** Of ours, what it is about: what keys begin with. */
   readonly prefix: string;
   /** After so many days, or on a day; null for the other of the two. */
   readonly afterDays: number | null;

@@ -95,7 +95,10 @@ function expiriesOf(rule: LifecycleRule, session: S3Session): Expiry[] {
   const hasTags = Filter?.Tag !== undefined || (Filter?.And?.Tags ?? []).length > 0;
   if (Status !== "Enabled" || hasTags || (Days === null && on === null)) return [];
   const wanted = Filter?.Prefix ?? Filter?.And?.Prefix ?? older ?? "";
-  return ours
-    .filter((prefix) => session.fullPrefix(prefix).startsWith(wanted) || wanted.startsWith(session.fullPrefix(prefix)))
-    .map((prefix) => ({ id: ID, prefix, afterDays: Days, on }));
+  return ours.flatMap((prefix) => {
+    const full = session.fullPrefix(prefix);
+    if (!full.startsWith(wanted) && !wanted.startsWith(full)) return [];
+    const narrowed = wanted.startsWith(full) ? wanted.slice(full.length) : "";
+    return [{ id: ID, prefix: `${prefix}${narrowed}`, afterDays: Days, on }];
+  });
 }

@@ -56,7 +56,7 @@ it("rules that delete what is ours are seen, and others are not", async (context
   await client.send(new PutBucketLifecycleConfigurationCommand({ Bucket, LifecycleConfiguration: { Rules } }));
   const { expiries } = (await store.rules?.({ signal })) ?? {};
   const seen = expiries?.kind === "seen" ? expiries.value.map(({ id, prefix, afterDays }) => `${id} ${prefix} ${afterDays ?? ""}`) : [];
-  expect(seen.sort()).toEqual(["all-of-host manifests/ 30", "all-of-host streams/ 30", "some streams/ 30"]);
+  expect(seen.sort()).toEqual(["all-of-host manifests/ 30", "all-of-host streams/ 30", "some streams/tank/ 30"]);
 });
 
 it("locks are seen: of the bucket, of an object, and that there is none", async (context) => {
