@@ -23,7 +23,7 @@ export function pruneCommand(command: Command, run: RunCommand): void {
     .option("--dataset <name>", "this dataset, without a job")
     .option("--local", "the snapshots on the pool instead of the backups in the store; with --dataset")
     .option("--keep-last <n>", "the newest n", countFlag)
-    .option("--keep-within <time>", "all that were taken within this time before the newest", durationFlag)
+    .option("--keep-within <time>", "all not older than this, counted back from the newest, or from now if that is earlier", durationFlag)
     .option("--keep-daily <n>", "the newest of each of the last n days that have one", countFlag)
     .option("--keep-weekly <n>", "the same for ISO weeks", countFlag)
     .option("--keep-monthly <n>", "the same for months", countFlag)

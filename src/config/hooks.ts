@@ -5,7 +5,7 @@
  * named by its full path, or by a name to be looked for in PATH.
  */
 import { z } from "zod";
-import { duration } from "./values.ts";
+import { duration, setting } from "./values.ts";
 
 /** One hook of a job; at least one of `before` and `after` is there. */
 export interface HookSettings {
@@ -34,10 +34,10 @@ const command = z
 
 const hookSchema = z
   .strictObject({
-    name: z.string().regex(/^[^\p{Cc}]{1,64}$/u, "must be 1 to 64 characters on one line"),
-    before_snapshot: command.optional(),
-    after_snapshot: command.optional(),
-    timeout: duration.default(defaultHookTimeoutMs),
+    name: setting(z.string().regex(/^[^\p{Cc}]{1,64}$/u, "must be 1 to 64 characters on one line"), "what messages call it, unique in the list"),
+    before_snapshot: setting(command, "run before the snapshot, from the first hook to the last; no shell reads it").optional(),
+    after_snapshot: setting(command, "run after the snapshot, from the last hook to the first, however it went; may be run when there is nothing to undo").optional(),
+    timeout: setting(duration.default(defaultHookTimeoutMs), "how long either command may take before it is ended", "60s"),
   })
   .refine(({ before_snapshot, after_snapshot }) => before_snapshot !== undefined || after_snapshot !== undefined, {
     message: "must have before_snapshot, after_snapshot or both",

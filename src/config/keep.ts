@@ -4,7 +4,7 @@
  * Each rule keeps on its own, and what any rule keeps stays. What the rules mean is decided in `retention.ts`.
  */
 import { z } from "zod";
-import { duration } from "./values.ts";
+import { duration, setting } from "./values.ts";
 
 /** More than a backup a day for a lifetime; beyond it a number is a slip of the hand. */
 export const maxCount = 100_000;
@@ -20,7 +20,7 @@ const count = z
 export interface KeepPolicy {
   /** The newest so many. */
   readonly last: number;
-  /** All that are this young, counted back from now; in milliseconds. */
+  /** All that are this young, counted back from the newest, or from now if that is earlier; in milliseconds. */
   readonly withinMs: number | null;
   /** The newest of each of the newest so many days, ISO weeks, months and years that have one, in UTC. */
   readonly daily: number;
@@ -38,6 +38,14 @@ export function keepsAnything({ withinMs, ...counts }: KeepPolicy): boolean {
 
 /** One policy, as it stands in the file. One that is given and keeps nothing is refused. */
 export const keepSchema = z
-  .strictObject({ last: count, within: duration.optional(), daily: count, weekly: count, monthly: count, yearly: count, fulls: count })
+  .strictObject({
+    last: setting(count, "the newest so many", 0),
+    within: setting(duration, "all not older than that, counted back from the newest, or from now if that is earlier").optional(),
+    daily: setting(count, "of each of the newest so many days that have one, the newest", 0),
+    weekly: setting(count, "the same by ISO weeks", 0),
+    monthly: setting(count, "the same by months", 0),
+    yearly: setting(count, "the same by years", 0),
+    fulls: setting(count, "the newest so many fulls", 0),
+  })
   .transform(({ within, ...counts }): KeepPolicy => ({ ...counts, withinMs: within ?? null }))
   .refine(keepsAnything, "keeps nothing, so everything would be deleted: give last, within, daily, weekly, monthly, yearly or fulls");

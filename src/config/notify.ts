@@ -97,9 +97,9 @@ const secretWords = "a secret does not stand here: write {file: PATH}, {env: VAR
 const secret = z
   .union(
     [
-      z.strictObject({ file: z.string().min(1) }),
-      z.strictObject({ env: variableName }),
-      z.strictObject({ credential: credentialName }),
+      z.strictObject({ file: setting(z.string().min(1), "file with the secret in its first line, mode 0600") }),
+      z.strictObject({ env: setting(variableName, "environment variable with the secret") }),
+      z.strictObject({ credential: setting(credentialName, "name of a systemd credential with the secret in its first line") }),
     ],
     secretWords,
   )

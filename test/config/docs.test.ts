@@ -43,7 +43,22 @@ describe("the documentation", () => {
   });
 });
 
+/** Every setting below a schema, by its path, that nothing is said about; sections and the word that tells kinds apart need nothing. */
+function unexplained(schema: JsonSchema, path = ""): string[] {
+  const { properties = {}, additionalProperties: more, items, anyOf = [], oneOf = [] } = schema;
+  const below = [...(typeof more === "object" ? [more] : []), ...(items === undefined ? [] : [items]), ...anyOf, ...oneOf];
+  const members = Object.entries(properties).flatMap(([name, member]) => {
+    const needsNone = path === "" || member.const !== undefined || member.description !== undefined;
+    return [...(needsNone ? [] : [`${path}.${name}`]), ...unexplained(member, `${path}.${name}`)];
+  });
+  return [...members, ...below.flatMap((each) => unexplained(each, `${path}.`))];
+}
+
 describe("the schema for editors", () => {
+  it("has a word on every setting, however deep", () => {
+    expect(unexplained(configJsonSchema())).toEqual([]);
+  });
+
   const validate = new Ajv({ strict: false, allErrors: false }).compile(configJsonSchema());
   const namesIn = (folder: string): string[] => readdirSync(new URL(folder, fixtures)).sort();
   const valueOf = (name: string): unknown => parse(readFileSync(new URL(name, fixtures), "utf8")) ?? {};
