@@ -102,7 +102,7 @@ in
       (service "zferry removal of strays in ${store}" [ "prune" "--strays" "--store" store "--yes" ] { })) cfg.settings.stores
     // {
       zferry-status = service "zferry look at what is overdue" [ "status" "--notify" ] { SuccessExitStatus = 3; };
-      zferry-recover = service "zferry start of what a killed run left stopped" recover { RemainAfterExit = true; KillMode = "process"; } // {
+      zferry-recover = service "zferry start of what a killed run left stopped" recover { RemainAfterExit = true; KillMode = "process"; LoadCredential = [ ]; } // {
         wantedBy = [ "multi-user.target" ];
         after = [ "local-fs.target" "zfs.target" "network-online.target" "docker.service" "podman.service" ];
       };

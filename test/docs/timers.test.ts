@@ -27,6 +27,8 @@ it("the NixOS module makes the units of a job, of its store, and those that are 
     KillMode: "process",
     LoadCredential: ["token:/run/keys/token"],
   });
+  // One that is missing keeps a service from being started, and this one reads none.
+  expect(services["zferry-recover"]?.serviceConfig).toMatchObject({ LoadCredential: [] });
   expect(services["zferry-recover"]?.wantedBy).toEqual(["multi-user.target"]);
   expect(timers["zferry-backup-home"]?.timerConfig).toMatchObject({ Persistent: true, FixedRandomDelay: true });
 });
