@@ -84,7 +84,7 @@ async function takeLockAt(path: string, what: string, { signal, procDir = "/proc
   const release = async (): Promise<void> => {
     clearInterval(timer);
     await letGo(bid, path).catch(() => undefined);
-    await drop(bid);
+    await drop(bid).catch(() => undefined);
   };
   try {
     await inStateFolder(`tidy the locks of ${what} beside "${path}"`, () => sweep(bid));

@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pid } from "node:process";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { holderIdOf, lockPath, withLocalLock } from "../src/lock.ts";
+import { holderIdOf, lockPath, takeLocalLock, withLocalLock } from "../src/lock.ts";
 import { parseDatasetName } from "../src/zfs/names.ts";
 import { built } from "./build.ts";
 import { ownFolder } from "./folder.ts";
@@ -282,4 +282,12 @@ describe("the name of a state folder as a holder of leases", () => {
     const stateDir = ownFolder();
     expect(await holderIdOf(stateDir, ownFolder())).not.toBe(await holderIdOf(stateDir, ownFolder()));
   });
+});
+
+it("a lock that cannot be tidied away fails nobody who lets go of it", async () => {
+  const stateDir = ownFolder();
+  const { release } = await takeLocalLock(stateDir, dataset, { signal });
+  rmSync(join(stateDir, "locks"), { recursive: true });
+  writeFileSync(join(stateDir, "locks"), "in the way");
+  await expect(release()).resolves.toBeUndefined();
 });
