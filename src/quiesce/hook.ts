@@ -9,6 +9,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
+import { type ChildExit, exitOf } from "../child-exit.ts";
 import { endGroup } from "./group.ts";
 
 const gate = 'read -r go <&3 && exec 3<&- && exec "$@"';
@@ -48,12 +49,13 @@ export async function runHook(run: HookRun): Promise<HookFailure> {
   }
   const output = tailOf(spawned);
   const exit = exitOf(spawned);
-  if (spawned.pid === undefined) return cannotRun(await exit.error);
+  const error = new Promise<Error>((resolve) => spawned.on("error", resolve));
+  if (spawned.pid === undefined) return cannotRun(await error);
   return throughGate(spawned, spawned.pid, { exit, output }, run);
 }
 
 interface Watched {
-  readonly exit: Exit;
+  readonly exit: ChildExit;
   readonly output: Output;
 }
 
@@ -75,7 +77,7 @@ async function throughGate(spawned: ChildProcess, pid: number, { exit, output }:
 }
 
 /** Waits for the exit, and ends the whole group when that takes too long. @returns whether it did */
-async function untilEnd(pid: number, exit: Exit, { timeoutMs, graceMs }: HookRun): Promise<boolean> {
+async function untilEnd(pid: number, exit: ChildExit, { timeoutMs, graceMs }: HookRun): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, Math.min(timeoutMs, maxTimerMs), true)));
   const isStopped = await Promise.race([late, exit.known.then(() => false)]);
@@ -85,28 +87,6 @@ async function untilEnd(pid: number, exit: Exit, { timeoutMs, graceMs }: HookRun
     exit.giveUp(); // it may be stuck in the kernel
   }
   return isStopped;
-}
-
-interface Exit {
-  /** Both null for a process that was given up. */
-  readonly known: Promise<[status: number | null, killedBy: NodeJS.Signals | null]>;
-  readonly error: Promise<Error>;
-  readonly giveUp: () => void;
-}
-
-function exitOf(spawned: ChildProcess): Exit {
-  let giveUp = (): void => undefined;
-  const known: Exit["known"] = new Promise((resolve) => {
-    spawned.once("exit", (status, killedBy) => {
-      resolve([status, killedBy]);
-    });
-    giveUp = () => {
-      spawned.unref();
-      resolve([null, null]);
-    };
-  });
-  const error = new Promise<Error>((resolve) => spawned.on("error", resolve));
-  return { known, error, giveUp };
 }
 
 interface Output {

@@ -9,6 +9,7 @@
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import type { EventEmitter } from "node:events";
 import type { Readable, Writable } from "node:stream";
+import { type ChildExit, exitOf } from "../child-exit.ts";
 import { complaintOf, type Ending } from "./complaints.ts";
 
 const stderrTailBytes = 64 * 1024;
@@ -67,7 +68,7 @@ function ignoreErrorsOf(emitter: EventEmitter): void {
 }
 
 /** Never rejects: `once` of node:events would, at the first ignored error. */
-async function endOf(spawned: ChildProcessWithoutNullStreams, exit: Exit): Promise<Ending> {
+async function endOf(spawned: ChildProcessWithoutNullStreams, exit: ChildExit): Promise<Ending> {
   let tail = Buffer.alloc(0);
   spawned.stderr.on("data", (piece: Buffer) => {
     tail = Buffer.concat([tail, piece]).subarray(-stderrTailBytes);
@@ -80,34 +81,13 @@ async function endOf(spawned: ChildProcessWithoutNullStreams, exit: Exit): Promi
   return { exitStatus, killedBy, stderr: tail.toString("utf8") };
 }
 
-interface Exit {
-  /** Both null for a child that was given up. */
-  readonly known: Promise<[exitStatus: number | null, killedBy: NodeJS.Signals | null]>;
-  /** Waits no longer, and does not keep this process alive for it. */
-  readonly giveUp: () => void;
-}
-
-function exitOf(spawned: ChildProcessWithoutNullStreams): Exit {
-  let giveUp = (): void => undefined;
-  const known: Exit["known"] = new Promise((resolve) => {
-    spawned.once("exit", (exitStatus, killedBy) => {
-      resolve([exitStatus, killedBy]);
-    });
-    giveUp = () => {
-      spawned.unref();
-      resolve([null, null]);
-    };
-  });
-  return { known, giveUp };
-}
-
 /**
  * First our end of the output closes, because some zfs write from a kernel thread or a daemon that no signal reaches
  * (zrepl/zrepl issue 495, zfs-fuse); then SIGTERM; then, after the grace period, SIGKILL; and after another one the child
  * is given up. The input stays open until the child is gone or was killed, so that it never takes our giving up for the end
  * of a stream. Pinned by `test/zfs/receive.test.ts`.
  */
-function stopper(spawned: ChildProcessWithoutNullStreams, exit: Exit, graceMs: number): () => Promise<void> {
+function stopper(spawned: ChildProcessWithoutNullStreams, exit: ChildExit, graceMs: number): () => Promise<void> {
   let stopping: Promise<void> | null = null;
   const stop = async (): Promise<void> => {
     spawned.stdout.destroy();
