@@ -10,6 +10,7 @@ import { mkdir, open, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { inStateFolder, readIfAny } from "./files.ts";
+import { parsedAs } from "./json.ts";
 import { parseDatasetName, parseSnapshotName } from "./zfs/names.ts";
 
 /** Runs of one job and dataset that are kept for certain; at most twice as many lie there. */
@@ -107,20 +108,12 @@ async function runsIn(path: string, warn: (text: string) => void): Promise<reado
   const runs: RunRecord[] = [];
   let damagedCount = 0;
   for (const line of text.split("\n").filter((one) => one !== "")) {
-    const run = parse(line);
+    const run = parsedAs(recordSchema, line);
     if (run === null) damagedCount += 1;
     else runs.push(run);
   }
   if (damagedCount > 0) warn(`the history "${path}" has ${damagedCount} damaged ${damagedCount === 1 ? "line" : "lines"}, skipped`);
   return runs;
-}
-
-function parse(line: string): RunRecord | null {
-  try {
-    return recordSchema.parse(JSON.parse(line));
-  } catch {
-    return null;
-  }
 }
 
 function byStart(a: RunRecord, b: RunRecord): number {

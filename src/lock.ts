@@ -15,6 +15,7 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ZferryError } from "./errors.ts";
 import { inStateFolder } from "./files.ts";
+import { parsedAs } from "./json.ts";
 import { type LockHolder, lockHolderSchema, presenceOf, type ProcessIdentity, thisProcess } from "./lock-holder.ts";
 import type { DatasetName } from "./zfs/names.ts";
 
@@ -237,21 +238,13 @@ async function look(path: string): Promise<Found | null> {
     try {
       const { mtimeMs } = await file.stat();
       const text = await file.readFile("utf8");
-      return { token: digest(text, 16), holder: parse(text), touchedAtMs: mtimeMs };
+      return { token: digest(text, 16), holder: parsedAs(lockHolderSchema, text), touchedAtMs: mtimeMs };
     } finally {
       await file.close();
     }
   } catch (error) {
     if (isErrno(error, "ENOENT")) return null;
     throw error;
-  }
-}
-
-function parse(text: string): LockHolder | null {
-  try {
-    return lockHolderSchema.parse(JSON.parse(text));
-  } catch {
-    return null;
   }
 }
 

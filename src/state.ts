@@ -11,6 +11,7 @@ import { z } from "zod";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { inStateFolder, readIfAny, writeWhole } from "./files.ts";
 import { entrySchema, isSameManifest } from "./format/entry.ts";
+import { parsedAs } from "./json.ts";
 import { withLockInTurn } from "./lock-turn.ts";
 import { resultsSchema } from "./verified.ts";
 
@@ -51,21 +52,12 @@ async function readState(stateDir: string, onGarbage: (setAside: string) => void
   const file = fileIn(stateDir);
   const bytes = await inStateFolder(`read the state file "${file}"`, () => readIfAny(file));
   if (bytes === null) return { version: 1, stores: {} };
-  const state = parseState(bytes.toString("utf8"));
+  const state = parsedAs(stateSchema, bytes.toString("utf8"));
   if (state !== null) return state;
   const setAside = `${file}.unreadable-${Date.now()}`;
   await inStateFolder(`set aside the state file "${file}"`, () => rename(file, setAside));
   onGarbage(setAside);
   return { version: 1, stores: {} };
-}
-
-/** Null for anything that is not a whole state file of this version. */
-function parseState(text: string): State | null {
-  try {
-    return stateSchema.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
 }
 
 /**

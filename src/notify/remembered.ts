@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { isZferryError } from "../errors.ts";
 import { inStateFolder, readIfAny, writeWhole } from "../files.ts";
+import { parsedAs } from "../json.ts";
 
 const time = z.iso.datetime().transform((text) => new Date(text));
 
@@ -80,7 +81,7 @@ export class Notebook {
   async #read(path: string, job: string | null): Promise<Notes> {
     try {
       const bytes = await inStateFolder(`read the notes on who was told "${path}"`, () => readIfAny(path));
-      return parse(bytes?.toString("utf8") ?? "") ?? emptyNotes(job);
+      return parsedAs(notesSchema, bytes?.toString("utf8") ?? "") ?? emptyNotes(job);
     } catch (error) {
       this.#complain(error);
       return emptyNotes(job);
@@ -114,19 +115,11 @@ export async function readAllNotes(stateDir: string): Promise<readonly Notes[]> 
       throw error;
     });
     const files = await Promise.all(names.filter((name) => name.endsWith(".json")).map((name) => readIfAny(join(folder, name))));
-    return files.flatMap((bytes) => parse(bytes?.toString("utf8") ?? "") ?? []);
+    return files.flatMap((bytes) => parsedAs(notesSchema, bytes?.toString("utf8") ?? "") ?? []);
   });
 }
 
 /** A member, and never what every object has. */
 export function ownOf<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(record, name) ? record[name] : undefined;
-}
-
-function parse(text: string): Notes | null {
-  try {
-    return notesSchema.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
 }

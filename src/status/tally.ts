@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { JobSettings } from "../config/jobs.ts";
 import { inStateFolder, readIfAny, writeWhole } from "../files.ts";
 import type { RunRecord } from "../history.ts";
+import { parsedAs } from "../json.ts";
 
 const time = z.iso.datetime().transform((text) => new Date(text));
 
@@ -80,7 +81,7 @@ export async function keepTally(
   try {
     await inStateFolder(`keep the tally "${path}"`, async () => {
       const text = (await readIfAny(path))?.toString("utf8") ?? "";
-      after = tallied(parse(text) ?? emptyTally, known);
+      after = tallied(parsedAs(tallySchema, text) ?? emptyTally, known);
       const content = `${JSON.stringify(after)}\n`;
       if (content !== text) await writeWhole(path, content);
     });
@@ -88,12 +89,4 @@ export async function keepTally(
     warn((error as Error).message);
   }
   return after;
-}
-
-function parse(text: string): Tally | null {
-  try {
-    return tallySchema.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
 }
