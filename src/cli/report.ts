@@ -5,6 +5,7 @@
  * begin with the program's name, or with `--json` one JSON object per line.
  */
 import { type ErrorCode, exitStatus, isZferryError } from "../errors.ts";
+import { visible, visibleLines } from "../visible.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const logLevels = ["error", "warn", "info", "debug"] as const;
@@ -76,21 +77,10 @@ export class Report {
   #say(level: LogLevel, text: string): void {
     if (rank[level] > rank[this.#options.level]) return;
     if (this.isLive) this.live("");
-    const shown = level === "debug" ? text.split("\n").map(visible).join("\n") : visible(text);
+    const shown = level === "debug" ? visibleLines(text) : visible(text);
     const line = level === "info" ? shown : `${level === "warn" ? "warning" : level}: ${shown}`;
     this.#terminal.stderr.write(this.isJson ? `${toJson({ type: "message", level, text })}\n` : `zferry: ${line}\n`);
   }
-}
-
-/** Characters that a terminal obeys, or that begin a line or turn its direction. */
-const unprintable = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
-
-/**
- * One line as it may be shown: names come from stores and pools, and whoever chose them is not to move the cursor, nor to
- * add a line that looks like ours.
- */
-function visible(line: string): string {
-  return line.replace(unprintable, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** The error, what caused it, what caused that; each once, because someone else's error can be its own cause. */

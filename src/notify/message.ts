@@ -7,6 +7,7 @@
 import { hostname } from "node:os";
 import type { HappeningKind } from "../config/notify.ts";
 import { version } from "../version.ts";
+import { visibleLines } from "../visible.ts";
 import type { DatasetName } from "../zfs/names.ts";
 
 /** Something worth telling. `recovery` is never told from outside: it follows from a `success`. */
@@ -108,15 +109,10 @@ function detailsOf({ details }: Happening): Record<string, string | number | nul
   return Object.fromEntries(few.map(([name, value]) => [name, typeof value === "string" ? clean(value, maxDetailBytes) : value]));
 }
 
-/** Characters that a terminal or a mail program obeys, or that begin a line or turn its direction; the ends of lines stay. */
-const unprintable = /[^\P{Cc}\n]|[\u2028-\u202e\u2066-\u2069]/gu;
-
 /** Cut to so many bytes of UTF-8, between characters; what is no text is shown as an escape. */
 export function clean(text: string, maxBytes: number): string {
-  const shown = text
-    .slice(0, maxBytes) // no character has less than a byte
-    .replaceAll("\r\n", "\n")
-    .replace(unprintable, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const few = text.slice(0, maxBytes); // no character has less than a byte
+  const shown = visibleLines(few.replaceAll("\r\n", "\n"));
   const bytes = Buffer.from(shown); // what is half a surrogate pair becomes U+FFFD
   if (bytes.length <= maxBytes && text.length <= maxBytes) return bytes.toString();
   const ellipsis = "…";
