@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { BackupEntry } from "../src/format/entry.ts";
 import { type BaseCandidate, type Plan, planBackup, type PlanFacts, type PlanPolicy } from "../src/plan.ts";
 import { type Guid, parseBookmarkName, parseSnapshotName } from "../src/zfs/names.ts";
+import { backupEntry } from "./entries.ts";
 
 const dayMs = 86_400_000;
 const now = new Date("2026-11-21T02:00:00Z");
@@ -14,28 +15,12 @@ function guid(value: number): Guid {
 
 /** A full stored `daysAgo`, of the snapshot with that guid. */
 function full(name: string, of: number, daysAgo: number, more: Partial<BackupEntry> = {}): BackupEntry {
-  return {
-    backup: parseSnapshotName(`tank/home@${name}`),
-    kind: "full",
-    attempt: "00000000",
-    guid: guid(of),
-    createdAt: new Date(now.getTime() - daysAgo * dayMs),
-    base: null,
-    streamKind: "single",
-    streamBytes: 1,
-    messageBytes: 1,
-    chunkCount: 1,
-    packet: "ocb",
-    flags,
-    featureFlags: "0x4",
-    committedAt: now,
-    sha256: null,
-    ...more,
-  };
+  const createdAt = new Date(now.getTime() - daysAgo * dayMs);
+  return backupEntry({ backup: parseSnapshotName(`tank/home@${name}`), guid: guid(of), createdAt, flags, committedAt: now, ...more });
 }
 
 function incremental(name: string, of: number, from: number, daysAgo: number): BackupEntry {
-  return full(name, of, daysAgo, { kind: "incremental", base: { guid: guid(from), backup: null } });
+  return full(name, of, daysAgo, { base: { guid: guid(from), backup: null } });
 }
 
 function sized(entry: BackupEntry, messageBytes: number): BackupEntry {

@@ -3,6 +3,7 @@ import type { KeepPolicy } from "../src/config/keep.ts";
 import type { BackupEntry } from "../src/format/entry.ts";
 import type { BackupFacts, Verdict } from "../src/retention.ts";
 import { type Guid, parseDatasetName, parseSnapshotName, type SnapshotName } from "../src/zfs/names.ts";
+import { backupEntry } from "./entries.ts";
 
 export const noRules: KeepPolicy = { last: 0, withinMs: null, daily: 0, weekly: 0, monthly: 0, yearly: 0, fulls: 0 };
 
@@ -17,23 +18,8 @@ export interface Sketch {
 
 /** A backup of the dataset `tank/home`, with a guid of its own unless one is given. */
 export function sketched({ name, at, guid = numberOf(name), on }: Sketch): BackupEntry {
-  return {
-    backup: named(name),
-    kind: on === undefined ? "full" : "incremental",
-    attempt: "00000000",
-    guid: BigInt(guid) as Guid,
-    createdAt: new Date(at),
-    base: on === undefined ? null : { guid: BigInt(on) as Guid, backup: null },
-    streamKind: "single",
-    streamBytes: 1,
-    messageBytes: 1,
-    chunkCount: 1,
-    packet: "ocb",
-    flags: null,
-    featureFlags: "0x4",
-    committedAt: new Date(at),
-    sha256: null,
-  };
+  const base = on === undefined ? null : { guid: BigInt(on) as Guid, backup: null };
+  return backupEntry({ backup: named(name), guid: BigInt(guid) as Guid, createdAt: new Date(at), base });
 }
 
 export function named(name: string): SnapshotName {

@@ -2,26 +2,12 @@ import { describe, expect, it } from "vitest";
 import { baseOf, candidatesFor, chainTo } from "../../src/format/chain.ts";
 import type { BackupEntry } from "../../src/format/entry.ts";
 import { type Guid, parseSnapshotName } from "../../src/zfs/names.ts";
+import { backupEntry } from "../entries.ts";
 
-/** A backup of the snapshot with guid `of`, taken against the one with guid `from`, which it says is `base`. */
-function entry(name: string, of: number, from: number | null = null, base: string | null = null): BackupEntry {
-  return {
-    backup: parseSnapshotName(name),
-    kind: from === null ? "full" : "incremental",
-    attempt: "00000000",
-    guid: BigInt(of) as Guid,
-    createdAt: new Date(of),
-    base: from === null ? null : { guid: BigInt(from) as Guid, backup: base === null ? null : parseSnapshotName(base) },
-    streamKind: "single",
-    streamBytes: 1,
-    messageBytes: 1,
-    chunkCount: 1,
-    packet: "ocb",
-    flags: null,
-    featureFlags: "0x4",
-    committedAt: new Date(0),
-    sha256: null,
-  };
+/** A backup of the snapshot with guid `of`, taken against the one with guid `from`, which it says is `baseName`. */
+function entry(name: string, of: number, from: number | null = null, baseName: string | null = null): BackupEntry {
+  const base = from === null ? null : { guid: BigInt(from) as Guid, backup: baseName === null ? null : parseSnapshotName(baseName) };
+  return backupEntry({ backup: parseSnapshotName(name), guid: BigInt(of) as Guid, createdAt: new Date(of), base });
 }
 
 function chainNames(wanted: BackupEntry, backups: readonly BackupEntry[]): string[] | string {
