@@ -33,10 +33,9 @@ export async function interview(terminal: Terminal, defaults: StarterValues): Pr
     const datasets = wordsOf(await asker.ask("Which datasets (names or globs as tank/*, with commas)?", first, (answer) => flawOfList(wordsOf(answer))));
     const isRecursive = await asker.agree("All that is below them too?", false);
     const passphraseFile = await asker.ask("File with the passphrase?", defaults.passphraseFile, () => null);
-    if (!(await isThere(passphraseFile)) && (await asker.agree("It is not there. Make one with a random passphrase?", true))) {
-      asker.say(await makePassphrase(passphraseFile));
-    }
+    const isToBeMade = !(await isThere(passphraseFile)) && (await asker.agree("It is not there. Make one with a random passphrase?", true));
     const keep = countsOf(await asker.ask('How many daily, weekly and monthly backups does prune leave ("all": it removes none)?', "14 8 12", (answer) => countsOf(answer) === null && answer !== "all" ? "write three numbers, as in 14 8 12, or all" : null));
+    if (isToBeMade) asker.say(await makePassphrase(passphraseFile)); // behind the last question: until then nothing is written
     return { store, datasets, isRecursive, passphraseFile, keep };
   } finally {
     lines.close();

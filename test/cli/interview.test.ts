@@ -98,6 +98,20 @@ it.for([
   expect(() => statSync(join(scene.folder, "zferry.yaml"))).toThrow("ENOENT");
 });
 
+it("makes no passphrase before the last answer", async () => {
+  const scene = new Scene();
+  const { exit, screen } = await answered(scene, [
+    ["Where do backups go", "\r"],
+    ["Which datasets", "\r"],
+    ["All that is below", "\r"],
+    ["File with the passphrase", `${join(scene.folder, "new")}\r`],
+    ["Make one with a random", "\r"],
+    ["How many daily", "\u0003"],
+  ]);
+  expect([exit, screen]).toEqual([130, expect.stringContaining("nothing was written")]);
+  expect(() => statSync(join(scene.folder, "new"))).toThrow("ENOENT");
+});
+
 it("ends with what stopped it while it waits for an answer", async () => {
   const stop = new AbortController();
   const reason = new ZferryError("terminated", "stopped by SIGTERM");
