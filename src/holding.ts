@@ -6,13 +6,14 @@
  * could not be let go is told as a warning.
  */
 import type { FerryProgress } from "./cargo.ts";
+import { noteIntent } from "./intent.ts";
 import { storeIdOf } from "./state.ts";
 import type { Store } from "./store/store.ts";
 import type { Voyage } from "./voyage.ts";
 import { hold, release } from "./zfs/anchors.ts";
 import type { Zfs } from "./zfs/command.ts";
 import type { SnapshotFacts } from "./zfs/inventory.ts";
-import type { SnapshotName } from "./zfs/names.ts";
+import { datasetOf, type SnapshotName } from "./zfs/names.ts";
 import { destroySnapshot } from "./zfs/snapshots.ts";
 
 const letGoTimeoutMs = 30_000;
@@ -20,6 +21,7 @@ const letGoTimeoutMs = 30_000;
 interface Holder {
   readonly zfs: Zfs;
   readonly store: Store;
+  readonly stateDir: string;
   readonly progress: Pick<FerryProgress, "warn">;
   readonly signal: AbortSignal;
 }
@@ -58,17 +60,26 @@ export async function withHolds<T>(
   }
 }
 
-/** Releases the run's holds, and then destroys the snapshot if one is given. Never throws. @returns whether that is gone */
+/**
+ * Releases the run's holds, and then destroys the snapshot if one is given. Never throws: a snapshot that could not be
+ * destroyed is noted (`intent.ts`) for the next run. The caller holds the dataset's local lock.
+ *
+ * @returns whether the snapshot is gone
+ */
 export async function letGo(request: Omit<Holder, "signal">, names: readonly SnapshotName[], doomed: SnapshotFacts | null = null): Promise<boolean> {
-  const { zfs, store, progress } = request;
+  const { zfs, store, stateDir, progress } = request;
   const tag = runTag(store);
   for (const name of names) {
     await attempt(progress, `release the hold "${tag}" of "${name}"`, (signal) => release(zfs, tag, name, { signal }));
   }
   if (doomed === null) return true;
-  return attempt(progress, `destroy the snapshot "${doomed.name}" of the failed run`, (signal) =>
+  const isGone = await attempt(progress, `destroy the snapshot "${doomed.name}" of the failed run`, (signal) =>
     destroySnapshot(zfs, doomed.name, doomed.guid, { signal }),
   );
+  if (isGone) return true;
+  const place = { stateDir, storeUrl: store.url, dataset: datasetOf(doomed.name) };
+  await attempt(progress, `note the snapshot "${doomed.name}" for the next run`, () => noteIntent(place, doomed.name));
+  return false;
 }
 
 /** @returns whether it worked */

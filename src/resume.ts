@@ -87,8 +87,8 @@ async function takeBack(request: BackupRequest, { dataset, catalog }: Scene, jou
   for (const name of intended.filter((one) => one !== journaled)) {
     const snapshot = dataset.snapshots.find((one) => one.name === name && one.ours);
     if (snapshot === undefined || catalog.backups.some(({ backup }) => backup === name)) continue;
-    request.progress.warn(`a run ended right after it had taken the snapshot "${name}", which is destroyed now`);
-    if (!(await letGo(request, [], snapshot))) stays.add(name); // it is still nobody's
+    request.progress.warn(`a run ended before it had stored its snapshot "${name}", which is destroyed now`);
+    if (!(await letGo(request, [name], snapshot))) stays.add(name); // it is still nobody's
   }
   if (intended.length > 0) await keepIntents(intentOf(request), (name) => stays.has(name));
   return intended.length > 0;

@@ -122,7 +122,7 @@ export async function giveBack({ zfs, store, stateDir, progress }: Giver, name: 
     if (!(await intentsOf(place)).includes(name)) return;
     const facts = await readDataset(zfs, place.dataset, { signal: AbortSignal.timeout(giveBackTimeoutMs) });
     const snapshot = facts?.snapshots.find((one) => one.name === name && one.ours);
-    if (snapshot !== undefined && (await letGo({ zfs, store, progress }, [], snapshot))) await dropIntent(place, name);
+    if (snapshot !== undefined && (await letGo({ zfs, store, stateDir, progress }, [], snapshot))) await dropIntent(place, name);
   } catch (error) {
     const why = isZferryError(error) ? error.message : String(error);
     progress.warn(`could not take back the snapshot "${name}", which the next run tries again: ${why}`);

@@ -46,7 +46,7 @@ it("the next run destroys it, saying so, and backs up a snapshot of its own", as
   take(pool, true);
   const { exit, stderr } = await scene.run(wordsFor(scene), { env: pool.env, now: later });
   expect(exit, stderr).toBe(0);
-  expect(stderr).toContain(`a run ended right after it had taken the snapshot "${name}", which is destroyed now`);
+  expect(stderr).toContain(`a run ended before it had stored its snapshot "${name}", which is destroyed now`);
   expect(snapshotsOf(pool)).toEqual(["zferry-20261123T000000Z"]);
   expect(filesOfRuns(scene)).toEqual([]);
 });

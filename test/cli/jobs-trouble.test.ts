@@ -85,6 +85,17 @@ describe("a snapshot that is to be taken back", () => {
     expect(night.intents.filter((name) => name.includes("tank-src-a"))).toEqual([]);
   });
 
+  it("with a backup that failed half-way, on a pool that refuses everything, is destroyed by the next run", async () => {
+    const night = new Night("  a: {dataset: tank/src/a}\n");
+    night.pool.change(({ faults }) => Object.assign(faults, { send: { at: 100_000, exit: 1 }, release: busy, destroy: busy }));
+    expect((await night.run()).exit).toBe(14);
+    expect(night.snapshotsOf("tank/src/a")).toEqual([tonight]);
+    night.pool.change((state) => (state.faults = {}));
+    await later(night);
+    expect(night.snapshotsOf("tank/src/a")).not.toContain(tonight);
+    expect(night.intents).toEqual([]);
+  });
+
   it("and is there only later, because zfs went on without the run that had given up, is destroyed by the next", async () => {
     const night = new Night("  all: {datasets: ['tank/src/*']}\n");
     night.pool.change(({ faults }) => (faults.snapshot = { exit: 255, stderr: "connection closed" }));
