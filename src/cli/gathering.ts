@@ -1,10 +1,11 @@
 /** What lies on this host of all runs, for `status`, and for the metrics that every run leaves behind. */
 import { realpath } from "node:fs/promises";
 import { resolve } from "node:path";
-import { ZferryError } from "../errors.ts";
+import { isZferryError, ZferryError } from "../errors.ts";
 import type { GatherRequest, Standings } from "../status/gather.ts";
-import { parseStoreUrl, s3UrlOf } from "../store/url.ts";
+import { parseStoreUrl, s3UrlOf, type StoreLocation } from "../store/url.ts";
 import type { Session } from "./session.ts";
+import type { Terminal } from "./terminal.ts";
 
 /**
  * What everything that looks at the status needs.
@@ -31,12 +32,22 @@ export function gatherRequest(session: Session, names: readonly string[], store:
   };
 }
 
-/** What the store is called in the state file, without opening it. */
+/** What the store is called in the state file, without opening it; a URL that is none, of which nothing can be there, as it is. */
 async function storeUrlOf(url: string, { terminal }: Session): Promise<string> {
-  const location = parseStoreUrl(url, terminal.environment);
+  const location = locationOf(url, terminal.environment);
+  if (location === null) return url;
   if (location.kind === "s3") return s3UrlOf(location);
   const path = resolve(terminal.workingDirectory, location.path);
   return `file://${await realpath(path).catch(() => path)}`;
+}
+
+function locationOf(url: string, environment: Terminal["environment"]): StoreLocation | null {
+  try {
+    return parseStoreUrl(url, environment);
+  } catch (error) {
+    if (isZferryError(error, "usage")) return null;
+    throw error;
+  }
 }
 
 /**

@@ -168,6 +168,16 @@ describe("zferry status", () => {
     expect(stderr.split("\n").filter((line) => line.includes("has 1 damaged line"))).toHaveLength(1);
   });
 
+  it("says how the others stand where the URL of one store is none", async () => {
+    const scene = new Scene();
+    const stores = `{main: {url: ${scene.store}}, odd: {url: "s3://bucket/x?endpoint=nonsense"}}`;
+    const file = scene.write("zferry.yaml", `state_dir: ${scene.stateDir}\nstores: ${stores}\ndefaults: {store: main}\njobs: {home: {dataset: tank/home}}\n`);
+    await appendRun(scene.stateDir, runOf(hourMs));
+    const { exit, stdout, stderr } = await scene.run(["status", "--config", file], { now });
+    expect([exit, stderr]).toEqual([0, ""]);
+    expect(stdout.toString()).toContain("tank/home");
+  });
+
   it("says no jobs where there are none", async () => {
     const scene = new Scene();
     const { exit, stdout } = await scene.run(["status", "--state-dir", scene.stateDir]);
