@@ -108,9 +108,9 @@ async function backUp(ready: readonly Ready[], world: World, ended: Ended): Prom
   for (const one of ready) {
     const taken = refusal === null ? (named.get(one)?.name ?? null) : null;
     const end = await runTask(one, { taken, downtimeMs, refusal }, world);
+    await ended(end); // before the pruning, which may take long, and be cut off
     await one.lock.release();
     await pruneAfter(end, one.place, world);
-    await ended(end);
   }
   return { failures, downtimeMs };
 }

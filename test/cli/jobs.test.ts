@@ -1,7 +1,7 @@
 /**
  * Jobs of several datasets, and groups of jobs: one instant, one backup each, and what one dataset's trouble means for the rest.
  */
-import { existsSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { describe, expect, it, vi } from "vitest";
@@ -11,6 +11,7 @@ import { takeLocalLock } from "../../src/lock.ts";
 import { parseDatasetName, parseSnapshotName } from "../../src/zfs/names.ts";
 import { Night, three, tonight } from "./job-night.ts";
 import { guids } from "./pool.ts";
+import { fakeProgram } from "../zfs/fake.ts";
 import { ownTerminal } from "./terminal.ts";
 import { fixtures } from "./zferry.ts";
 
@@ -24,6 +25,17 @@ it("prunes after its backup, and says what could not be judged and keeps everyth
   const { exit, stderr } = await night.run();
   expect(exit, stderr).toBe(0);
   expect(stderr).toContain('home: the backup is stored, but prune could not judge or remove: manifests/odd.json');
+});
+
+it("notes that its backup is stored before it prunes, which a power cut may end", async () => {
+  const night = new Night("  home: {dataset: tank/src, keep: {local: {last: 1}}, prune: after_backup}\n");
+  night.scene.write("zfs", `#!/bin/sh\ncase "$1" in destroy) kill -KILL $PPID; exit 1 ;; esac\nexec "${fakeProgram}" "$@"\n`);
+  chmodSync(join(night.scene.folder, "zfs"), 0o755);
+  night.pool.change(({ datasets }) => (datasets["tank/src"] = { snapshots: { old: { guid: "5", holds: [], ours: true, ...{ creation: "0" } } }, bookmarks: {} }));
+  const words = ["backup", "--zfs", join(night.scene.folder, "zfs")];
+  const { exit, stderr } = await (await night.scene.start(words, { env: night.pool.env })).ended;
+  expect(exit, stderr).toBeNull();
+  expect((await night.runs).map(({ job, outcome }) => [job, outcome])).toEqual([["home", "stored"]]);
 });
 
 describe("a job of several datasets", () => {
