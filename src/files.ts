@@ -69,6 +69,28 @@ export async function writeWhole(path: string, content: string | Uint8Array, mod
   await syncFolder(folder);
 }
 
+/**
+ * Makes a file that was not there, of mode 0600; what could not be written to its end does not stay, and what was survives a
+ * power cut.
+ *
+ * @throws the kernel's refusal, `EEXIST` among others
+ */
+export async function writeNew(path: string, content: string): Promise<void> {
+  const file = await open(path, "wx", 0o600);
+  try {
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  }
+  await syncFolder(dirname(path));
+}
+
 /** Removes what processes that died while they wrote `path` left beside it. */
 async function removeLeftovers(path: string): Promise<void> {
   const beginning = `${basename(path)}.`;

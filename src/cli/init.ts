@@ -1,9 +1,10 @@
 /** `zferry init`: writes a commented configuration and checks it. */
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { parseConfig } from "../config/config.ts";
 import { ZferryError } from "../errors.ts";
+import { writeNew } from "../files.ts";
 import { readRecipients } from "../secrets.ts";
 import { starterConfig, type StarterValues } from "../config/starter.ts";
 import { parseStoreUrl } from "../store/url.ts";
@@ -36,7 +37,7 @@ async function init(terminal: Terminal, flags: InitFlags): Promise<void> {
   const values = await valuesFor(terminal, flags);
   const text = starterConfig(values);
   const config = parseConfig(text, file);
-  await writeNew(file, text);
+  await writeConfig(file, text);
   const obstacle = await obstacleOf(async () => readRecipients(config.encryption, terminal.environment));
   report.json({ type: "init", file, store: values.store, jobs: [...config.jobs.keys()], obstacle: obstacle?.message ?? null });
   report.text([`wrote ${file}`]);
@@ -63,14 +64,9 @@ async function refuseOverwriting(file: string): Promise<void> {
   if (await stat(file).then(() => true, () => false)) throw unwritable(file, "EEXIST");
 }
 
-async function writeNew(file: string, text: string): Promise<void> {
+async function writeConfig(file: string, text: string): Promise<void> {
   try {
-    const handle = await open(file, "wx", 0o600);
-    try {
-      await handle.writeFile(text);
-    } finally {
-      await handle.close();
-    }
+    await writeNew(file, text);
   } catch (error) {
     throw unwritable(file, (error as NodeJS.ErrnoException).code, error);
   }

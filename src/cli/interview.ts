@@ -3,12 +3,13 @@
  * again, and no secret is typed or shown: a passphrase is in a file, or is made and put into one.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, open, stat } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface, type Interface } from "node:readline/promises";
 import { flawOfPattern } from "../config/globs.ts";
 import type { StarterValues } from "../config/starter.ts";
 import { ZferryError } from "../errors.ts";
+import { writeNew } from "../files.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { zfsThrough } from "../zfs/command.ts";
 import { listDatasets } from "../zfs/inventory.ts";
@@ -136,13 +137,7 @@ async function isThere(path: string): Promise<boolean> {
 async function makePassphrase(file: string): Promise<string> {
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    const handle = await open(file, "wx", 0o600);
-    try {
-      await handle.writeFile(`${randomBytes(passphraseBytes).toString("base64url")}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await writeNew(file, `${randomBytes(passphraseBytes).toString("base64url")}\n`);
     return `wrote ${file}: keep a copy where this machine cannot take it along; without it no backup can be opened`;
   } catch (error) {
     throw new ZferryError("config-invalid", `cannot write "${file}": ${(error as NodeJS.ErrnoException).code ?? "unknown"}`, { hint: "name a file in a folder you may write to", cause: error });

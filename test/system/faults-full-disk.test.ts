@@ -55,3 +55,15 @@ it("tells a backup that the disk is full, leaves no piece of a file, and goes on
   expect(restored.exit, restored.stderr).toBe(0);
   expect(pool.received(0)?.stream.equals(stream)).toBe(true);
 });
+
+it("leaves no configuration that was cut off, which the next init would take for one that is there", async (context) => {
+  const scene = new Scene();
+  const { folder, grow } = smallDisk(context, scene);
+  expect(spawnSync("dd", ["if=/dev/zero", `of=${join(folder, "filling")}`, "bs=64k"], { encoding: "utf8" }).stderr).toContain("No space left");
+  const words = ["init", "--config", join(folder, "zferry.yaml"), "--store", "file:///srv/backups", "--dataset", "tank/a", "--json"];
+  const { exit, stderr } = await scene.run(words);
+  expect([exit, JSON.parse(stderr.trimEnd().split("\n").at(-1) ?? "")]).toMatchObject([2, { code: "config-invalid", message: expect.stringContaining("ENOSPC") as string }]);
+  expect(filesUnder(folder)).toEqual(["filling"]);
+  grow();
+  expect((await scene.run(words)).exit).toBe(0);
+});
