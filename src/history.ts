@@ -22,7 +22,12 @@ const time = z.iso.datetime().transform((text) => new Date(text));
 
 const recordSchema = z.object({
   job: z.string(),
-  dataset: z.string().transform((text) => parseDatasetName(text)),
+  /** Null where the job failed before it was known which datasets it means. */
+  dataset: z
+    .string()
+    .transform((text) => parseDatasetName(text))
+    .nullable(),
+  /** As the store calls itself; as the configuration names it when it was never open. */
   storeUrl: z.string(),
   startedAt: time,
   endedAt: time,
@@ -45,7 +50,7 @@ const recordSchema = z.object({
   error: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable() }).nullable(),
 });
 
-/** One dataset's part of one run. */
+/** One dataset's part of one run, or why a job had none. */
 export type RunRecord = Readonly<z.output<typeof recordSchema>>;
 
 /** @throws ZferryError `config-invalid` when it cannot be written; no reason to fail a backup */
@@ -89,8 +94,8 @@ function folderOf(stateDir: string): string {
 }
 
 function pathOf(stateDir: string, { job, dataset }: Pick<RunRecord, "job" | "dataset">): string {
-  const name = `${job}-${dataset}`.replaceAll(/[^A-Za-z0-9_.:-]/g, "-").slice(0, maxNameChars);
-  const digest = createHash("sha256").update(`${job}\n${dataset}`).digest("hex").slice(0, 8);
+  const name = `${job}-${dataset ?? ""}`.replaceAll(/[^A-Za-z0-9_.:-]/g, "-").slice(0, maxNameChars);
+  const digest = createHash("sha256").update(`${job}\n${dataset ?? ""}`).digest("hex").slice(0, 8);
   return join(folderOf(stateDir), `${name}-${digest}.jsonl`);
 }
 

@@ -6,7 +6,7 @@
  */
 import type { JobSettings } from "../config/jobs.ts";
 import { planTask } from "./backing.ts";
-import { noteEnd } from "./noted.ts";
+import { noteEnd, noteNoDatasets } from "./noted.ts";
 import { type RoundEnd, runRound } from "./round.ts";
 import { datasetsOf, groupsOf, roundsOf } from "./selection.ts";
 import type { Task, TaskEnd, World } from "./task.ts";
@@ -41,6 +41,7 @@ async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]
   const jobs = "job" in group ? [group.job] : group;
   const failures: Failure[] = [];
   const skipped = new Set<JobSettings>();
+  const startedAt = world.now();
   for (const job of jobs) await tellStart(job, world);
   const note = (job: JobSettings, error: unknown): void => {
     failures.push({ job, error });
@@ -57,7 +58,11 @@ async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]
     await noteEnd(end, world);
     await tellEnd(end, world);
   };
-  for (const round of roundsOf(await tasksOf(group, world, fail))) {
+  const lost = async (job: JobSettings, error: unknown): Promise<void> => {
+    await noteNoDatasets(job, error, { startedAt, world });
+    await fail(job, error);
+  };
+  for (const round of roundsOf(await tasksOf(group, world, lost))) {
     world.signal.throwIfAborted();
     const end = await runRound(round, world, ended);
     for (const job of jobs.filter((one) => round.some((task) => task.job === one))) await judgeQuiesce(job, end, world, fail);
@@ -93,7 +98,8 @@ async function planGroup(group: Wanted, world: World): Promise<readonly Failure[
   return failures;
 }
 
-async function tasksOf(group: Wanted, world: World, fail: (job: JobSettings, error: unknown) => Promise<void>): Promise<readonly Task[]> {
+/** @param lost - is told of each job whose datasets cannot be told, or of which there are none */
+async function tasksOf(group: Wanted, world: World, lost: (job: JobSettings, error: unknown) => Promise<void>): Promise<readonly Task[]> {
   if ("job" in group) return [group];
   const tasks: Task[] = [];
   for (const job of group) {
@@ -101,7 +107,7 @@ async function tasksOf(group: Wanted, world: World, fail: (job: JobSettings, err
       const datasets = await datasetsOf(job, world.zfsOf(job), world);
       tasks.push(...datasets.map((dataset) => ({ job, dataset, snapshot: null, isAdHoc: false })));
     } catch (error) {
-      await fail(job, error);
+      await lost(job, error);
     }
   }
   return tasks;

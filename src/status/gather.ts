@@ -72,23 +72,25 @@ interface Known {
 
 function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, now, storeUrl }: Known): Standing[] {
   const own = runs.filter((run) => run.job === job.name);
-  const seen = [...new Set(noted.filter((run) => run.job === job.name).map(({ dataset }) => dataset))].sort();
+  const seen = [...new Set(noted.flatMap((run) => (run.job === job.name && run.dataset !== null ? [run.dataset] : [])))].sort();
   const { datasets } = selectDatasets(job, seen);
-  const jobRunAt = latest(own.map(({ startedAt }) => startedAt));
+  const jobRunAt = latest(own.filter(({ dataset }) => dataset !== null).map(({ startedAt }) => startedAt));
   const { seenAt, disabledSince } = tally.jobs.find(({ name }) => name === job.name) ?? { seenAt: now, disabledSince: null };
   const owedHooks = [...new Set(owed.filter(({ jobs }) => jobs.includes(job.name)).flatMap(({ hooks }) => hooks))];
   const common = { job, jobRunAt, seenAt, disabledSince, owedHooks, now };
-  if (datasets.length === 0) return [standingOf({ ...common, dataset: null, runs: [], isNamed: true, held: null, copies: [], failureCount: 0 })];
+  const lost = own.filter((run) => run.dataset === null);
+  const failureCountOf = (dataset: DatasetName | null): number => tally.failures.find((one) => one.job === job.name && one.dataset === dataset)?.count ?? 0;
+  if (datasets.length === 0) return [standingOf({ ...common, dataset: null, runs: lost, isNamed: true, held: null, copies: [], failureCount: failureCountOf(null) })];
   return [...datasets].sort().map((dataset: DatasetName) => {
     const known = stores.map((store) => heldOf(store, dataset));
     return standingOf({
       ...common,
       dataset,
-      runs: own.filter((run) => run.dataset === dataset),
+      runs: own.filter((run) => run.dataset === dataset || run.dataset === null),
       isNamed: job.datasets.some((pattern) => isPlain(pattern) && pattern === dataset),
       held: known.find((held) => held.storeUrl === storeUrl) ?? null,
       copies: known.filter((held) => held.storeUrl !== storeUrl && held.backupCount > 0),
-      failureCount: tally.failures.find((one) => one.job === job.name && one.dataset === dataset)?.count ?? 0,
+      failureCount: failureCountOf(dataset) + failureCountOf(null),
     });
   });
 }

@@ -59,7 +59,7 @@ export interface Lapse {
 export interface Evidence {
   readonly job: JobSettings;
   readonly dataset: DatasetName | null;
-  /** Of this job and dataset, ascending by their start, and {@link credible}. */
+  /** Of this job, and of the dataset or of none, ascending by their start, and {@link credible}. */
   readonly runs: readonly RunRecord[];
   /** When any dataset of this job last began to be backed up; null for never. */
   readonly jobRunAt: Date | null;
@@ -155,7 +155,7 @@ function damageText({ held, isExpected }: Facts): string | null {
 
 /** A dataset that a glob has matched, and that the job's later runs have left out; one they skipped is there. */
 function isGone({ isNamed, runs, jobRunAt, job }: Evidence): boolean {
-  const triedAt = latest(runs.map(({ startedAt }) => startedAt));
+  const triedAt = latest(runs.filter(({ dataset }) => dataset !== null).map(({ startedAt }) => startedAt));
   if (isNamed || triedAt === null || jobRunAt === null) return false;
   return jobRunAt.getTime() - triedAt.getTime() > job.everyMs / 2;
 }

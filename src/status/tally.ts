@@ -15,7 +15,7 @@ const tallySchema = z.object({
   version: z.literal(1),
   jobs: z.array(z.object({ name: z.string(), seenAt: time, disabledSince: time.nullable() })),
   /** Failed runs; those that ended until `until` are counted. */
-  failures: z.array(z.object({ job: z.string(), dataset: z.string(), count: z.number(), until: time })),
+  failures: z.array(z.object({ job: z.string(), dataset: z.string().nullable(), count: z.number(), until: time })),
 });
 
 export type Tally = z.output<typeof tallySchema>;
@@ -54,7 +54,7 @@ function earlier(time: Date | null | undefined, now: Date): Date {
 
 function counted(before: Tally, runs: readonly RunRecord[]): Tally["failures"] {
   const counts = new Map<string, Tally["failures"][number]>();
-  const keyOf = ({ job, dataset }: { job: string; dataset: string }): string => JSON.stringify([job, dataset]);
+  const keyOf = ({ job, dataset }: { job: string; dataset: string | null }): string => JSON.stringify([job, dataset]);
   const old = new Map(before.failures.map((one) => [keyOf(one), one]));
   for (const run of runs) {
     const key = keyOf(run);

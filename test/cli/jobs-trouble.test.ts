@@ -14,7 +14,7 @@ import { parseDatasetName } from "../../src/zfs/names.ts";
 import { openDirectory } from "../../src/store/directory.ts";
 import { Night, tonight } from "./job-night.ts";
 import { ownTerminal } from "./terminal.ts";
-import { type Ended, fixtures, recordedAt } from "./zferry.ts";
+import { documentOf, type Ended, fixtures, recordedAt } from "./zferry.ts";
 import { residentBin } from "../zfs/resident.ts";
 
 const { signal } = new AbortController();
@@ -127,6 +127,21 @@ describe("what is told", () => {
     await release();
     const happenings = readFileSync(told, "utf8").trim().split("\n").map((line) => JSON.parse(line) as { kind: string; dataset: string | null });
     expect(happenings.filter(({ kind }) => kind !== "failure").map(({ kind, dataset }) => [kind, dataset])).toEqual([["recovery", "tank/src/b"]]);
+  });
+
+  it("by status of a job that could not tell its datasets is that it failed, until a run can again", async () => {
+    const night = new Night("  all: {datasets: ['tank/src/a*']}\n  none: {datasets: ['tank/x*']}\n");
+    const states = async (day: number): Promise<unknown> => {
+      const now = new Date(`2026-11-${day}T07:50:00Z`);
+      await night.scene.run(["backup"], { env: night.pool.env, now });
+      const { datasets } = documentOf(await night.scene.run(["status", "--json"], { now })) as { datasets: { job: string; dataset: string | null; state: string; failureCount: number }[] };
+      return datasets.map(({ job, dataset, state, failureCount }) => [job, dataset, state, failureCount]);
+    };
+    expect(await states(21)).toEqual([["all", "tank/src/a", "ok", 0], ["none", null, "failed", 1]]);
+    night.pool.change(({ faults }) => (faults.list = { exit: 1, stderr: "cannot open 'tank': pool I/O is currently suspended" }));
+    expect(await states(22)).toEqual([["all", "tank/src/a", "failed", 1], ["none", null, "failed", 2]]);
+    night.pool.change(({ faults }) => delete faults.list);
+    expect(await states(23)).toEqual([["all", "tank/src/a", "ok", 1], ["none", null, "failed", 3]]);
   });
 
   it("is every failure, whatever failed before it, and each once", async () => {
