@@ -159,16 +159,20 @@ const emptySha256 = createHash("sha256").digest("hex");
 /** Checks one chunk piece by piece, in order; each piece but the last is `markBytes` long. */
 export class ChunkCheck {
   readonly #expected: readonly string[];
-  readonly #hash: Hash = createHash("sha256");
-  #piecesSeen = 0;
+  /** Of the pieces that were accepted. */
+  #hash: Hash = createHash("sha256");
+  #piecesAccepted = 0;
 
   constructor(expected: ChunkDigest) {
     this.#expected = [...expected.marks, expected.sha256];
   }
 
-  /** Whether everything up to and including this piece is what was stored. */
+  /** Whether this piece is the next one as it was stored. One that is not counts for nothing: another may be tried in its place. */
   accepts(piece: Uint8Array): boolean {
-    this.#hash.update(piece);
-    return this.#hash.copy().digest("hex") === this.#expected[this.#piecesSeen++];
+    const hash = this.#hash.copy().update(piece);
+    if (hash.copy().digest("hex") !== this.#expected[this.#piecesAccepted]) return false;
+    this.#hash = hash;
+    this.#piecesAccepted += 1;
+    return true;
   }
 }

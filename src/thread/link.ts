@@ -55,17 +55,36 @@ export class Sender<Note> {
   /** Runs while a block is filled in part. */
   #idleTimer: NodeJS.Timeout | null = null;
   #isIdle = false;
-  /** Why no block will come back any more. */
+  readonly #answers: boolean[] = [];
+  #awaitingAnswer: { readonly resolve: (answer: boolean) => void; readonly reject: (reason: Error) => void } | null = null;
+  /** Why no block, and no answer, will come back any more. */
   #stopped: Error | null = null;
 
   /** @param onReturned - takes blocks that come back instead of their being filled here again */
   constructor(port: MessagePort, { blocks = blocksPerLink, onReturned }: { blocks?: number; onReturned?: (block: ArrayBuffer) => void } = {}) {
     this.#port = port;
     this.#blocksToMake = blocks;
-    port.on("message", (block: ArrayBuffer) => {
-      if (onReturned !== undefined) onReturned(block);
-      else this.#giveBack(block);
+    port.on("message", (back: ArrayBuffer | boolean) => {
+      if (typeof back === "boolean") this.#answered(back);
+      else if (onReturned !== undefined) onReturned(back);
+      else this.#giveBack(back);
     });
+  }
+
+  /** What the other end says to what was sent: one answer for each time it gives one, in order. Asked for once at a time. */
+  answer(): Promise<boolean> {
+    if (this.#stopped !== null) return Promise.reject(this.#stopped);
+    const arrived = this.#answers.shift();
+    if (arrived !== undefined) return Promise.resolve(arrived);
+    return new Promise((resolve, reject) => {
+      this.#awaitingAnswer = { resolve, reject };
+    });
+  }
+
+  #answered(answer: boolean): void {
+    if (this.#awaitingAnswer === null) this.#answers.push(answer);
+    else this.#awaitingAnswer.resolve(answer);
+    this.#awaitingAnswer = null;
   }
 
   /** Copies the slice into blocks and sends those that are full. Undefined when that could be done at once; one at a time. */
@@ -129,12 +148,14 @@ export class Sender<Note> {
     this.#post({ kind: "failed", error: toWire(error) });
   }
 
-  /** Ends the waiting for a block that will never come back, now and later. */
+  /** Ends the waiting for a block, or an answer, that will never come back, now and later. */
   stop(reason: Error): void {
     this.#stopped ??= reason;
     this.#stopTimer();
     this.#waiting?.reject(reason);
     this.#waiting = null;
+    this.#awaitingAnswer?.reject(reason);
+    this.#awaitingAnswer = null;
   }
 
   close(): void {
@@ -207,6 +228,11 @@ export class Receiver<Note> implements AsyncIterableIterator<Block<Note>> {
 
   giveBack(block: ArrayBuffer): void {
     this.#port.postMessage(block, [block]);
+  }
+
+  /** Answers the sender, which has to ask for it. */
+  answer(answer: boolean): void {
+    this.#port.postMessage(answer);
   }
 
   /** Ends the waiting for what will never come. */

@@ -17,7 +17,7 @@ export type Station =
   | { readonly kind: "seal"; readonly message: Message; readonly step: number }
   /** Passes blocks on, with the marks that fall into them as their note. */
   | { readonly kind: "mark"; readonly layout: MarkLayout }
-  /** Passes the blocks of a piece on when it is what their note, a {@link PieceClaim}, says; ends at the first that is not. */
+  /** Passes the blocks of a piece on when it is what their note, a {@link PieceClaim}, says; otherwise ends, or says so. */
   | { readonly kind: "check" }
   /** Decrypts. */
   | { readonly kind: "open"; readonly sessionKey: Uint8Array };
@@ -29,8 +29,8 @@ export interface PieceClaim {
   readonly begins: boolean;
   /** The chunk's SHA-256 up to the end of this piece. */
   readonly sha256: string;
-  /** The error when it is not, in its words. */
-  readonly otherwise: { readonly message: string; readonly hint: string };
+  /** The error when it is not, in its words; null when it is to be answered whether it is, and another may follow in its place. */
+  readonly otherwise: { readonly message: string; readonly hint: string } | null;
 }
 
 /** Works until the input has ended; whatever goes wrong goes on to the output. Never throws. */
@@ -84,19 +84,26 @@ async function mark(walk: MarkWalk, input: Receiver<unknown>, output: Sender<unk
 }
 
 async function check(input: Receiver<PieceClaim>, output: Sender<unknown>): Promise<null> {
-  let hash = createHash("sha256");
+  let proved = createHash("sha256");
+  let hash = proved;
   let seenBytes = 0;
   let held: Uint8Array<ArrayBuffer>[] = [];
   for await (const { slice, note } of input) {
-    if (note.begins && seenBytes === 0) hash = createHash("sha256");
+    if (seenBytes === 0) hash = note.begins ? createHash("sha256") : proved.copy();
     hash.update(slice);
     held.push(slice);
     seenBytes += slice.length;
     if (seenBytes < note.sizeBytes) continue;
-    if (hash.copy().digest("hex") !== note.sha256) {
+    const isRight = hash.copy().digest("hex") === note.sha256;
+    if (isRight) {
+      proved = hash;
+      for (const block of held) output.forward(block, null);
+    } else if (note.otherwise === null) {
+      for (const block of held) input.giveBack(block.buffer);
+    } else {
       throw new ZferryError("chunk-invalid", note.otherwise.message, { hint: note.otherwise.hint });
     }
-    for (const block of held) output.forward(block, null);
+    if (note.otherwise === null) input.answer(isRight);
     held = [];
     seenBytes = 0;
   }

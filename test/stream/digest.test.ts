@@ -109,6 +109,12 @@ describe("checking a chunk", () => {
     expect(seen.at(-1)).toBe(false);
   });
 
+  it("accepts in the place of a piece it has refused the right one, and what follows", () => {
+    const pieces = sliced(pattern(20), markBytes);
+    const offered = pieces.flatMap((piece) => [Uint8Array.from(piece, (byte) => byte ^ 1), piece]);
+    expect(verdicts(oracle(pattern(20), markBytes), offered)).toEqual([false, true, false, true, false, true]);
+  });
+
   it("refuses a piece that is too short, too long or too many", () => {
     const bytes = pattern(20);
     const expected = oracle(bytes, markBytes);

@@ -44,6 +44,18 @@ describe("a link", () => {
     await fourth;
   });
 
+  it("carries answers back in order, whether or not they were asked for yet, and none once it was stopped", async () => {
+    const { near, far } = link();
+    const [sender, receiver] = [new Sender<null>(near), new Receiver<null>(far)];
+    const first = sender.answer();
+    for (const answer of [true, false, true]) receiver.answer(answer);
+    expect([await first, await sender.answer(), await sender.answer()]).toEqual([true, false, true]);
+    const never = sender.answer();
+    sender.stop(new Error("gone"));
+    await expect(never).rejects.toThrow("gone");
+    await expect(sender.answer()).rejects.toThrow("gone");
+  });
+
   it("takes from the sender what it gave away: the memory is gone", async () => {
     const { near, far } = link();
     const [sender, receiver] = [new Sender<null>(near), new Receiver<null>(far)];
