@@ -3,7 +3,9 @@
  */
 import { fetchListed, openBackup, type OpenedBackup, openManifest } from "./catalog.ts";
 import { ZferryError } from "./errors.ts";
+import { type Sources, sourcesOf } from "./fall-over.ts";
 import type { BackupEntry } from "./format/entry.ts";
+import { manifestKey } from "./format/layout.ts";
 import type { Keyring } from "./openpgp/session.ts";
 import { retrieve } from "./retrieve.ts";
 import type { Store } from "./store/store.ts";
@@ -26,15 +28,19 @@ export interface ReadOptions {
 /**
  * The verified stream; its last 64 KiB come only once all of it was found right.
  *
+ * @param from - a store, or several: the manifest is that of the first in which it is authentic
  * @throws ZferryError the codes of `openTrusted` and `retrieve`
  */
-export async function* get(store: Store, backup: SnapshotName, options: ReadOptions): AsyncGenerator<Uint8Array> {
-  for await (const slice of getLent(store, backup, options)) yield Buffer.from(slice);
+export async function* get(from: Store | Sources, backup: SnapshotName, options: ReadOptions): AsyncGenerator<Uint8Array> {
+  for await (const slice of getLent(from, backup, options)) yield Buffer.from(slice);
 }
 
 /** The same, lent (`bytes.ts`), for whoever writes each slice away before it asks for the next. */
-export async function* getLent(store: Store, backup: SnapshotName, options: ReadOptions): AsyncGenerator<Uint8Array> {
-  yield* retrieve(store, await openTrusted(store, backup, options), options);
+export async function* getLent(from: Store | Sources, backup: SnapshotName, options: ReadOptions): AsyncGenerator<Uint8Array> {
+  const sources = sourcesOf(from);
+  const search = sources.search({ backup, chunk: null, key: manifestKey(backup) });
+  const opened = await search.first((store) => openTrusted(store, backup, options), options.signal);
+  yield* retrieve(sources.preferring([search.store]), opened, options);
 }
 
 /**

@@ -9,6 +9,7 @@ export { type Catalog, type CatalogOptions, type DamagedEntry, openBackup, type 
 export { type Config, parseConfig } from "./config/config.ts";
 export { download, type DownloadRequest } from "./download.ts";
 export { type ErrorCode, exitStatus, exitStatusOf, isZferryError, ZferryError } from "./errors.ts";
+export { type FallOver, Sources } from "./fall-over.ts";
 export type { BackupEntry } from "./format/entry.ts";
 export type { PacketName } from "./format/layout.ts";
 export type { ChunkEntry, Manifest } from "./format/manifest.ts";

@@ -4,11 +4,13 @@
  *   ranges → fetch (several at a time, in order) → [check each against its mark → decrypt] in threads → inspect → withhold
  *
  * Nothing of a chunk reaches the decrypter before the next mark or the chunk's digest matched, and the end of the
- * stream stays here until digests, final tag or MDC, record checksums and guids were all found right.
+ * stream stays here until digests, final tag or MDC, record checksums and guids were all found right. A piece that is bad or
+ * missing in one store is fetched from the next (`fall-over.ts`), and checked like any other.
  */
 import { fill, KiB, type LentSource } from "./bytes.ts";
 import type { OpenedBackup } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
+import { type Search, type Sources, sourcesOf } from "./fall-over.ts";
 import { chunkKey } from "./format/layout.ts";
 import type { ChunkEntry, Manifest } from "./format/manifest.ts";
 import { decrypt } from "./openpgp/decrypt.ts";
@@ -43,23 +45,25 @@ export interface RetrieveOptions {
  * The stream of a backup, byte for byte as it was stored, lent; its last 64 KiB come only once everything was found
  * right.
  *
+ * @param from - a store, or several that hold the backup: memory is the same
  * @throws ZferryError `chunk-invalid`, `message-invalid`, `stream-invalid`, and the store's codes
  */
-export async function* retrieve(store: Store, backup: OpenedBackup, options: RetrieveOptions): AsyncGenerator<Uint8Array> {
+export async function* retrieve(from: Store | Sources, backup: OpenedBackup, options: RetrieveOptions): AsyncGenerator<Uint8Array> {
   const { manifest } = backup;
   const { threads = 0 } = options;
-  const stream = threads === 0 ? openedHere(store, backup, options) : openedInThreads(store, backup, { ...options, threads });
+  const sources = sourcesOf(from);
+  const stream = threads === 0 ? openedHere(sources, backup, options) : openedInThreads(sources, backup, { ...options, threads });
   const inspected = inspection({ expect: identityOf(manifest), signal: options.signal });
   yield* withhold(inspected.through(stream), { bytes: withheldBytes });
 }
 
-function openedHere(store: Store, { manifest, sessionKey }: OpenedBackup, options: RetrieveOptions): LentSource {
-  const message = chunkPieces(store, manifest, manifest.chunks.keys(), options);
+function openedHere(sources: Sources, { manifest, sessionKey }: OpenedBackup, options: RetrieveOptions): LentSource {
+  const message = chunkPieces(sources, manifest, manifest.chunks.keys(), options);
   return sessionKey === null || manifest.encryption.packet === "none" ? message : decrypt(message, { sessionKey });
 }
 
 async function* openedInThreads(
-  store: Store,
+  sources: Sources,
   { manifest, sessionKey }: OpenedBackup,
   { concurrency, threads, onFetched, signal }: Required<RetrieveOptions>,
 ): AsyncGenerator<Uint8Array> {
@@ -71,12 +75,16 @@ async function* openedInThreads(
   if (sessionKey !== null && manifest.encryption.packet !== "none") stations.push({ kind: "open", sessionKey });
   const plan = { stations, threads, keptBlocks: Math.ceil(largestBytes / blockBytes) };
   const feed = async (input: Sender<PieceClaim | null>): Promise<null> => {
-    for await (const { piece, bytes, buffer } of fetched(store, manifest, manifest.chunks.keys(), { buffers, limit, run })) {
-      onFetched(bytes.length);
-      const claim = claimOf(manifest, piece);
-      await input.write(bytes, claim);
-      input.flush(claim);
-      buffers.give(buffer);
+    for await (const one of fetched(sources, manifest, manifest.chunks.keys(), { buffers, limit, run })) {
+      const claim = claimOf(manifest, one.piece, sources);
+      for (;;) {
+        onFetched(one.bytes.length);
+        await input.write(one.bytes, claim);
+        input.flush(claim);
+        if (claim.otherwise !== null || (await input.answer())) break;
+        await fetchAgain(manifest, one, run);
+      }
+      buffers.give(one.buffer);
     }
     return null;
   };
@@ -89,11 +97,13 @@ function largestPieceBytes({ markBytes, messageBytes }: Manifest): number {
   return Math.min(markBytes, messageBytes);
 }
 
-function claimOf(manifest: Manifest, piece: Piece): PieceClaim {
+/** Where there is one store the thread need not answer, and nobody has to wait for it. */
+function claimOf(manifest: Manifest, piece: Piece, { isOne }: Sources): PieceClaim {
   const { chunk, range } = piece;
   const { message, hint } = notAsStored(manifest, piece);
   const sha256 = range.endBytes === chunk.sizeBytes ? chunk.sha256 : chunk.marks[range.startBytes / manifest.markBytes];
-  return { sizeBytes: range.endBytes - range.startBytes, begins: range.startBytes === 0, sha256: sha256 ?? "", otherwise: { message, hint: hint ?? "" } };
+  const otherwise = isOne ? { message, hint: hint ?? "" } : null;
+  return { sizeBytes: range.endBytes - range.startBytes, begins: range.startBytes === 0, sha256: sha256 ?? "", otherwise };
 }
 
 /** What the stream must say of itself. A compound stream has several snapshots, and its first record names none. */
@@ -109,7 +119,7 @@ interface Piece {
 
 /** The bytes of some chunks, one after the other, lent, in slices of pieces of the mark distance, each of them checked. */
 export async function* chunkPieces(
-  store: Store,
+  from: Store | Sources,
   manifest: Manifest,
   indices: Iterable<number>,
   { concurrency, onFetched, signal }: Omit<RetrieveOptions, "threads">,
@@ -118,10 +128,14 @@ export async function* chunkPieces(
   const limit = Math.min(concurrency, maxRangesInFlight);
   const buffers = new Pool<Buffer>(limit + 1, () => Buffer.allocUnsafeSlow(largestPieceBytes(manifest)));
   let check: ChunkCheck | null = null;
-  for await (const { piece, bytes, buffer } of fetched(store, manifest, indices, { buffers, limit, run })) {
+  for await (const one of fetched(sourcesOf(from), manifest, indices, { buffers, limit, run })) {
+    const { piece, bytes, buffer } = one;
     onFetched(bytes.length);
     if (check === null || piece.range.startBytes === 0) check = new ChunkCheck(piece.chunk);
-    if (!check.accepts(bytes)) throw notAsStored(manifest, piece);
+    while (!check.accepts(bytes)) {
+      await fetchAgain(manifest, one, run);
+      onFetched(bytes.length);
+    }
     for (let at = 0; at < bytes.length; at += sliceBytes) yield bytes.subarray(at, at + sliceBytes);
     buffers.give(buffer);
   }
@@ -132,11 +146,12 @@ interface Fetched {
   readonly bytes: Buffer;
   /** Of the pool. */
   readonly buffer: Buffer;
+  readonly search: Search;
 }
 
 /** Pieces of the mark distance in buffers of the pool, in order, not checked yet. */
 function fetched(
-  store: Store,
+  sources: Sources,
   manifest: Manifest,
   indices: Iterable<number>,
   { buffers, limit, run }: { readonly buffers: Pool<Buffer>; readonly limit: number; readonly run: Run },
@@ -144,9 +159,27 @@ function fetched(
   return parallel(piecesOf(manifest, indices), { limit, run }, async (piece) => {
     const buffer = await buffers.take(run.signal);
     const bytes = buffer.subarray(0, piece.range.endBytes - piece.range.startBytes);
-    await fetchPiece(store, manifest, piece, { into: bytes, signal: run.signal });
-    return { piece, bytes, buffer };
+    const search = sources.search({ backup: manifest.backup, chunk: piece.index, key: keyOf(manifest, piece) });
+    const one = { piece, bytes, buffer, search };
+    await fetchFromAny(manifest, one, run.signal);
+    return one;
   });
+}
+
+/** From the first store that has bytes of that size to give. */
+function fetchFromAny(manifest: Manifest, { piece, bytes, search }: Fetched, signal: AbortSignal): Promise<void> {
+  return search.first((store) => fetchPiece(store, manifest, piece, { into: bytes, signal }), signal);
+}
+
+/** The same piece from the next store, when what came was not what was stored. Fails the run, whose first failure is the reason. */
+async function fetchAgain(manifest: Manifest, one: Fetched, run: Run): Promise<void> {
+  try {
+    one.search.failed(notAsStored(manifest, one.piece));
+    await fetchFromAny(manifest, one, run.signal);
+  } catch (error) {
+    run.fail(error);
+    throw error;
+  }
 }
 
 function* piecesOf({ chunks, markBytes }: Manifest, indices: Iterable<number>): Generator<Piece> {

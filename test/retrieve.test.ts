@@ -1,13 +1,14 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { openBackup, type OpenedBackup } from "../src/catalog.ts";
 import { ZferryError } from "../src/errors.ts";
+import { type FallOver, Sources } from "../src/fall-over.ts";
 import { chunkKey, type PacketName } from "../src/format/layout.ts";
 import type { Manifest } from "../src/format/manifest.ts";
 import { chunkPieces, retrieve, type RetrieveOptions } from "../src/retrieve.ts";
 import { MemoryStore } from "../src/store/memory.ts";
 import type { Store } from "../src/store/store.ts";
 import { parseSnapshotName, type SnapshotName } from "../src/zfs/names.ts";
-import { faultyStore } from "./faulty-store.ts";
+import { type FaultyStore, faultyStore } from "./faulty-store.ts";
 import { bobsKeyring, bytesOf, ferrying, fullStream, keysIn, never, someBackup } from "./ferrying.ts";
 import { recorded } from "./replay/forge.ts";
 import { drain } from "./stream/sources.ts";
@@ -290,4 +291,96 @@ describe("a reader", () => {
     await stream.return(undefined);
     expect(openCount).toBe(0);
   });
+});
+
+describe("of two stores", () => {
+  interface Two {
+    readonly opened: OpenedBackup;
+    readonly first: FaultyStore;
+    readonly second: FaultyStore;
+    readonly fallOvers: FallOver[];
+    readonly sources: Sources;
+  }
+
+  async function two(packet: PacketName = "ocb"): Promise<Two> {
+    const { store, opened } = await stored(packet);
+    const [first, second] = [faultyStore(store), faultyStore(await copyOf(store))];
+    const fallOvers: FallOver[] = [];
+    return { opened, first, second, fallOvers, sources: new Sources([first, second], (one) => fallOvers.push(one)) };
+  }
+
+  const down = new ZferryError("store-failed", "injected; given up after 3 tries in 30 s");
+
+  it.for(["ocb", "cfb", "none"] as const)("with packet %s, the second is asked for nothing while the first is whole", async (packet) => {
+    const { opened, second, fallOvers, sources } = await two(packet);
+    const { bytes, error } = await readFrom(sources, opened);
+    expect(error).toBeNull();
+    expect(bytes.equals(fullStream)).toBe(true);
+    expect([second.calls, fallOvers]).toEqual([[], []]);
+  });
+
+  it.for(["before", 0, 100, "after"] as const)("one that fails, %s bytes of a range have come, is left alone from there on", async (when) => {
+    const { opened, first, second, fallOvers, sources } = await two();
+    first.fail("get", { error: down, when }, 100);
+    const { bytes, error } = await readFrom(sources, opened);
+    expect(error).toBeNull();
+    expect(bytes.equals(fullStream)).toBe(true);
+    expect(fallOvers).toMatchObject([{ chunk: null, key: null, store: first.url, next: second.url, code: "store-failed" }]);
+    expect(first.calls.filter((verb) => verb === "get").length).toBeLessThanOrEqual(2); // those that were under way
+  });
+
+  it("one that could not be asked is asked again before all is given up", async () => {
+    const { opened, first, second, sources } = await two();
+    first.fail("get", { error: down, when: "before" }, 2);
+    const { manifest } = opened;
+    await second.delete([keyAt(manifest, 4)], { signal: never });
+    const { bytes, error } = await readFrom(sources, opened);
+    expect(error).toBeNull();
+    expect(bytes.equals(fullStream)).toBe(true);
+  });
+
+  it("what is bad in one and cannot be read from the other is the store's failure, and names both", async () => {
+    const { opened, first, second, sources } = await two();
+    await first.delete([keyAt(opened.manifest, 3)], { signal: never });
+    second.fail("get", { error: down, when: "before" }, 100);
+    const { bytes, error } = await readFrom(sources, opened);
+    expect(error).toMatchObject({ code: "store-failed", message: expect.stringMatching(/in ".*": chunk 3 of 8 .*: it is missing; in ".*": injected; given up/) as string });
+    expect(bytes.length).toBeLessThanOrEqual(3 * opened.manifest.chunkBytes);
+  });
+
+  it("a chunk that is bad in one is asked of it no more, and told once", async () => {
+    const { opened, first, fallOvers, sources } = await two();
+    await first.put(keyAt(opened.manifest, 1), Buffer.alloc(64 * 1024), { when: "replace", signal: never });
+    first.calls.length = 0;
+    const { bytes } = await readFrom(sources, opened);
+    expect(bytes.equals(fullStream)).toBe(true);
+    expect(fallOvers).toMatchObject([{ chunk: 1, key: keyAt(opened.manifest, 1), code: "chunk-invalid" }]);
+    const rangeCount = opened.manifest.chunks.reduce((sum, { sizeBytes }) => sum + Math.ceil(sizeBytes / opened.manifest.markBytes), 0);
+    expect(first.calls.length).toBeLessThan(rangeCount);
+  });
+
+  it("a stream that is wrong in the manifest's own words is not looked for elsewhere", async () => {
+    const { opened, second, sources } = await two();
+    const { bytes, error } = await readFrom(sources, { ...opened, sessionKey: Buffer.alloc(32, 7) });
+    expect(error).toMatchObject({ code: expect.stringMatching(/^(message-invalid|key-wrong)$/) as string });
+    expect([bytes.length, second.calls]).toEqual([0, []]);
+  });
+
+  it("a reader that is stopped ends with the reason, and nothing is told of stores", async () => {
+    const { opened, fallOvers, sources } = await two();
+    const reason = new ZferryError("terminated", "stopped by SIGTERM");
+    for (let at = 1; at <= 30; at += 7) {
+      const stop = new AbortController();
+      let fetchedCount = 0;
+      const onFetched = (): void => {
+        if (++fetchedCount === at) stop.abort(reason);
+      };
+      expect((await readFrom(sources, opened, { signal: stop.signal, onFetched })).error).toBe(reason);
+    }
+    expect(fallOvers).toEqual([]);
+  });
+
+  function readFrom(sources: Sources, opened: OpenedBackup, options: Partial<RetrieveOptions> = {}): ReturnType<typeof drain> {
+    return drain(retrieve(sources, opened, { concurrency: 3, onFetched: () => undefined, signal: never, ...options }));
+  }
 });
