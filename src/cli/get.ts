@@ -5,28 +5,31 @@ import type { ByteSource } from "../bytes.ts";
 import { formatRate, formatSize } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
 import { getLent } from "../get.ts";
-import { parseSnapshotName } from "../zfs/names.ts";
-import { withOpening, withStore } from "./options.ts";
+import { datasetOf, parseSnapshotName } from "../zfs/names.ts";
+import { type SharedFlags, withOpening, withStores } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
-import { readOptions, type Session, useStore } from "./session.ts";
+import { readOptions, type Session } from "./session.ts";
+import { patience } from "./settings.ts";
+import { FallOvers, sourceSettings, useSources } from "./sources.ts";
 
 export function getCommand(command: Command, run: RunCommand): void {
-  withOpening(withStore(command, "ranges")).action(run(getStream));
+  withOpening(withStores(command, patience.text)).action(run(getStream));
 }
 
-async function getStream(session: Session, [name = ""]: readonly string[]): Promise<void> {
-  const { report, terminal } = session;
+async function getStream(session: Session, [name = ""]: readonly string[], flags: SharedFlags): Promise<void> {
+  const { report, terminal, settings } = session;
   const backup = parseSnapshotName(name);
   const progress = new Progress(report, "read");
-  await useStore(session, { access: "read", named: null }, async ({ store, settings }) => {
-    const options = await readOptions(session, settings, progress.count);
-    await writeAll(getLent(store, backup, options), terminal.stdout, terminal.signal);
-  }).finally(() => {
+  const wanted = sourceSettings(flags, settings.config, flags.stores ?? [], datasetOf(backup));
+  const options = await readOptions(session, wanted[0], progress.count);
+  const fallOvers = new FallOvers(report);
+  await useSources(session, { wanted, fallOvers }, (sources) => writeAll(getLent(sources, backup, options), terminal.stdout, terminal.signal)).finally(() => {
     progress.end();
   });
   const { bytes, seconds } = progress;
   report.info(`read ${backup}: ${formatSize(bytes)}, ${clock(seconds)}, ${formatRate(bytes, seconds)}; everything verified`);
+  for (const line of fallOvers.summary) report.info(line);
 }
 
 /**

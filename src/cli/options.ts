@@ -13,6 +13,8 @@ export interface SharedFlags {
   readonly json?: boolean;
   readonly logLevel: LogLevel;
   readonly store?: string;
+  /** Of commands where `--store` may be repeated. */
+  readonly stores?: readonly string[];
   readonly stateDir?: string;
   readonly passphraseFile?: string;
   readonly passphraseEnv?: string;
@@ -60,6 +62,21 @@ export function more(word: string, words: readonly string[] | undefined): string
   return [...(words ?? []), word];
 }
 
+const places = "s3://bucket/prefix?endpoint=…&region=…, file:///path, a path, or a name from the configuration";
+
+/** `--store` where it may be repeated, as `stores` in the flags. */
+class StoresOption extends Option {
+  override attributeName(): string {
+    return "stores";
+  }
+}
+
+/** Which stores, in the order they are asked, and how they are talked to. */
+export function withStores(command: Command, shortRetryFor: string): Command {
+  const option = new StoresOption("--store <url>", `${places}; may be repeated: each further one is asked where those before it fail`);
+  return withTalk(command.addOption(option.argParser(more)), "ranges", `1h; ${shortRetryFor} where another store follows`);
+}
+
 /**
  * Which store, and how it is talked to.
  *
@@ -67,8 +84,11 @@ export function more(word: string, words: readonly string[] | undefined): string
  * @param retryFor - the default of that flag, for the help (`impatient`)
  */
 export function withStore(command: Command, inFlight: "parts" | "ranges" | "requests", retryFor = "1h"): Command {
+  return withTalk(command.option("--store <url>", places), inFlight, retryFor);
+}
+
+function withTalk(command: Command, inFlight: string, retryFor: string): Command {
   return command
-    .option("--store <url>", "s3://bucket/prefix?endpoint=…&region=…, file:///path, a path, or a name from the configuration")
     .option("--part-size <size>", "size of an upload part; memory is (concurrency + 1) parts (default 16MiB)", size)
     .option("--concurrency <n>", `${inFlight} in flight (default 4)`, lanes)
     .option("--retry-for <time>", `how long a failing request is tried again (default ${retryFor})`, durationFlag)

@@ -9,16 +9,17 @@ import { restore, type RestoreStep, type Wanted } from "../restore.ts";
 import { restoreForeign } from "../restore-foreign.ts";
 import { datasetOf, parseDatasetName, parseSnapshotName, shortNameOf } from "../zfs/names.ts";
 import type { ReceiveOptions } from "../zfs/receive.ts";
-import { more, type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
+import { more, type SharedFlags, withOpening, withStores, withZfs } from "./options.ts";
 import { clock, Progress } from "./progress.ts";
 import { rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
-import { readOptions, type Session, useStoreAt, zfsFor } from "./session.ts";
-import { storeSettings } from "./settings.ts";
+import { readOptions, type Session, zfsFor } from "./session.ts";
+import { patience } from "./settings.ts";
+import { FallOvers, sourceSettings, useSources } from "./sources.ts";
 
 interface RestoreFlags extends SharedFlags {
   readonly to: string;
-  readonly from?: string;
+  readonly from?: readonly string[];
   readonly at?: Date;
   readonly dryRun?: boolean;
   readonly mount?: boolean;
@@ -31,7 +32,7 @@ interface RestoreFlags extends SharedFlags {
 export function restoreCommand(command: Command, run: RunCommand): void {
   command
     .requiredOption("--to <target>", "dataset to receive into; its parent must exist, itself it must not")
-    .option("--from <store>", "a store's URL or name, a downloaded folder, or a folder written by ZFS2Cloud")
+    .option("--from <store>", "as --store; also a downloaded folder, or a folder written by ZFS2Cloud", more)
     .option("--at <time>", "the newest backup that is not younger, as 2026-11-21 or 2026-11-21T02:00:00Z", time)
     .option("--dry-run", "show which backups would be received, check their manifests, and receive nothing")
     .option("--mount", "mount what was received (zfs recv without -u)")
@@ -39,7 +40,7 @@ export function restoreCommand(command: Command, run: RunCommand): void {
     .option("-s, --resumable", "keep a half-received state when interrupted (zfs recv -s)")
     .option("-o, --set <property=value>", "set a property on the target (zfs recv -o); may be repeated", property)
     .option("-x, --exclude <property>", "do not take this property from the stream (zfs recv -x); may be repeated", more);
-  withZfs(withOpening(withStore(command, "ranges"))).action(run(restoreBackup));
+  withZfs(withOpening(withStores(command, patience.text))).action(run(restoreBackup));
 }
 
 function time(text: string): Date {
@@ -80,45 +81,48 @@ async function restoreBackup(session: Session, [name = ""]: readonly string[], f
   const { report, settings } = session;
   const zfs = zfsFor(session, settings.config.defaults);
   const progress = new Progress(report, "fetched");
-  const store = storeSettings(flags.from === undefined ? flags : { ...flags, store: flags.from }, settings.config, null);
-  const options = await readOptions(session, store, progress.count);
+  const dataset = wanted.kind === "snapshot" ? datasetOf(wanted.name) : wanted.dataset;
+  const stores = sourceSettings(flags, settings.config, flags.from ?? flags.stores ?? [], dataset);
+  const options = await readOptions(session, stores[0], progress.count);
 
-  const folder = folderOf(store.url);
+  const folder = stores.length === 1 ? folderOf(stores[0].url) : null;
   const files = folder !== null && wanted.kind === "snapshot" ? await findChunkFiles(folder, wanted.name) : null;
   if (files !== null && wanted.kind === "snapshot") {
     progress.expect(await sizeOfFiles(files));
     report.warn(`"${folder ?? ""}" holds chunks without a manifest: they are checked only as far as OpenPGP does`);
     if (flags.dryRun === true) {
-      report.json({ type: "restore", dryRun: true, steps: [], files });
+      report.json({ type: "restore", dryRun: true, steps: [], fallOvers: [], files });
       report.text(files.map((file) => `would receive ${file}`));
       return;
     }
     const begin = await restoreForeign({ ...options, files, zfs, target, receive }).finally(() => {
       progress.end();
     });
-    tell(session, { snapshot: `${target}@${shortNameOf(parseSnapshotName(begin.toName))}`, steps: [], progress });
+    tell(session, { snapshot: `${target}@${shortNameOf(parseSnapshotName(begin.toName))}`, steps: [], fallOvers: new FallOvers(report), progress });
     return;
   }
-  const steps = await useStoreAt(session, store, "read", ({ store: opened }) =>
+  const fallOvers = new FallOvers(report);
+  const steps = await useSources(session, { wanted: stores, fallOvers }, (sources) =>
     restore({
       ...options,
-      store: opened,
+      store: sources,
       zfs,
       wanted,
       target,
       receive,
       stateDir: settings.stateDir,
       isDryRun: flags.dryRun === true,
-      onStep: ({ entry, isThere }) => {
-        report.info(isThere ? `"${target}" holds ${entry.backup} already` : `receiving ${entry.backup} into "${target}"`);
+      onStep: ({ entry, isThere, store }) => {
+        const from = stores.length === 1 ? "" : ` from "${store}"`;
+        report.info(isThere ? `"${target}" holds ${entry.backup} already` : `receiving ${entry.backup}${from} into "${target}"`);
         if (!isThere) progress.expect(progress.bytes + entry.messageBytes);
       },
     }),
   ).finally(() => {
     progress.end();
   });
-  if (flags.dryRun === true) tellPlan(session, steps);
-  else tell(session, { snapshot: `${target}@${shortNameOf(steps.at(-1)?.entry.backup ?? parseSnapshotName(name))}`, steps, progress });
+  if (flags.dryRun === true) tellPlan(session, steps, fallOvers);
+  else tell(session, { snapshot: `${target}@${shortNameOf(steps.at(-1)?.entry.backup ?? parseSnapshotName(name))}`, steps, fallOvers, progress });
 }
 
 /** The local folder a store's URL means, or null when it is none. */
@@ -128,26 +132,39 @@ function folderOf(url: string): string | null {
   return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? folder : null;
 }
 
-function tellPlan({ report }: Session, steps: readonly RestoreStep[]): void {
-  report.json({ type: "restore", dryRun: true, steps: steps.map(({ entry, isThere }) => ({ backup: entry.backup, isThere })) });
-  report.text(
-    steps.map(({ entry, isThere }) => `${isThere ? "is there already" : "would receive"}: ${entry.kind} ${entry.backup}, ${formatSize(entry.messageBytes)}`),
-  );
+function tellPlan({ report }: Session, steps: readonly RestoreStep[], fallOvers: FallOvers): void {
+  report.json({ type: "restore", dryRun: true, steps: steps.map(toDocument), fallOvers: fallOvers.all });
+  report.text([
+    ...steps.map(({ entry, isThere }) => `${isThere ? "is there already" : "would receive"}: ${entry.kind} ${entry.backup}, ${formatSize(entry.messageBytes)}`),
+    ...fallOvers.summary,
+  ]);
 }
 
-function tell(
-  { report }: Session,
-  { snapshot, steps, progress }: { snapshot: string; steps: readonly RestoreStep[]; progress: Progress },
-): void {
+interface Restored {
+  readonly snapshot: string;
+  readonly steps: readonly RestoreStep[];
+  readonly fallOvers: FallOvers;
+  readonly progress: Progress;
+}
+
+function tell({ report }: Session, { snapshot, steps, fallOvers, progress }: Restored): void {
   const { bytes, seconds } = progress;
   report.json({
     type: "restore",
     dryRun: false,
     snapshot,
-    steps: steps.map(({ entry, isThere }) => ({ backup: entry.backup, isThere })),
+    steps: steps.map(toDocument),
+    fallOvers: fallOvers.all,
     fetchedBytes: bytes,
     seconds: rounded(seconds),
   });
-  report.text([`restored ${snapshot}: ${formatSize(bytes)} fetched, ${clock(seconds)}, ${formatRate(bytes, seconds)}; its guid is the backup's`]);
+  report.text([
+    `restored ${snapshot}: ${formatSize(bytes)} fetched, ${clock(seconds)}, ${formatRate(bytes, seconds)}; its guid is the backup's`,
+    ...fallOvers.summary,
+  ]);
   report.info(`it is not mounted unless --mount was given: zfs mount ${datasetOf(parseSnapshotName(snapshot))}`);
+}
+
+function toDocument({ entry, isThere, store }: RestoreStep): Record<string, unknown> {
+  return { backup: entry.backup, isThere, store };
 }

@@ -71,7 +71,8 @@ describe("with --json", () => {
     ]);
 
     const plan = await run(["restore", "tank/src"], "--to", "pool/x", "--dry-run", ...scene.asBob);
-    expect(documentOf(plan)).toEqual({ type: "restore", dryRun: true, steps: [{ backup: "tank/src@s1", isThere: false }] });
+    const steps = [{ backup: "tank/src@s1", isThere: false, store: `file://${scene.store}` }];
+    expect(documentOf(plan)).toEqual({ type: "restore", dryRun: true, steps, fallOvers: [] });
     const restored = expectDocument(await run(["restore", "tank/src"], "--to", "pool/x", ...scene.asBob), "restore");
     expect(restored).toMatchObject({ dryRun: false, fetchedBytes: put.storedBytes });
 
