@@ -3,10 +3,11 @@
  * was found good. What only the machine knows (is there such a dataset?) is asked by `zferry doctor`.
  */
 import type { CopySettings } from "./copies.ts";
-import { isSettled } from "./globs.ts";
+import { isPlain, isSettled, selectDatasets } from "./globs.ts";
 import { jobSettings, type JobSettings, sharedSettings } from "./jobs.ts";
 import type { ConfigInput, JobInput } from "./schema.ts";
 import { suggestion } from "./spelling.ts";
+import { parseDatasetName } from "../zfs/names.ts";
 
 /** Of a job's name, in characters. */
 export const maxNameLength = 100;
@@ -26,7 +27,7 @@ export function storeOf(own: string | undefined, common: string | undefined, kno
 /** Everything that does not fit, in the order of the file's sections. */
 export function misfitsOf(file: ConfigInput): readonly Misfit[] {
   const jobs = Object.entries(file.jobs).map(([name, own]) => jobOf(name, own, file));
-  return [...storeMisfits(file), ...notifyMisfits(file), ...defaultsMisfits(file), ...jobs.flatMap((job) => jobMisfits(job, file)), ...groupMisfits(jobs)];
+  return [...storeMisfits(file), ...notifyMisfits(file), ...defaultsMisfits(file), ...jobs.flatMap((job) => jobMisfits(job, file)), ...groupMisfits(jobs), ...hostMisfits(jobs, file)];
 }
 
 interface Job {
@@ -117,6 +118,28 @@ function groupMisfits(jobs: readonly Job[]): Misfit[] {
     if (leader.settings.zfs.join("\0") === zfs.join("\0")) return [];
     return [{ path: ["jobs", job.name, "zfs"], message: `differs from that of "${leader.name}", and jobs of one group share a snapshot` }];
   });
+}
+
+/**
+ * A store knows a dataset by its name alone: one of the same name on another host would be pruned and restored as if it
+ * were the same. Whether globs match the same is not to be told from here; `zferry doctor` looks (`machine/datasets.ts`).
+ */
+function hostMisfits(jobs: readonly Job[], { stores }: ConfigInput): Misfit[] {
+  const placeOf = ({ settings }: Job): string => urlOf(settings.store, stores);
+  return jobs.flatMap((job, index) => {
+    const rivals = jobs.slice(0, index).filter((other) => placeOf(other) === placeOf(job) && other.settings.zfs.join("\0") !== job.settings.zfs.join("\0"));
+    const rival = rivals.find((other) => commonOf(job.settings, other.settings) !== null);
+    if (rival === undefined) return [];
+    const message = `has "${commonOf(job.settings, rival.settings) ?? ""}" in one store with "${rival.name}", whose zfs is another: give each host a store of its own`;
+    return [{ path: ["jobs", job.name, ...(job.own.store === undefined ? [] : ["store"])], message }];
+  });
+}
+
+/** A name that both jobs mean, or a glob that both have; null for none that can be seen. */
+function commonOf(one: JobSettings, other: JobSettings): string | null {
+  const names = [...one.datasets, ...other.datasets].filter(isPlain).map(parseDatasetName);
+  const [ofOne, ofOther] = [selectDatasets(one, names).datasets, selectDatasets(other, names).datasets];
+  return ofOne.find((name) => ofOther.includes(name)) ?? one.datasets.find((pattern) => !isPlain(pattern) && other.datasets.includes(pattern)) ?? null;
 }
 
 function hasty(path: readonly PropertyKey[], { everyMs, overdueAfterMs }: Pick<JobSettings, "everyMs" | "overdueAfterMs">): Misfit[] {

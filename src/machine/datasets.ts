@@ -12,8 +12,11 @@ import { listDatasets } from "../zfs/inventory.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import { fine, finding, type MachineRequest } from "./question.ts";
 
-/** What a nightly run does. `mount` goes with making and removing snapshots on Linux. */
-const needed = ["send", "snapshot", "hold", "release", "bookmark", "destroy", "mount"] as const;
+/**
+ * What a nightly run does. `userprop`: a snapshot of ours carries a property, and `zfs snapshot -o` is refused without.
+ * `mount` goes with making and removing snapshots on Linux.
+ */
+const needed = ["send", "snapshot", "hold", "release", "bookmark", "destroy", "mount", "userprop"] as const;
 
 /** A job, and what it came to. */
 interface Matched {

@@ -43,7 +43,7 @@ const rows: readonly Row[] = [
   {
     says: /permission denied|must be run as root|operation not permitted|a password is required/i,
     code: "zfs-permission",
-    hint: "run as root, or delegate: zfs allow USER send,snapshot,hold,release,bookmark,mount,destroy,receive,create DATASET",
+    hint: "run as root, or delegate: zfs allow USER send,snapshot,hold,release,bookmark,destroy,mount,userprop DATASET (to receive: create,receive,mount), as in docs/pull.md",
   },
   {
     says: /out of space|no space left|quota exceeded/i,
