@@ -20,6 +20,8 @@ export interface AloneRequest {
    * no conditional writes: then the local lock alone keeps runs apart.
    */
   readonly leaseMs: number | null;
+  /** Given when it is not the dataset's local lock that keeps others of this host away: then its lease does that too. */
+  readonly role?: "copy";
   readonly progress: Pick<FerryProgress, "warn">;
   readonly signal: AbortSignal;
 }
@@ -67,14 +69,15 @@ export function alone<T>(request: AloneRequest, dataset: DatasetName, work: (gua
 }
 
 /**
- * The same for a caller that holds the dataset's local lock already.
+ * The same for a caller that holds the dataset's local lock already, or has a {@link AloneRequest.role} and a lock of that.
  *
  * @throws ZferryError `locked` when a run of another host is at work
  */
 export async function aloneAmongHosts<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
   const { store, stateDir, leaseMs, progress, signal } = request;
   if (leaseMs === null) return work(unguarded(signal));
-  const holder = { id: await holderIdOf(stateDir), host: hostname() };
+  const id = await holderIdOf(stateDir);
+  const holder = { id: request.role === undefined ? id : `${id}-${request.role}`, host: hostname() };
   const lease = await takeLease(store, dataset, {
     ...leaseTiming(leaseMs),
     holder,

@@ -139,11 +139,22 @@ export async function fetchManifest(
   signal: AbortSignal,
   maxBytes = maxManifestBytes,
 ): Promise<ParsedManifest> {
+  return (await fetchManifestFile(store, backup, signal, maxBytes)).parsed;
+}
+
+/** The same, and the bytes it was parsed from. */
+export async function fetchManifestFile(
+  store: Store,
+  backup: SnapshotName,
+  signal: AbortSignal,
+  maxBytes = maxManifestBytes,
+): Promise<{ readonly file: Buffer; readonly parsed: ParsedManifest }> {
   const key = manifestKey(backup);
   const most = maxBytes < maxManifestBytes ? "it is listed with" : "any manifest can be";
   const tooLong = () => new ZferryError("manifest-invalid", `manifest "${key}" is longer than ${most}`);
   try {
-    return parseManifest(await gather(store.get(key, { signal }), maxBytes, tooLong), key, backup);
+    const file = await gather(store.get(key, { signal }), maxBytes, tooLong);
+    return { file, parsed: parseManifest(file, key, backup) };
   } catch (error) {
     if (!isZferryError(error, "object-missing")) throw error;
     throw new ZferryError("backup-not-found", `there is no backup "${backup}" in "${store.url}"`, {

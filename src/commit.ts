@@ -109,7 +109,7 @@ export function sealed(manifest: Manifest, lock: Lock | null): Buffer {
  */
 export async function commit(
   store: Store,
-  { manifest: { backup }, file, attempt }: { manifest: Manifest; file: Buffer; attempt: Attempt },
+  { manifest: { backup }, file, attempt }: { manifest: Manifest; file: Buffer; attempt: Pick<Attempt, "id" | "journal"> },
   warn: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {

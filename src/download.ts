@@ -54,14 +54,26 @@ async function copyBackup(request: DownloadRequest, backup: SnapshotName): Promi
   await copySmall(request, manifestKey(backup));
 }
 
-async function copyChunk(request: DownloadRequest, manifest: Manifest, index: number, chunk: ChunkEntry): Promise<void> {
+/**
+ * Puts one chunk into the other store, each piece checked on its way, unless it is there and is what it should be.
+ *
+ * @returns whether it was sent
+ * @throws ZferryError `chunk-invalid`, and the codes of both stores
+ */
+export async function copyChunk(
+  request: Omit<DownloadRequest, "backup" | "warn">,
+  manifest: Manifest,
+  index: number,
+  chunk: ChunkEntry,
+): Promise<boolean> {
   const { from, to, signal, onFetched } = request;
   const key = chunkKey(manifest.backup, manifest.attempt, manifest.encryption.packet, index);
   if (await isThere(to, key, chunk, signal)) {
     onFetched(chunk.sizeBytes);
-    return;
+    return false;
   }
   await to.put(key, chunkPieces(from, manifest, [index], request), { when: "replace", signal });
+  return true;
 }
 
 async function isThere(to: Store, key: string, chunk: ChunkEntry, signal: AbortSignal): Promise<boolean> {

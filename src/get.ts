@@ -68,7 +68,7 @@ export async function openListed(store: Store, listed: BackupEntry, options: Rea
  *
  * @throws ZferryError `manifest-invalid`
  */
-function trusted(opened: OpenedBackup, { keyring, allowUnauthenticated, warn }: ReadOptions): OpenedBackup {
+export function trusted(opened: OpenedBackup, { keyring, allowUnauthenticated, warn }: Pick<ReadOptions, "keyring" | "allowUnauthenticated" | "warn">): OpenedBackup {
   const { isAuthentic, manifest: { backup } } = opened;
   if (isAuthentic) return opened;
   const hasKey = keyring.passphrases.length + keyring.privateKeys.length > 0;

@@ -12,7 +12,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [0, ["errors.ts", "bytes.ts", "tail.ts", "wasm.ts", "version.ts", "json.ts", "visible.ts"]],
   [1, ["zfs/names.ts"]],
   [2, ["config/", "format/", "stream/", "replay/", "openpgp/"]],
-  [3, ["plan.ts", "retention.ts", "journal.ts", "journals.ts", "intent.ts", "state.ts", "verified.ts", "child-exit.ts", "history.ts", "files.ts", "ownership.ts", "lock.ts", "lock-holder.ts", "lock-turn.ts"]],
+  [3, ["plan.ts", "retention.ts", "journal.ts", "journals.ts", "intent.ts", "state.ts", "verified.ts", "child-exit.ts", "history.ts", "copy-history.ts", "files.ts", "ownership.ts", "lock.ts", "lock-holder.ts", "lock-turn.ts"]],
   [3, ["keep-rules.ts"]],
   [3, ["store/", "thread/"]],
   [4, ["zfs/", "secrets.ts", "quiesce/", "units/"]],
@@ -21,9 +21,9 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   // The steps the verbs are made of.
   [5, ["cargo.ts", "catalog.ts", "catalog-cache.ts", "manifest-replaced.ts", "taken-name.ts", "ferry.ts", "commit.ts", "advance.ts", "holding.ts", "taken.ts"]],
   [5, ["packing.ts", "retrieve.ts", "fall-over.ts", "catalogs.ts", "foreign.ts", "alone.ts", "attempt.ts", "resume.ts", "settle.ts", "voyage.ts"]],
-  [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "doctor-probes.ts", "doctor-rules.ts"]],
+  [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "begun.ts", "doctor-probes.ts", "doctor-rules.ts"]],
   // The verbs that are a folder of their own.
-  [6, ["bench/", "verify/", "prune/", "machine/"]],
+  [6, ["bench/", "verify/", "prune/", "machine/", "copy/"]],
   [7, ["job/"]],
   [8, ["cli/", "index.ts"]],
   [9, ["main.ts"]],

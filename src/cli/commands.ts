@@ -57,6 +57,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./download.ts")).downloadCommand,
   },
   {
+    usage: "copy [name...]",
+    summary: "copy backups into another store, undecrypted: of jobs into their copies, or with --from and --to of datasets",
+    load: async () => (await import("./copy.ts")).copyCommand,
+  },
+  {
     usage: "status [job...]",
     summary: "how every dataset stands: last success, what is overdue, failed or damaged; or serve that on HTTP",
     load: async () => (await import("./status.ts")).statusCommand,

@@ -2,15 +2,18 @@
 import { InvalidArgumentError } from "commander";
 import type { JobSettings } from "../config/jobs.ts";
 import { keepsAnything, type KeepPolicy, maxCount } from "../config/keep.ts";
+import { withCopyLock } from "../copy/copy.ts";
 import { ZferryError } from "../errors.ts";
 import { datasetsOf } from "../job/selection.ts";
 import { prune } from "../prune/prune.ts";
 import { failuresIn, type PruneOutcome } from "../prune/request.ts";
 import { type DatasetName, parseDatasetName } from "../zfs/names.ts";
+import { copySettings } from "./copy-world.ts";
 import type { SharedFlags } from "./options.ts";
 import { tell } from "./prune-report.ts";
 import { counted } from "./report.ts";
-import { leaseMsFor, type Session, useStore, zfsFor } from "./session.ts";
+import { leaseMsFor, type Session, useStoreAt, zfsFor } from "./session.ts";
+import { storeSettings } from "./settings.ts";
 
 /** A policy and what it is for, as flags give them. */
 export interface KeepFlags {
@@ -37,6 +40,8 @@ export function countFlag(text: string): number {
 /** What is pruned for one job, or for flags in its place. */
 interface Task {
   readonly job: Pick<JobSettings, "name" | "datasets" | "exclude" | "isRecursive" | "store" | "zfs" | "keep">;
+  /** In a copy, which has its own lock and nothing to do with the pool. */
+  readonly isCopy: boolean;
   /** Whether the pool is asked; flags for a store do without. */
   readonly hasPool: boolean;
 }
@@ -61,13 +66,16 @@ export async function pruneJobs(session: Session, names: readonly string[], flag
   });
 }
 
-async function pruneOne(session: Session, flags: Flags, { job, hasPool }: Task, dataset: DatasetName): Promise<readonly string[]> {
+async function pruneOne(session: Session, flags: Flags, { job, hasPool, isCopy }: Task, dataset: DatasetName): Promise<readonly string[]> {
   const { report, terminal, settings } = session;
   const isDryRun = flags.yes !== true;
   const named = job.store === "" ? null : job.store;
   // Never "write", which would make the folder of a disk that is not mounted.
-  const outcome = await useStore(session, { access: "read", named }, async ({ store, settings: place }): Promise<PruneOutcome> => {
-    const judged = await prune({
+  const own = isCopy ? copySettings(session, job.store) : storeSettings(session.flags, settings.config, named);
+  const outcome = await useStoreAt(session, own, "read", async ({ store, settings: place }): Promise<PruneOutcome> => {
+    const locking = { stateDir: settings.stateDir, dataset, storeUrl: store.url, signal: terminal.signal };
+    const inTurn = isCopy && !isDryRun ? (work: () => Promise<PruneOutcome>) => withCopyLock(locking, work) : (work: () => Promise<PruneOutcome>) => work();
+    const judged = await inTurn(() => prune({
       zfs: hasPool ? zfsFor(session, job) : null,
       store,
       dataset,
@@ -78,7 +86,7 @@ async function pruneOne(session: Session, flags: Flags, { job, hasPool }: Task, 
       now: terminal.now,
       progress: { warn: report.warn },
       signal: terminal.signal,
-    });
+    }));
     tell(report, { job: job.name, dataset, storeUrl: store.url, keep: job.keep, isDryRun, outcome: judged });
     return judged;
   });
@@ -97,9 +105,12 @@ function jobTasks({ settings: { config }, report }: Session, names: readonly str
       hint: "give --dataset NAME with --keep-last and the like, or --strays, or write a configuration with `zferry init`",
     });
   }
-  const tasks = jobs.filter(({ keep }) => keep.local !== null || keep.store !== null);
-  for (const { name } of jobs.filter((job) => !tasks.includes(job))) report.info(`${name}: it has no keep, so everything stays`);
-  return tasks.map((job) => ({ job, hasPool: true }));
+  return jobs.flatMap((job) => {
+    const own: Task[] = job.keep.local === null && job.keep.store === null ? [] : [{ job, hasPool: true, isCopy: false }];
+    const copies = job.copies.filter(({ keep }) => keep !== null).map(({ store, keep }): Task => ({ job: { ...job, store, keep: { local: null, store: keep } }, hasPool: false, isCopy: true }));
+    if (own.length + copies.length === 0) report.info(`${job.name}: it has no keep, so everything stays`);
+    return [...own, ...copies];
+  });
 }
 
 /** Rules on the command line would be taken for those of the jobs. */
@@ -123,7 +134,7 @@ function flagTask({ settings: { config } }: Session, names: readonly string[], f
   const keep = isLocal ? { local: policy, store: null } : { local: null, store: policy };
   const { zfs, store } = config.defaults;
   const job = { name: dataset, datasets: [dataset], exclude: [], isRecursive: false, store: store ?? "", zfs, keep };
-  return { job, hasPool: isLocal || flags.zfs !== undefined };
+  return { job, hasPool: isLocal || flags.zfs !== undefined, isCopy: false };
 }
 
 function policyOf(flags: KeepFlags): KeepPolicy {

@@ -7,7 +7,7 @@ import { giveBack } from "../taken.ts";
 import type { BackupOutcome, BackupRequest } from "../voyage.ts";
 import type { DatasetName, SnapshotName } from "../zfs/names.ts";
 import { inTurn } from "./overlap.ts";
-import { type Place, type Task, type TaskEnd, titleOf, toldError, type World } from "./task.ts";
+import type { Place, Task, TaskEnd, World } from "./task.ts";
 
 export interface Backing {
   /** The snapshot that was taken for it; null where it takes one itself, or where there is none. */
@@ -42,39 +42,6 @@ async function resultOf(task: Task, place: Place, { taken, refusal }: Backing, w
     return { kind: isSkipped ? "skipped" : "failed", error };
   } finally {
     progress.end();
-  }
-}
-
-/**
- * Prunes the dataset, when its job says so and only after tonight's backup was committed. Whoever holds the dataset's lock
- * lets it go before. That it fails fails no backup.
- */
-export async function pruneAfter({ task, result }: TaskEnd, place: Place, world: World): Promise<void> {
-  const { job, dataset } = task;
-  if (job.prune !== "after_backup" || task.isAdHoc || result.kind !== "backed-up" || result.outcome.manifest === null) return;
-  const { stateDir, now, signal, warn } = world;
-  try {
-    const { prune } = await import("../prune/prune.ts");
-    const { failuresIn } = await import("../prune/request.ts");
-    const { store, leaseMs } = place;
-    const outcome = await prune({
-      zfs: world.zfsOf(job),
-      store,
-      dataset,
-      keep: job.keep,
-      stateDir,
-      leaseMs,
-      isDryRun: false,
-      now,
-      progress: { warn },
-      signal,
-    });
-    const [stored, local] = [outcome.backups, outcome.snapshots].map((pruned) => pruned.filter(({ fate }) => fate === "removed").length);
-    if (stored !== 0 || local !== 0) world.info(`${titleOf(task)}: pruned ${String(stored)} in the store, ${String(local)} on the pool`);
-    const failures = failuresIn(outcome);
-    if (failures.length > 0) warn(`${titleOf(task)}: the backup is stored, but prune could not judge or remove: ${failures.slice(0, 3).join(", ")}${failures.length > 3 ? ", …" : ""}`);
-  } catch (error) {
-    warn(`${titleOf(task)}: the backup is stored, but it could not be pruned: ${toldError(error).message}`);
   }
 }
 

@@ -15,8 +15,10 @@ import { giveBack, type NamedSnapshot, nameSnapshots, takeSnapshots } from "../t
 import { readDataset } from "../zfs/inventory.ts";
 import { snapshotName } from "../zfs/names.ts";
 import { newSnapshotName } from "../zfs/snapshots.ts";
-import { missingDataset, pruneAfter, runTask } from "./backing.ts";
+import { isLeftForLater } from "./afterwards.ts";
+import { missingDataset, runTask } from "./backing.ts";
 import { lockFor } from "./overlap.ts";
+import { pruneAfter } from "./pruning.ts";
 import type { Place, Task, TaskEnd, World } from "./task.ts";
 
 /** A task that is ready for its snapshot. */
@@ -110,7 +112,7 @@ async function backUp(ready: readonly Ready[], world: World, ended: Ended): Prom
     const end = await runTask(one, { taken, downtimeMs, refusal }, world);
     await ended(end); // before the pruning, which may take long, and be cut off
     await one.lock.release();
-    await pruneAfter(end, one.place, world);
+    if (!isLeftForLater(end)) await pruneAfter(end, one.place, world);
   }
   return { failures, downtimeMs };
 }

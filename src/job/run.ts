@@ -1,10 +1,11 @@
 /**
  * Runs jobs: a nightly run, or whatever was asked for.
  *
- * Jobs of one group go together, groups one after the other. Every dataset gets its turn: one that failed stops no other,
- * and the first failure is the run's.
+ * Jobs of one group go together, groups one after the other, and copies when all of them are done. Every dataset gets its
+ * turn: one that failed stops no other, and the first failure is the run's.
  */
 import type { JobSettings } from "../config/jobs.ts";
+import { copyAndPrune, isLeftForLater } from "./afterwards.ts";
 import { planTask } from "./backing.ts";
 import { noteEnd, noteNoDatasets } from "./noted.ts";
 import { type RoundEnd, runRound } from "./round.ts";
@@ -28,16 +29,25 @@ export interface Failure {
  */
 export async function runJobs(wanted: Wanted, world: World): Promise<readonly Failure[]> {
   const failures: Failure[] = [];
+  const later: Later = { ends: [], well: [] };
   for (const group of "job" in wanted ? [wanted] : groupsOf(wanted)) {
     world.signal.throwIfAborted();
-    failures.push(...(await (world.isDryRun ? planGroup(group, world) : runGroup(group, world))));
+    failures.push(...(await (world.isDryRun ? planGroup(group, world) : runGroup(group, world, later))));
     if (failures.length > 0) world.signal.throwIfAborted();
   }
-  return failures;
+  const late = await copyAndPrune(later.ends, world);
+  for (const job of later.well) if (!late.some((failure) => failure.job === job)) await tellSuccess(job, world);
+  return [...failures, ...late];
 }
 
-/** One group of jobs, with all that is told of it. */
-async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]> {
+/** What is to be copied when all groups are done, and the jobs that went well so far. */
+interface Later {
+  readonly ends: TaskEnd[];
+  readonly well: JobSettings[];
+}
+
+/** One group of jobs, with all that is told of it. @param later - gets what is left */
+async function runGroup(group: Wanted, world: World, later: Later): Promise<readonly Failure[]> {
   const jobs = "job" in group ? [group.job] : group;
   const failures: Failure[] = [];
   const skipped = new Set<JobSettings>();
@@ -54,6 +64,7 @@ async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]
   const ended = async (end: TaskEnd): Promise<void> => {
     if (end.result.kind === "failed") note(end.task.job, end.result.error);
     if (end.result.kind === "skipped") skipped.add(end.task.job);
+    if (isLeftForLater(end)) later.ends.push(end);
     world.ended(end);
     await noteEnd(end, world);
     await tellEnd(end, world);
@@ -67,7 +78,10 @@ async function runGroup(group: Wanted, world: World): Promise<readonly Failure[]
     const end = await runRound(round, world, ended);
     for (const job of jobs.filter((one) => round.some((task) => task.job === one))) await judgeQuiesce(job, end, world, fail);
   }
-  for (const job of jobs) if (!skipped.has(job) && !failures.some((failure) => failure.job === job)) await tellSuccess(job, world);
+  for (const job of jobs.filter((one) => !skipped.has(one) && !failures.some((failure) => failure.job === one))) {
+    if (later.ends.some(({ task }) => task.job === job)) later.well.push(job);
+    else await tellSuccess(job, world);
+  }
   return failures;
 }
 

@@ -4,11 +4,11 @@
 import type { FerrySettings } from "../cargo.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import { ZferryError } from "../errors.ts";
-import type { Teller } from "../notify/tell.ts";
 import type { PlanPolicy } from "../plan.ts";
 import type { Store } from "../store/store.ts";
 import type { BackupOutcome, BackupProgress } from "../voyage.ts";
 import type { Zfs } from "../zfs/command.ts";
+import type { CopyWorld } from "./copies.ts";
 import type { DatasetName, SnapshotName } from "../zfs/names.ts";
 
 /** One dataset of one job, tonight. */
@@ -37,11 +37,8 @@ export interface TaskProgress extends BackupProgress {
 }
 
 /** What a run works with; the command line makes one of its session. */
-export interface World {
-  readonly stateDir: string;
+export interface World extends CopyWorld {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Only decide: nothing is stopped, taken, stored or noted. */
-  readonly isDryRun: boolean;
   readonly isAbandoning: boolean;
   readonly zfsOf: (job: JobSettings) => Zfs;
   readonly policyOf: (job: JobSettings) => PlanPolicy;
@@ -51,11 +48,6 @@ export interface World {
   readonly ended: (end: TaskEnd) => void;
   /** Called for each failure, of a dataset or of a job, in the order in which they happen. */
   readonly failed: (error: unknown) => void;
-  readonly teller: Teller;
-  readonly info: (text: string) => void;
-  readonly warn: (text: string) => void;
-  readonly now: () => Date;
-  readonly signal: AbortSignal;
 }
 
 /** What became of a task. `skipped`: another run was at work on the dataset, and the job says not to wait for it. */

@@ -4,6 +4,7 @@
 import { formatSize } from "../bytes.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import type { Happening } from "../notify/tell.ts";
+import type { CopyEnd } from "./copies.ts";
 import { type TaskEnd, titleOf, toldError, type World } from "./task.ts";
 
 type Telling = Pick<World, "teller" | "warn" | "now">;
@@ -24,6 +25,13 @@ export function tellSuccess({ name }: JobSettings, world: Telling): Promise<void
 /** The job failed before it came to its datasets, or because a service did not start again. */
 export function tellFailure({ name }: JobSettings, error: unknown, world: Telling): Promise<void> {
   return tell(world, { kind: "failure", job: name, dataset: null, text: textOf(name, error), details: toldError(error) });
+}
+
+/** A copy failed. It is told of the job: that the dataset itself is backed up again does not end it. */
+export async function tellCopyFailure({ task, storeUrl, error }: CopyEnd, world: Telling): Promise<void> {
+  const { message, hint } = toldError(error);
+  const text = `${titleOf(task)}: the copy in "${task.copy.store}" failed: ${message}${hint === null ? "" : ` (${hint})`}`;
+  await tell(world, { kind: "failure", job: task.job.name, dataset: null, text, details: { ...toldError(error), dataset: task.dataset, store: storeUrl } });
 }
 
 /** How one dataset ended. One that was skipped is no news: whoever waits for it hears when it is overdue. */

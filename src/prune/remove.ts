@@ -3,13 +3,14 @@
  * says how to open what may still be there. Cut off anywhere, it leaves no manifest without its chunks.
  */
 import type { Guard } from "../alone.ts";
+import { type Begun, noteBegun, noteEnded, readBegun } from "../begun.ts";
 import { manifestOf } from "../commit.ts";
 import { isZferryError, type ZferryError } from "../errors.ts";
 import { attemptPrefix, manifestKey, restoreNoteKey } from "../format/layout.ts";
 import type { ObjectKey, Store } from "../store/store.ts";
 import { attemptOfKey } from "../strays.ts";
 import type { DatasetName, SnapshotName } from "../zfs/names.ts";
-import { noteBegun, noteEnded, readBegun, type Removal } from "./begun.ts";
+
 
 /** Keys removed by one call; S3 takes a thousand at once. */
 const deleteBatch = 1000;
@@ -36,15 +37,15 @@ export interface Memory {
  * @throws ZferryError `config-invalid` when it cannot be noted down, `locked`, and the store's codes: a part may be gone
  * then, which the next prune goes on with
  */
-export async function removeBackup(removing: Removing, removal: Removal, { expectNoMore, forget }: Memory): Promise<void> {
+export async function removeBackup(removing: Removing, removal: Begun, { expectNoMore, forget }: Memory): Promise<void> {
   const { store, guard } = removing;
-  await noteBegun(removing, removal);
+  await noteBegun({ ...removing, verb: "prune" }, removal);
   await expectNoMore(removal.backup);
   guard.throwIfOver();
   await store.delete([manifestKey(removal.backup)], { signal: guard.signal });
   await forget(removal.backup);
   await removeObjects(removing, removal);
-  await noteEnded(removing, removal);
+  await noteEnded({ ...removing, verb: "prune" }, removal);
 }
 
 /** What became of removals that were begun. */
@@ -65,7 +66,7 @@ export async function removeBegun(removing: Removing, { forget }: Pick<Memory, "
   const { store, guard } = removing;
   const problems: ZferryError[] = [];
   let goneCount = 0;
-  for (const removal of await readBegun(removing)) {
+  for (const removal of await readBegun({ ...removing, verb: "prune" })) {
     try {
       const manifest = await manifestOf(store, removal.backup, { id: removal.attempt, journal: null }, guard.signal);
       if (manifest === null) {
@@ -73,7 +74,7 @@ export async function removeBegun(removing: Removing, { forget }: Pick<Memory, "
         await removeObjects(removing, removal);
         goneCount += 1;
       }
-      await noteEnded(removing, removal);
+      await noteEnded({ ...removing, verb: "prune" }, removal);
     } catch (error) {
       if (!isZferryError(error, "store-denied", "manifest-invalid", "format-too-new")) throw error;
       problems.push(error);
@@ -83,7 +84,7 @@ export async function removeBegun(removing: Removing, { forget }: Pick<Memory, "
 }
 
 /** What zferry has stored of the attempt, and nothing that others put beside it. */
-async function removeObjects({ store, guard }: Removing, { backup, attempt }: Removal): Promise<void> {
+async function removeObjects({ store, guard }: Removing, { backup, attempt }: Begun): Promise<void> {
   const { signal, throwIfOver } = guard;
   const note = restoreNoteKey(backup, attempt);
   const chunks: ObjectKey[] = [];

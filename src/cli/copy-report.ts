@@ -1,0 +1,80 @@
+/** How copies are shown: a line, or a document, for each dataset and each store it is copied into. */
+import { formatSize } from "../bytes.ts";
+import { failuresOf } from "../copy/copy.ts";
+import { type CopyEnd, type CopyProgress, type CopyTask, isBusy } from "../job/copies.ts";
+import { titleOf, toldError } from "../job/task.ts";
+import { Progress } from "./progress.ts";
+import { counted, type Report, rounded } from "./report.ts";
+
+export class CopyReport {
+  readonly #report: Report;
+  readonly #isDryRun: boolean;
+
+  constructor(report: Report, { isDryRun }: { readonly isDryRun: boolean }) {
+    this.#report = report;
+    this.#isDryRun = isDryRun;
+  }
+
+  readonly copyProgressOf = (task: CopyTask): CopyProgress => {
+    const progress = new Progress(this.#report, `${titleOf(task)}: copied to ${task.copy.store}`);
+    return {
+      onCopied: progress.count,
+      end: () => {
+        progress.end();
+      },
+    };
+  };
+
+  readonly copied = (end: CopyEnd): void => {
+    this.#report.json(this.#documentOf(end));
+    this.#report.text(this.#linesOf(end));
+  };
+
+  #documentOf(end: CopyEnd): Record<string, unknown> {
+    const { task, storeUrl, startedAt, endedAt, outcome, error } = end;
+    return {
+      type: "copy",
+      job: task.job.name,
+      dataset: task.dataset,
+      from: task.from.url,
+      to: storeUrl,
+      dryRun: this.#isDryRun,
+      outcome: this.#outcomeOf(end),
+      backups: (outcome?.backups ?? []).map((one) => ({
+        backup: one.entry.backup,
+        kind: one.entry.kind,
+        outcome: one.fate,
+        storedBytes: one.entry.messageBytes,
+        sentBytes: one.sentBytes,
+        error: one.error === null ? null : toldError(one.error),
+      })),
+      problems: (outcome?.problems ?? []).map(toldError),
+      thereCount: outcome?.thereCount ?? null,
+      unwantedCount: outcome?.unwantedCount ?? null,
+      seconds: rounded((endedAt.getTime() - startedAt.getTime()) / 1000),
+      error: error === null ? null : toldError(error),
+    };
+  }
+
+  #outcomeOf(end: CopyEnd): "copied" | "planned" | "nothing" | "failed" | "skipped" {
+    if (isBusy(end)) return "skipped";
+    if (end.error !== null || end.outcome === null) return "failed";
+    if (end.outcome.backups.length === 0) return "nothing";
+    return this.#isDryRun ? "planned" : "copied";
+  }
+
+  #linesOf(end: CopyEnd): string[] {
+    const { task, outcome, error } = end;
+    const title = `${titleOf(task)}: copy in ${task.copy.store}`;
+    if (outcome === null) return isBusy(end) ? [`${title}: skipped: ${toldError(error).message}`] : [];
+    const { backups, thereCount, unwantedCount } = outcome;
+    const done = backups.filter(({ fate }) => fate !== "failed");
+    const bytes = done.reduce((sum, { entry, sentBytes }) => sum + (this.#isDryRun ? entry.messageBytes : sentBytes), 0);
+    const verb = this.#isDryRun ? "would be copied" : "copied";
+    const rest = `${thereCount} there already, ${unwantedCount} not wanted there`;
+    const failures = failuresOf(outcome);
+    const each = this.#isDryRun ? done.map(({ entry }) => `  would copy ${entry.kind} ${entry.backup}, ${formatSize(entry.messageBytes)}`) : [];
+    const failed = failures.length === 0 ? "" : `, ${failures.length} failed`;
+    return [`${title}: ${counted(done.length, "backup")} ${verb}, ${formatSize(bytes)}; ${rest}${failed}`, ...each, ...failures.map((failure) => `  NOT COPIED: ${toldError(failure).message}`)];
+  }
+}
