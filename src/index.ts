@@ -8,6 +8,8 @@ export type { FerryProgress, FerrySettings } from "./cargo.ts";
 export { type Catalog, type CatalogOptions, type DamagedEntry, openBackup, type OpenedBackup, readCatalog } from "./catalog.ts";
 export { type Config, parseConfig } from "./config/config.ts";
 export { download, type DownloadRequest } from "./download.ts";
+export { drill, type DrillOutcome, type DrillPlan, type DrillRequest } from "./drill/drill.ts";
+export type { DrillReport } from "./drills.ts";
 export { type ErrorCode, exitStatus, exitStatusOf, isZferryError, ZferryError } from "./errors.ts";
 export { type FallOver, Sources } from "./fall-over.ts";
 export type { BackupEntry } from "./format/entry.ts";

@@ -12,7 +12,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [0, ["errors.ts", "bytes.ts", "tail.ts", "wasm.ts", "version.ts", "json.ts", "visible.ts"]],
   [1, ["zfs/names.ts"]],
   [2, ["config/", "format/", "stream/", "replay/", "openpgp/"]],
-  [3, ["plan.ts", "retention.ts", "journal.ts", "journals.ts", "intent.ts", "state.ts", "verified.ts", "child-exit.ts", "history.ts", "copy-history.ts", "files.ts", "ownership.ts", "lock.ts", "lock-holder.ts", "lock-turn.ts"]],
+  [3, ["plan.ts", "retention.ts", "journal.ts", "journals.ts", "intent.ts", "state.ts", "verified.ts", "child-exit.ts", "history.ts", "copy-history.ts", "drills.ts", "files.ts", "ownership.ts", "lock.ts", "lock-holder.ts", "lock-turn.ts"]],
   [3, ["keep-rules.ts"]],
   [3, ["store/", "thread/"]],
   [4, ["zfs/", "secrets.ts", "quiesce/", "units/"]],
@@ -24,7 +24,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "begun.ts", "doctor-probes.ts", "doctor-rules.ts"]],
   // The verbs that are a folder of their own.
   [6, ["bench/", "verify/", "prune/", "machine/", "copy/"]],
-  [7, ["job/"]],
+  [7, ["job/", "drill/"]],
   [8, ["cli/", "index.ts"]],
   [9, ["main.ts"]],
 ];

@@ -52,6 +52,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./verify.ts")).verifyCommand,
   },
   {
+    usage: "drill [job...]",
+    summary: "restore a backup by lot into a scratch dataset, compare it, take it away again, and keep a report",
+    load: async () => (await import("./drill-command.ts")).drillCommand,
+  },
+  {
     usage: "download <dataset@snapshot> <folder>",
     summary: "copy a backup and the full it needs into a folder, undecrypted; the folder is a store to restore from",
     load: async () => (await import("./download.ts")).downloadCommand,

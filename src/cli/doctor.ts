@@ -8,7 +8,7 @@ import type { Kept } from "../doctor-rules.ts";
 import { ZferryError } from "../errors.ts";
 import { examineMachine } from "../machine/examine.ts";
 import { storeLimits } from "../store/open.ts";
-import { type SharedFlags, size, withStore } from "./options.ts";
+import { type SharedFlags, size, withOpening, withStore, withZfs } from "./options.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStoreAt, zfsFor } from "./session.ts";
 import { impatient, patience, storeSettings } from "./settings.ts";
@@ -27,11 +27,23 @@ const words: Readonly<Record<Outcome, string>> = { ok: "ok", finding: "finding",
 export function doctorCommand(command: Command, run: RunCommand): void {
   command
     .option("--chunk-size <size>", "the size backups are to be stored with (default 1GiB)", size)
+    .option("--restore", "instead: could the newest backups of each job be restored, now? Reads no chunk, changes nothing")
+    .option("--into <dataset>", "for --restore: below which one would restore (default drill.into, or the pool it came from)")
     .addHelpText("after", explanation);
-  withStore(command, "requests", patience.text).action(run(doctor));
+  withZfs(withOpening(withStore(command, "requests", patience.text))).action(run(doctor));
 }
 
-async function doctor(session: Session, _words: readonly string[], flags: SharedFlags): Promise<void> {
+interface DoctorFlags extends SharedFlags {
+  readonly restore?: boolean;
+  readonly into?: string;
+}
+
+async function doctor(session: Session, _words: readonly string[], flags: DoctorFlags): Promise<void> {
+  if (flags.restore === true) {
+    await examineRestore(session, flags);
+    return;
+  }
+  if (flags.into !== undefined) throw new ZferryError("usage", "--into is for --restore", { hint: "give both, as in: zferry doctor --restore --into tank" });
   const { report, terminal, settings } = session;
   const machine = settings.config.jobs.size === 0 ? [] : await machineProbes(session);
   const wanted = storeSettings(flags, settings.config, null);
@@ -54,6 +66,16 @@ async function doctor(session: Session, _words: readonly string[], flags: Shared
   );
   report.json({ type: "doctor", store: wanted.url, machine, probes });
   judge(machine, probes);
+}
+
+async function examineRestore(session: Session, flags: DoctorFlags): Promise<void> {
+  const { report } = session;
+  const { restoreProbes } = await import("./doctor-restore.ts");
+  const restore = await restoreProbes(session, flags, (results) => {
+    for (const result of results) report.text(linesOf(result));
+  });
+  report.json({ type: "doctor-restore", ready: restore.every(({ outcome }) => outcome !== "finding"), restore });
+  judge([], restore);
 }
 
 /** Without jobs there is nothing on the machine that could be missing. */

@@ -22,9 +22,10 @@ interface StatusFlags extends SharedFlags {
 }
 
 const explanation = `
-States: ok; stopped (what hooks stopped was not started again); failed (the last run); damaged (verify has found something, or backups are gone); overdue; disabled-too-long;
+States: ok; stopped (what hooks stopped was not started again); failed (the last run); damaged (verify has found something, or backups are gone);
+drill-failed; overdue; disabled-too-long;
 and, which are no problems: slow, waiting (for the first run), disabled, gone (no longer matched by the job).
-Exit status: 0 all is well; 3 something is stopped, has failed, is damaged, overdue, or disabled for too long.`;
+Exit status: 0 all is well; 3 something is stopped, has failed, is damaged, has failed its drill, is overdue, or disabled for too long.`;
 
 export function statusCommand(command: Command, run: RunCommand): void {
   command
@@ -94,14 +95,14 @@ async function serveStatus(session: Session, names: readonly string[], { serve: 
   });
 }
 
-const heading = ["job", "dataset", "last success", "kind", "size", "next", "downtime", "verified", "state"];
+const heading = ["job", "dataset", "last success", "kind", "size", "next", "downtime", "verified", "drilled", "state"];
 
 function toText({ at, standings }: Standings): string[] {
   if (standings.length === 0) return ["no jobs"];
   return table([heading, ...standings.map((one) => rowOf(one, at))]);
 }
 
-function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, state, why }: Standing, at: Date): string[] {
+function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, drill, state, why }: Standing, at: Date): string[] {
   const verified = held?.verified ?? null;
   const sizeBytes = lastStored?.storedBytes ?? held?.newest?.messageBytes ?? null;
   return [
@@ -113,6 +114,7 @@ function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downti
     nextExpectedAt === null ? "-" : stamp(nextExpectedAt),
     downtimeMs === null ? "-" : `${(downtimeMs / 1000).toFixed(1)}s`,
     verified === null ? "never" : `${verified.level} ${verified.at.toISOString().slice(0, 10)}${verified.ok ? "" : " BAD"}`,
+    drill === null ? "never" : `${drill.endedAt.toISOString().slice(0, 10)}${drill.outcome === "failed" ? " FAILED" : ` in ${ageText((drill.restoreSeconds ?? 0) * 1000)}`}`,
     why === null ? state : `${state}: ${why}`,
   ];
 }

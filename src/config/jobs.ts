@@ -5,6 +5,7 @@ import type { CopySettings } from "./copies.ts";
 import type { HookSettings } from "./hooks.ts";
 import type { KeepPolicy } from "./keep.ts";
 import { defaultSettings, type JobInput, type SharedInput } from "./schema.ts";
+import type { DatasetName } from "../zfs/names.ts";
 
 /** What holds for a job, and for commands without one. */
 export interface SharedSettings {
@@ -27,6 +28,8 @@ export interface SharedSettings {
   readonly everyMs: number;
   /** Age of the last success from which on the job is overdue. */
   readonly overdueAfterMs: number;
+  /** Of trial restores: the dataset below which to restore, null for a pool in a file, and how many files are read. */
+  readonly drill: { readonly into: DatasetName | null; readonly sampleCount: number };
   /** When another run of the same dataset is at work. */
   readonly whenRunning: "queue" | "skip";
   readonly isEnabled: boolean;
@@ -64,6 +67,7 @@ export function sharedSettings(own: SharedInput, common: SharedInput): SharedSet
     prune: input.prune ?? "never",
     everyMs,
     overdueAfterMs: input.overdue_after ?? everyMs * defaultSettings.overdueFactor,
+    drill: { into: input.drill?.into ?? null, sampleCount: input.drill?.sample ?? defaultSettings.drillSample },
     whenRunning: input.when_running ?? "queue",
     isEnabled: input.enabled ?? true,
     disabledWarningMs: input.disabled_warning_after ?? defaultSettings.disabledWarningMs,

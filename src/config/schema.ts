@@ -26,6 +26,7 @@ export const defaultSettings = {
   everyMs: dayMs,
   /** Times `every`: what `overdue_after` is when nothing is said. */
   overdueFactor: 1.5,
+  drillSample: 20,
   disabledWarningMs: 7 * dayMs,
 } as const;
 
@@ -58,6 +59,11 @@ const keepSidesSchema = z.strictObject({
   store: setting(keepSchema.nullable(), "which backups stay in the store, in the same words").optional(),
 });
 
+const drillSchema = z.strictObject({
+  into: setting(dataset, "a dataset below which drills restore, each into a new one that it destroys again; when left out, and without `--into`, a pool in a file of the state folder").optional(),
+  sample: setting(z.number().int().min(0).max(99_999), "files that are read in what was restored, and compared with the source's snapshot where it still is on the pool", 20).optional(),
+});
+
 /** What `defaults` and each job take. */
 const sharedSchema = z.strictObject({
   store: setting(z.string(), "a name under `stores`, or a URL; when left out the only store there is").optional(),
@@ -73,6 +79,7 @@ const sharedSchema = z.strictObject({
   prune: setting(z.enum(["never", "after_backup"]), "whether a run prunes by itself once its backup is committed", "never").optional(),
   every: setting(duration, "how often a run is expected", "1d").optional(),
   overdue_after: setting(duration, "age of the last success at which a job is overdue; when left out one and a half times `every`").optional(),
+  drill: setting(drillSchema, "how `zferry drill` tries the job's backups; see [recovery.md](recovery.md#drills)").optional(),
   when_running: setting(z.enum(["queue", "skip"]), "what a run does when another one of the same dataset is at work", "queue").optional(),
   enabled: setting(z.boolean(), "`false` leaves the job out of runs that do not name it", true).optional(),
   disabled_warning_after: setting(duration, "how long a job may be disabled before `status` warns", "7d").optional(),

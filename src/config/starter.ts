@@ -103,6 +103,9 @@ function defaults({ keep }: StarterValues): string {
   # How often a run is expected, and the age of the last success at which a job is overdue.
   # every: 1d
   # overdue_after: 36h
+  # Below which dataset drills restore (without one: a pool in a file), and how many files they read there; docs/recovery.md.
+  #   drill: { into: tank/drills, sample: 20 }
+  # drill: {}
   # When another run of the dataset is at work: queue, or skip.
   # when_running: queue
   # A job that is not enabled is left out of runs that do not name it; status warns after a while.

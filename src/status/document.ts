@@ -1,6 +1,7 @@
 /**
  * How everything stands as JSON (`docs/json-output.md`): of `status --json` and of `/api/v1/backup/status`.
  */
+import type { DrillReport } from "../drills.ts";
 import type { LastVerified } from "../verified.ts";
 import type { Standings } from "./gather.ts";
 import type { Held } from "./held.ts";
@@ -38,6 +39,7 @@ function datasetDocument(standing: Standing): Record<string, unknown> {
     failureCount: standing.failureCount,
     held: held === null ? null : heldDocument(held),
     copies: copies.map(heldDocument),
+    drill: standing.drill === null ? null : drillDocument(standing.drill),
   };
 }
 
@@ -53,6 +55,19 @@ function heldDocument({ store, backupCount, storedBytes, newest, oldestRestorabl
     restoreVerifiedAt,
     damaged,
     lostCount,
+  };
+}
+
+function drillDocument({ backup, endedAt, outcome, restoreSeconds, sample, error }: DrillReport): Record<string, unknown> {
+  const files = sample?.files ?? [];
+  return {
+    backup,
+    at: endedAt,
+    ok: outcome === "passed",
+    rtoSeconds: restoreSeconds === null ? null : secondsOf(restoreSeconds * 1000),
+    fileCount: files.length,
+    comparedCount: files.filter(({ isCompared }) => isCompared).length,
+    error,
   };
 }
 

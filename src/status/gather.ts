@@ -5,6 +5,7 @@
 import type { Config } from "../config/config.ts";
 import { isPlain, selectDatasets } from "../config/globs.ts";
 import type { JobSettings } from "../config/jobs.ts";
+import { type DrillReport, lastDrill, readDrills } from "../drills.ts";
 import { readRuns, type RunRecord } from "../history.ts";
 import { type Notes, ownOf, readAllNotes } from "../notify/remembered.ts";
 import { findOwed, type Recovered } from "../quiesce/recover.ts";
@@ -47,8 +48,9 @@ export async function gather({ config, isPart, stateDir, storeUrlOf, warn, now }
   const jobs = [...config.jobs.values()];
   const tally = await keepTally(stateDir, { jobs, isPart, runs, now: at }, warn);
   const owed = await owedIn(stateDir, warn);
+  const drills = await readDrills(stateDir, warn);
   const standings: Standing[] = [];
-  for (const job of jobs) standings.push(...standingsOf(job, { noted, runs, owed, stores, tally, now: at, storeUrl: await storeUrlOf(job.store) }));
+  for (const job of jobs) standings.push(...standingsOf(job, { noted, runs, owed, stores, tally, drills, now: at, storeUrl: await storeUrlOf(job.store) }));
   return { at, standings, undelivered: undeliveredIn(await readAllNotes(stateDir), config, at) };
 }
 
@@ -66,11 +68,12 @@ interface Known {
   readonly owed: readonly Recovered[];
   readonly stores: readonly KnownStore[];
   readonly tally: Tally;
+  readonly drills: readonly DrillReport[];
   readonly now: Date;
   readonly storeUrl: string;
 }
 
-function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, now, storeUrl }: Known): Standing[] {
+function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, drills, now, storeUrl }: Known): Standing[] {
   const own = runs.filter((run) => run.job === job.name);
   const seen = [...new Set(noted.flatMap((run) => (run.job === job.name && run.dataset !== null ? [run.dataset] : [])))].sort();
   const { datasets } = selectDatasets(job, seen);
@@ -80,7 +83,7 @@ function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, now, 
   const common = { job, jobRunAt, seenAt, disabledSince, owedHooks, now };
   const lost = own.filter((run) => run.dataset === null);
   const failureCountOf = (dataset: DatasetName | null): number => tally.failures.find((one) => one.job === job.name && one.dataset === dataset)?.count ?? 0;
-  if (datasets.length === 0) return [standingOf({ ...common, dataset: null, runs: lost, isNamed: true, held: null, copies: [], failureCount: failureCountOf(null) })];
+  if (datasets.length === 0) return [standingOf({ ...common, dataset: null, runs: lost, isNamed: true, held: null, copies: [], drill: lastDrill(drills, job.name, null), failureCount: failureCountOf(null) })];
   return [...datasets].sort().map((dataset: DatasetName) => {
     const known = stores.map((store) => heldOf(store, dataset));
     return standingOf({
@@ -90,6 +93,7 @@ function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, now, 
       isNamed: job.datasets.some((pattern) => isPlain(pattern) && pattern === dataset),
       held: known.find((held) => held.storeUrl === storeUrl) ?? null,
       copies: known.filter((held) => held.storeUrl !== storeUrl && held.backupCount > 0),
+      drill: lastDrill(drills, job.name, dataset),
       failureCount: failureCountOf(dataset) + failureCountOf(null),
     });
   });

@@ -40,6 +40,9 @@ const runMetrics: readonly RunMetric[] = [
   gauge("backup_stream_bytes", "Bytes of the ZFS stream of the last backup", ({ lastStored }) => lastStored?.streamBytes ?? null),
   gauge("backup_stored_bytes", "Bytes the last backup has in the store", ({ lastStored }) => lastStored?.storedBytes ?? null),
   gauge("backup_downtime_seconds", "How long hooks had services stopped in the last run", ({ downtimeMs }) => (downtimeMs === null ? null : downtimeMs / 1000)),
+  gauge("drill_last_timestamp_seconds", "End of the last drill of one of its backups, whatever came of it", ({ drill }) => secondsOf(drill?.endedAt ?? null)),
+  gauge("drill_last_failed", "1 when that drill failed", ({ drill }) => (drill === null ? null : flag(drill.outcome === "failed"))),
+  gauge("drill_restore_seconds", "What the restore of that drill took", ({ drill }) => drill?.restoreSeconds ?? null),
   { ...gauge("backup_failures_total", "Runs that failed", ({ failureCount }: Standing) => failureCount), type: "counter" },
 ];
 

@@ -2,14 +2,15 @@
  * How a dataset of a job stands: pure, from what was noted of its runs and what is remembered of its stores.
  */
 import type { JobSettings } from "../config/jobs.ts";
+import type { DrillReport } from "../drills.ts";
 import type { RunRecord } from "../history.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import { type Held, latest } from "./held.ts";
 
 /** From the worst; all up to `disabled-too-long` want somebody to do something. */
-export const states = ["stopped", "failed", "damaged", "overdue", "disabled-too-long", "slow", "waiting", "gone", "disabled", "ok"] as const;
+export const states = ["stopped", "failed", "damaged", "drill-failed", "overdue", "disabled-too-long", "slow", "waiting", "gone", "disabled", "ok"] as const;
 export type State = (typeof states)[number];
-const problems: ReadonlySet<State> = new Set(["stopped", "failed", "damaged", "overdue", "disabled-too-long"]);
+const problems: ReadonlySet<State> = new Set(["stopped", "failed", "damaged", "drill-failed", "overdue", "disabled-too-long"]);
 
 /** Runs whose mean a run is compared with. */
 const meanOf = 10;
@@ -43,6 +44,8 @@ export interface Standing {
   readonly held: Held | null;
   /** In other stores that this host knows. */
   readonly copies: readonly Held[];
+  /** The last drill of one of its backups; null for none. */
+  readonly drill: DrillReport | null;
   readonly state: State;
   readonly isProblem: boolean;
   /** Null when all is well. */
@@ -67,6 +70,7 @@ export interface Evidence {
   readonly isNamed: boolean;
   readonly held: Held | null;
   readonly copies: readonly Held[];
+  readonly drill: DrillReport | null;
   readonly failureCount: number;
   /** Since when this host knows the job, and since when it is disabled. */
   readonly seenAt: Date;
@@ -82,7 +86,7 @@ export function credible(runs: readonly RunRecord[], now: Date): readonly RunRec
 }
 
 export function standingOf(evidence: Evidence): Standing {
-  const { job, dataset, held, copies, failureCount } = evidence;
+  const { job, dataset, held, copies, drill, failureCount } = evidence;
   const runs = evidence.runs.filter(({ outcome }) => outcome !== "skipped");
   const lastRun = runs.at(-1) ?? null;
   const lastSuccessAt = latest(runs.filter(({ outcome }) => outcome === "stored" || outcome === "nothing").map(({ endedAt }) => endedAt));
@@ -109,6 +113,7 @@ export function standingOf(evidence: Evidence): Standing {
     downtimeMs: lastRun?.downtimeMs ?? null,
     held,
     copies,
+    drill,
     state,
     isProblem: problems.has(state),
     why,
@@ -127,11 +132,14 @@ interface Facts extends Evidence {
 }
 
 function judged(facts: Facts): readonly [State, string | null] {
-  const { job, lastRun, isExpected, lapse, owedHooks, durationMs, meanDurationMs } = facts;
+  const { job, lastRun, isExpected, lapse, drill, owedHooks, durationMs, meanDurationMs } = facts;
   if (owedHooks.length > 0) return ["stopped", `what its hooks ${owedHooks.join(", ")} stopped was not started again: run zferry recover`];
   if (isExpected && lastRun?.outcome === "failed") return ["failed", failureText(lastRun)];
   const damage = damageText(facts);
   if (damage !== null) return ["damaged", damage];
+  if (isExpected && drill?.outcome === "failed") {
+    return ["drill-failed", `the drill of ${drill.endedAt.toISOString()} failed: ${drill.error?.message ?? "no reason was noted"}`];
+  }
   if (lapse !== null) return [lapse.kind === "overdue" ? "overdue" : "disabled-too-long", lapse.why];
   if (!job.isEnabled) return ["disabled", "enabled: false"];
   if (!isExpected) return ["gone", "it is no longer among the datasets of the job"];

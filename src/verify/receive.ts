@@ -29,6 +29,23 @@ export interface Scratch {
   /** Files to compare with the source, or null. */
   readonly sample: SampleRequest | null;
   readonly onSample: (sample: Sample) => void;
+  /** Told how long it took from the first look at the store to the guid found on the pool: what `zferry restore` takes. */
+  readonly onReceived?: (seconds: number) => void;
+}
+
+/** What a run can have received. */
+export interface Received {
+  /** Of the chain's snapshots. */
+  readonly guids: readonly Guid[];
+  /** A package brings children and more snapshots. */
+  readonly isPackage: boolean;
+  /** Nobody else makes datasets of this name: then one without snapshots is what a receive left that was cut off. */
+  readonly isOwnName: boolean;
+}
+
+/** What a chain brings. */
+export function receivedOf(chain: readonly BackupEntry[], { isOwnName }: { readonly isOwnName: boolean }): Received {
+  return { guids: chain.map(({ guid }) => guid), isPackage: chain.some(({ streamKind }) => streamKind === "compound"), isOwnName };
 }
 
 /** @throws ZferryError `usage` for the top of a pool, `target-exists`, `zfs-not-found` for a missing parent */
@@ -69,6 +86,8 @@ export async function checkReceive(request: Receiving): Promise<Finding[]> {
   const entry = chain[chain.length - 1];
   if (entry === undefined) throw new ZferryError("bug", "an empty chain was to be received");
   await checkScratch(scratch, request.signal);
+  const ours = receivedOf(chain, { isOwnName: false });
+  const startedAt = performance.now();
   let found: Finding[] = [];
   try {
     await restore({
@@ -82,6 +101,7 @@ export async function checkReceive(request: Receiving): Promise<Finding[]> {
       isDryRun: false,
       onStep: () => undefined,
     });
+    scratch.onReceived?.((performance.now() - startedAt) / 1000);
     if (scratch.sample !== null) {
       const { sample, findings } = await compareSample(scratch, entry, scratch.sample, request.signal);
       scratch.onSample(sample);
@@ -89,24 +109,27 @@ export async function checkReceive(request: Receiving): Promise<Finding[]> {
     }
   } catch (error) {
     if (!isZferryError(error, "zfs-failed", "target-modified")) {
-      await takeAway(scratch, chain, AbortSignal.timeout(destroyTimeoutMs)).catch((second: unknown) => {
+      await takeAway(scratch, ours, AbortSignal.timeout(destroyTimeoutMs)).catch((second: unknown) => {
         warn(`the scratch dataset "${scratch.into}" may be left: ${(second as Error).message}`);
       });
       throw error;
     }
     found = [finding("receive", error.message)];
   }
-  await takeAway(scratch, chain, AbortSignal.timeout(destroyTimeoutMs));
+  await takeAway(scratch, ours, AbortSignal.timeout(destroyTimeoutMs));
   return found;
 }
 
-/** Destroys what was received, after a look at what it is. */
-async function takeAway({ zfs, into }: Scratch, chain: readonly BackupEntry[], signal: AbortSignal): Promise<void> {
+/**
+ * Destroys what was received, after a look at what it is. That it is gone is what was wanted.
+ *
+ * @throws ZferryError `zfs-failed` when there is something in it that was not received, `zfs-busy` when it is in use
+ */
+export async function takeAway({ zfs, into }: Pick<Scratch, "zfs" | "into">, { guids, isPackage, isOwnName }: Received, signal: AbortSignal): Promise<void> {
   const there = await readDataset(zfs, into, { signal });
   if (there === null) return;
-  const ours = new Set<Guid>(chain.map(({ guid }) => guid));
-  const isPackage = chain.some(({ streamKind }) => streamKind === "compound"); // brings children and more snapshots
-  const hasOurs = there.snapshots.some(({ guid }) => ours.has(guid));
+  const ours = new Set<Guid>(guids);
+  const hasOurs = there.snapshots.some(({ guid }) => ours.has(guid)) || (isOwnName && there.snapshots.length === 0);
   const strangers = there.snapshots.filter(({ guid }) => !ours.has(guid)).map(({ name }) => name);
   const below = (await listDatasets(zfs, into, { signal })).filter((name) => name !== into);
   if (hasOurs && (isPackage || strangers.length + below.length === 0)) return destroyDataset(zfs, into, there.guid, { signal });

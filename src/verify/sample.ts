@@ -4,7 +4,7 @@
  * Files are read as files, so both file systems must be mounted where zferry runs: the received one is mounted for that
  * moment, read-only, in a folder only this user can enter; the source's snapshot is found under `.zfs/snapshot`. Where
  * that cannot be (the snapshot is gone, zfs is on another machine, a volume, a key that is not loaded) it is said and
- * nothing is compared.
+ * nothing is compared. A drill reads the files that were received all the same.
  */
 import { createHash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
@@ -16,6 +16,7 @@ import type { BackupEntry } from "../format/entry.ts";
 import { type Finding, finding } from "./findings.ts";
 import { runZfs, type Zfs } from "../zfs/command.ts";
 import { readDataset } from "../zfs/inventory.ts";
+import { isHere } from "../zfs/pool.ts";
 import { type DatasetName, datasetOf, shortNameOf, type SnapshotName } from "../zfs/names.ts";
 import { readProperties, valueOf } from "../zfs/properties.ts";
 
@@ -23,6 +24,17 @@ import { readProperties, valueOf } from "../zfs/properties.ts";
 export interface SampleRequest {
   readonly fileCount: number;
   readonly seed: string;
+  /** Whether files are read, and their digests noted, too where there is nothing to compare them with. False when left out. */
+  readonly isReadAnyway?: boolean;
+}
+
+/** A file of the received dataset, read to its end. */
+export interface SampledFile {
+  /** What is no UTF-8 in it is shown as U+FFFD. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly isCompared: boolean;
 }
 
 export interface Sample {
@@ -32,6 +44,8 @@ export interface Sample {
   readonly fileCount: number;
   /** Why none could be; null when they were. */
   readonly obstacle: string | null;
+  /** Those that were read in what was received. */
+  readonly files: readonly SampledFile[];
 }
 
 /** How long mounting and unmounting may take, whether or not the run is stopped meanwhile: one that is killed may be mounted. */
@@ -45,21 +59,34 @@ const mountTimeoutMs = 60_000;
 export async function compareSample(
   { zfs, into }: { readonly zfs: Zfs; readonly into: DatasetName },
   entry: BackupEntry,
-  { fileCount, seed }: SampleRequest,
+  { fileCount, seed, isReadAnyway = false }: SampleRequest,
   signal: AbortSignal,
 ): Promise<{ readonly sample: Sample; readonly findings: Finding[] }> {
+  const none = { backup: entry.backup, seed, fileCount: 0, files: [] };
+  const missing: string[] = [];
   try {
-    const source = await sourceFolder(zfs, entry, signal);
-    const { paths, findings } = await withMounted({ zfs, into }, signal, async (folder) => {
-      const chosen = await chooseFiles(folder, { fileCount, seed }, signal);
-      return { paths: chosen, findings: await compareFiles(source, folder, chosen, signal) };
+    const source = await sourceFolder(zfs, entry, signal).catch((error: unknown) => {
+      if (!isReadAnyway) throw error;
+      missing.push(obstacleOf(error, signal));
+      return null;
     });
-    return { sample: { backup: entry.backup, seed, fileCount: paths.length, obstacle: null }, findings };
+    if (source === null && !isHere(zfs)) throw new Obstacle("zfs is on another machine");
+    return await withMounted({ zfs, into }, signal, async (folder) => {
+      const chosen = await chooseFiles(folder, { fileCount, seed }, signal);
+      const { files, findings } = await readFiles(source, folder, chosen, signal);
+      return { sample: { ...none, fileCount: source === null ? 0 : chosen.length, obstacle: missing[0] ?? null, files }, findings };
+    });
   } catch (error) {
-    signal.throwIfAborted();
-    if (!(error instanceof Obstacle) && !isZferryError(error)) throw error;
-    return { sample: { backup: entry.backup, seed, fileCount: 0, obstacle: error.message }, findings: [] };
+    const why = [...missing, obstacleOf(error, signal)].join("; and nothing could be read: ");
+    return { sample: { ...none, obstacle: why }, findings: [] };
   }
+}
+
+/** @throws what is no obstacle; `signal.reason` */
+function obstacleOf(error: unknown, signal: AbortSignal): string {
+  signal.throwIfAborted();
+  if (error instanceof Obstacle || isZferryError(error)) return error.message;
+  throw error;
 }
 
 /** Why no files can be compared; never leaves this file. */
@@ -136,26 +163,54 @@ function place(root: string, path: string): Buffer {
 
 /** A finding for each file that is not the same in both. */
 export async function compareFiles(source: string, received: string, paths: readonly string[], signal: AbortSignal): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const path of paths) {
-    const [there, here] = [await sumOf(place(source, path), signal), await sumOf(place(received, path), signal)];
-    if (there === here) continue;
-    const name = Buffer.from(path, "latin1").toString("utf8");
-    findings.push(finding("sample", `the file "${name}" is not what it is in the source's snapshot: ${here} in the backup, ${there} there`));
-  }
-  return findings;
+  return (await readFiles(source, received, paths, signal)).findings;
 }
 
-/** `SHA-256 …`, or the word why it could not be read. */
-async function sumOf(path: Buffer, signal: AbortSignal): Promise<string> {
+/** Reads files of what was received, and compares each with the source's, where there is one. */
+async function readFiles(
+  source: string | null,
+  received: string,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<{ readonly files: SampledFile[]; readonly findings: Finding[] }> {
+  const files: SampledFile[] = [];
+  const findings: Finding[] = [];
+  for (const path of paths) {
+    const there = source === null ? null : await sumOf(place(source, path), signal);
+    const here = await sumOf(place(received, path), signal);
+    const name = Buffer.from(path, "latin1").toString("utf8");
+    if (here.sha256 !== null) files.push({ path: name, sizeBytes: here.sizeBytes, sha256: here.sha256, isCompared: there !== null });
+    if (there !== null && here.text !== there.text) {
+      findings.push(finding("sample", `the file "${name}" is not what it is in the source's snapshot: ${here.text} in the backup, ${there.text} there`));
+    } else if (there === null && here.sha256 === null) {
+      findings.push(finding("sample", `the file "${name}" of the backup cannot be read: ${here.text}`));
+    }
+  }
+  return { files, findings };
+}
+
+interface Summed {
+  /** Null when it could not be read. */
+  readonly sha256: string | null;
+  readonly sizeBytes: number;
+  /** `SHA-256 …`, or the word why it could not be read. */
+  readonly text: string;
+}
+
+async function sumOf(path: Buffer, signal: AbortSignal): Promise<Summed> {
+  let sizeBytes = 0;
   try {
     const hash = createHash("sha256");
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
-    for await (const piece of createReadStream(path, { flags: flags as never, signal }) as AsyncIterable<Buffer>) hash.update(piece);
-    return `SHA-256 ${hash.digest("hex")}`;
+    for await (const piece of createReadStream(path, { flags: flags as never, signal }) as AsyncIterable<Buffer>) {
+      hash.update(piece);
+      sizeBytes += piece.length;
+    }
+    const sha256 = hash.digest("hex");
+    return { sha256, sizeBytes, text: `SHA-256 ${sha256}` };
   } catch (error) {
     signal.throwIfAborted();
-    return codeOf(error);
+    return { sha256: null, sizeBytes, text: codeOf(error) };
   }
 }
 

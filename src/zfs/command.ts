@@ -82,7 +82,12 @@ export async function startZfs(zfs: Zfs, args: ZfsArguments, { signal }: Cancell
   signal.throwIfAborted();
   const spawned = launch(zfs, args);
   if (spawned.pid === undefined) throw cannotRun(zfs, await startErrorOf(spawned));
-  return takeCareOf(spawned, { what: `zfs ${args[0]}`, graceMs: zfs.graceMs, signal });
+  return takeCareOf(spawned, { what: `${programOf(zfs)} ${args[0]}`, graceMs: zfs.graceMs, signal });
+}
+
+/** As messages call it: `zpool` is called in the same way (`pool.ts`). */
+function programOf({ command }: Zfs): "zfs" | "zpool" {
+  return /(^|\/)zpool$/.test(command[command.length - 1] ?? "") ? "zpool" : "zfs";
 }
 
 function launch(zfs: Zfs, args: ZfsArguments): ChildProcessWithoutNullStreams {

@@ -222,7 +222,7 @@ describe("the metrics", () => {
 describe("the alert rules", () => {
   it("please promtool", (context) => {
     const { status, stdout } = spawnSync(need(context, "promtool"), ["check", "rules", rules], { encoding: "utf8" });
-    expect([status, stdout]).toEqual([0, expect.stringContaining("10 rules found")]);
+    expect([status, stdout]).toEqual([0, expect.stringContaining("11 rules found")]);
   });
 
   it("fire on what they are for, and not on a good night", (context) => {
@@ -241,6 +241,7 @@ describe("the alert rules", () => {
       always("zferry_backup_duration_mean_seconds", 500),
       always("zferry_verify_failed_backups", 0),
       always("zferry_verify_last_restore_timestamp_seconds", 800_000),
+      always("zferry_drill_last_failed", 0),
       always("zferry_store_bytes", 20e9),
       always("zferry_restore_newest_timestamp_seconds", 860_000),
       always("zferry_restore_newest_timestamp_seconds", 800_000, of.replace("main", "second")),
@@ -255,6 +256,7 @@ describe("the alert rules", () => {
       ["ZferryBackupSlow", with_("zferry_backup_duration_seconds", "1001+0x250")],
       ["ZferryVerifyFailed", with_("zferry_verify_failed_backups", "2+0x250")],
       ["ZferryRestoreUnproven", with_("zferry_verify_last_restore_timestamp_seconds", "-7000000+0x250")],
+      ["ZferryDrillFailed", with_("zferry_drill_last_failed", "1+0x250")],
       ["ZferryStorageGrowth", with_("zferry_store_bytes", "20000000000+100000000x250")],
       ["ZferryCopyLag", with_("zferry_restore_newest_timestamp_seconds", "600000+0x250", of.replace("main", "second"))],
       ["ZferryDisabledTooLong", with_("zferry_backup_disabled_too_long", "1+0x250")],

@@ -14,6 +14,7 @@ function standing(some: Partial<Evidence> = {}): Standing {
     isNamed: true,
     held: null,
     copies: [],
+    drill: null,
     failureCount: 0,
     seenAt: ago(100 * dayMs),
     disabledSince: null,

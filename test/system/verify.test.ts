@@ -126,8 +126,8 @@ it("the file sample finds a changed file on OpenZFS, and never leaves anything m
   const lines = told.split("\n").map((line) => JSON.parse(line) as unknown);
   const damage = expect.stringMatching(/^the file "d\/f5" is not what it is in the source's snapshot: SHA-256 [0-9a-f]{64} in the backup, SHA-256 [0-9a-f]{64} there$/) as string;
   expect(lines).toEqual([
-    { name: "compared", sample: { backup: `${source}@s`, seed: "7", fileCount: 5, obstacle: null }, findings: [expect.objectContaining({ kind: "sample", message: damage })] },
-    { name: "unknown guid", sample: { backup: `${source}@s`, seed: "7", fileCount: 0, obstacle: "its snapshot is not on the pool any more" }, findings: [] },
+    { name: "compared", sample: { backup: `${source}@s`, seed: "7", fileCount: 5, obstacle: null, files: expect.arrayContaining([{ path: "d/f5", sizeBytes: 8, sha256: expect.any(String) as string, isCompared: true }]) as unknown }, findings: [expect.objectContaining({ kind: "sample", message: damage })] },
+    { name: "unknown guid", sample: { backup: `${source}@s`, seed: "7", fileCount: 0, obstacle: "its snapshot is not on the pool any more", files: [] }, findings: [] },
     { name: "stopped", threw: "stopped" },
   ]);
   expect(await guest.sh(`grep -c ' ${folder}' /proc/mounts || true; ls -d ${folder}/zferry-verify-* 2>/dev/null || true`)).toBe("0");
