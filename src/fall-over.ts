@@ -73,7 +73,7 @@ export class Sources {
   }
 
   /**
-   * Asks every store, and leaves out those that cannot be asked.
+   * Asks every store, and leaves out those that cannot be asked, or answer with nothing that is of use.
    *
    * @throws ZferryError {@link noneOf} them when none can be; at once what no other store can cure
    */
@@ -84,7 +84,7 @@ export class Sources {
       try {
         answers.set(store, await ask(store));
       } catch (error) {
-        if (this.isOne || !isAway(error)) throw error;
+        if (this.isOne || !isCurable(error)) throw error;
         this.#known.away.add(store);
         failures.push({ url: store.url, error });
       }

@@ -132,14 +132,19 @@ describe("of two stores, one of which", () => {
     }
   });
 
-  it.for(["first", "second"] as const)("cannot be listed is left out when it is the %s, and that is told", async (place) => {
+  it.for([
+    ["first", "store-failed"],
+    ["second", "store-failed"],
+    ["first", "manifest-invalid"],
+    ["second", "store-denied"],
+  ] as const)("cannot be listed is left out when it is the %s, and that is told: %s", async ([place, code]) => {
     const store = new MemoryStore();
     await nights(store);
     const down = faultyStore(await copyOf(store));
-    down.fail("list", { error: new ZferryError("store-failed", "injected"), when: "before" });
+    down.fail("list", { error: new ZferryError(code, "injected"), when: "before" });
     const { backups, fallOvers } = await chosen(place === "first" ? [down, store] : [store, down], latest);
     expect(backups).toEqual([someBackup, second]);
-    expect(fallOvers).toMatchObject([{ backup: null, key: null, code: "store-failed", why: expect.stringContaining("may hold newer backups") as string }]);
+    expect(fallOvers).toMatchObject([{ backup: null, key: null, code, why: expect.stringContaining("may hold newer backups") as string }]);
     down.assertAllFired();
   });
 

@@ -19,6 +19,8 @@ const maxTold = 10;
 type WantedStores = readonly [StoreSettings, ...StoreSettings[]];
 
 /**
+ * The stores to ask, none twice; each that another one follows is given less time.
+ *
  * @param named - names or URLs; when there are none, the configuration decides
  * @throws ZferryError `usage` when nothing names a store
  */
@@ -26,7 +28,8 @@ export function sourceSettings(flags: SharedFlags, config: Config, named: readon
   const settingsOf = (store: string): StoreSettings => storeSettings({ ...flags, store }, config, null);
   const all = (named.length > 0 ? named : namesFor(config, dataset)).map(settingsOf);
   const [first = storeSettings(flags, config, null), ...others] = all.filter(({ url }, at) => all.findIndex((one) => one.url === url) === at);
-  return [first, ...others];
+  if (others.length === 0) return [first];
+  return [impatient(flags, first), ...others.map((one, at) => (at === others.length - 1 ? one : impatient(flags, one)))];
 }
 
 /** The store and then the copies of every job that means the dataset, whether or not it is there; else those of the defaults. */
@@ -64,8 +67,8 @@ export class FallOvers {
 }
 
 /**
- * Opens the stores, and closes them when `work` has ended. Of several, one that others follow is given less time, and one
- * that cannot be opened fails whatever is asked of it.
+ * Opens the stores, and closes them when `work` has ended. One of several that cannot be opened fails whatever is asked of
+ * it.
  */
 export async function useSources<T>(
   session: Session,
@@ -75,8 +78,7 @@ export async function useSources<T>(
   const opened: Store[] = [];
   try {
     for (const settings of wanted) {
-      const patient = settings === wanted.at(-1) ? settings : impatient(session.flags, settings);
-      const store = await openStoreAt(session, patient, "read").catch((error: unknown) => {
+      const store = await openStoreAt(session, settings, "read").catch((error: unknown) => {
         if (wanted.length === 1 || !isAway(error)) throw error;
         return absentStore(settings.url, error);
       });

@@ -3,9 +3,11 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { SharedFlags } from "../../src/cli/options.ts";
 import { type Settings, settle, storeSettings, zfsCommand } from "../../src/cli/settings.ts";
+import { sourceSettings } from "../../src/cli/sources.ts";
 import { emptyConfig, parseConfig } from "../../src/config/config.ts";
 import { ownFolder } from "../folder.ts";
 import { failureOf } from "../stream/sources.ts";
+import { parseDatasetName } from "../../src/zfs/names.ts";
 import { ownTerminal } from "./terminal.ts";
 
 interface Situation {
@@ -308,5 +310,30 @@ describe("the zfs to run", () => {
     ["ssh  backup@host zfs", ["ssh", "backup@host", "zfs"]],
   ] as const)("is %j split at spaces, or the job's", ([zfs, expected]) => {
     expect(zfsCommand({ logLevel: "info", ...(zfs === undefined ? {} : { zfs }) }, job)).toEqual(expected);
+  });
+});
+
+describe("the stores that are read from", () => {
+  const config = parseConfig(
+    [
+      "stores: {a: {url: /a, retry_for: 2h}, b: {url: /b}, c: {url: /c, retry_for: 10s}}",
+      "defaults: {store: a, copies: [{store: c}]}",
+      "jobs:",
+      "  home: {dataset: tank/home, store: b, copies: [{store: a}]}",
+      "  again: {dataset: tank/home, store: c, copies: [{store: b}]}",
+    ].join("\n"),
+    "zferry.yaml",
+  );
+
+  it.for([
+    ["tank/home", [], ["/b 30000", "/a 30000", "/c 10000"]],
+    ["tank/other", [], ["/a 30000", "/c 10000"]],
+    ["tank/home", ["a"], ["/a 7200000"]],
+    ["tank/home", ["b", "a", "b", "/a"], ["/b 30000", "/a 7200000"]],
+  ] as const)("of %s with %j named are, with their patience in ms, %j", ([dataset, named, expected]) => {
+    const settings = sourceSettings({ logLevel: "info" }, config, named, parseDatasetName(dataset));
+    expect(settings.map(({ url, retryMs }) => `${url} ${retryMs}`)).toEqual(expected.map((each) => each));
+    const patient = sourceSettings({ logLevel: "info", retryFor: 5000 }, config, named, parseDatasetName(dataset));
+    expect(patient.map(({ retryMs }) => retryMs)).toEqual(expected.map(() => 5000));
   });
 });
