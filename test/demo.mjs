@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -83,8 +83,7 @@ function damage() {
 
 const proofs = [prove("tank/src@s1", full, "full.zfs"), prove("tank/src@s2", increment, "inc-i.zfs")];
 title("A second copy, and then a chunk of the first goes bad:");
-command("cp -r ./bucket ./second");
-cpSync(join(here, "bucket"), join(here, "second"), { recursive: true });
+zferry(["copy", "--from", "./bucket", "--to", "./second", ...places.slice(2)]);
 damage();
 proofs.push(prove("tank/src@s1", full, "full-again.zfs", ["--store", "./bucket", "--store", "./second"]));
 title(proofs.every(Boolean) ? "Both streams came back byte for byte, one of them out of two copies." : "SOMETHING IS WRONG: a stream came back changed.");
