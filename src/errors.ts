@@ -37,6 +37,8 @@ export const exitStatusOf = {
   "object-missing": 15,
   "hook-failed": 16,
   "format-too-new": 17,
+  "view-failed": 18,
+  "engine-failed": 18,
   interrupted: 130,
   terminated: 143,
 } as const;

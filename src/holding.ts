@@ -27,7 +27,7 @@ interface Holder {
 }
 
 /** The tag of all runs that store into `store`, whatever their state folder. */
-export function runTag(store: Store): string {
+export function runTag(store: Pick<Store, "url">): string {
   return `zferry:run:${storeIdOf(store.url)}`;
 }
 
@@ -66,7 +66,7 @@ export async function withHolds<T>(
  *
  * @returns whether the snapshot is gone
  */
-export async function letGo(request: Omit<Holder, "signal">, names: readonly SnapshotName[], doomed: SnapshotFacts | null = null): Promise<boolean> {
+export async function letGo(request: Omit<Holder, "signal" | "store"> & { readonly store: Pick<Store, "url"> }, names: readonly SnapshotName[], doomed: SnapshotFacts | null = null): Promise<boolean> {
   const { zfs, store, stateDir, progress } = request;
   const tag = runTag(store);
   for (const name of names) {

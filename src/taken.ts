@@ -106,7 +106,7 @@ function byPool(named: readonly NamedSnapshot[]): ReadonlyMap<string, readonly N
 
 interface Giver {
   readonly zfs: Zfs;
-  readonly store: Store;
+  readonly store: Pick<Store, "url">;
   readonly stateDir: string;
   readonly progress: Pick<FerryProgress, "warn">;
 }

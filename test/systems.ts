@@ -48,6 +48,8 @@ export interface Systems {
   readonly gpg1: string;
   readonly rnp: string;
   readonly rclone: string;
+  readonly restic: string;
+  readonly borg: string;
   /** Prometheus' checker of metrics and rules. */
   readonly promtool: string;
   readonly systemdAnalyze: string;
@@ -153,6 +155,8 @@ const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
   gpg1: () => program("gpg1"),
   rnp: () => program("rnp"),
   rclone: () => program("rclone"),
+  restic: () => program("restic"),
+  borg: () => program("borg"),
   promtool: () => program("promtool"),
   systemdAnalyze: () => program("systemd-analyze"),
   script: () => program("script"),

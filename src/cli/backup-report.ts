@@ -2,6 +2,7 @@
 import { formatRate, formatSize } from "../bytes.ts";
 import type { Failure } from "../job/run.ts";
 import { type Task, type TaskEnd, type TaskProgress, titleOf, toldError } from "../job/task.ts";
+import type { FilesOutcome } from "../plain/copy-files.ts";
 import type { BackupOutcome } from "../voyage.ts";
 import { clock, Progress } from "./progress.ts";
 import { counted, type Report, rounded } from "./report.ts";
@@ -50,6 +51,7 @@ export class BackupReport {
     const { result, task } = end;
     if (result.kind === "skipped") this.#report.text([`${titleOf(task)}: skipped: ${toldError(result.error).message}`]);
     if (result.kind === "backed-up") this.#report.text([this.#lineOf(task, result.outcome)]);
+    if (result.kind === "files") this.#report.text([filesLine(end, result.outcome)]);
   };
 
   /** The first failure is the last word of the run, which somebody else says; the others are said at once. */
@@ -73,12 +75,13 @@ export class BackupReport {
   }
 
   #outcomeOf({ result }: TaskEnd): "stored" | "nothing" | "planned" | "failed" | "skipped" {
+    if (result.kind === "files") return this.#isDryRun ? "planned" : "stored";
     if (result.kind !== "backed-up") return result.kind;
     if (result.outcome.manifest !== null) return "stored";
     return this.#isDryRun && result.outcome.plan.kind !== "nothing" ? "planned" : "nothing";
   }
 
-  #documentOf({ task, downtimeMs, result }: TaskEnd, outcome: string): Record<string, unknown> {
+  #documentOf({ task, startedAt, endedAt, downtimeMs, result }: TaskEnd, outcome: string): Record<string, unknown> {
     const { plan, manifest } = result.kind === "backed-up" ? result.outcome : { plan: null, manifest: null };
     const base = plan?.kind === "incremental" ? plan.base.name : null;
     return {
@@ -93,9 +96,10 @@ export class BackupReport {
       streamBytes: manifest?.stream.sizeBytes ?? null,
       storedBytes: manifest?.messageBytes ?? null,
       chunkCount: manifest?.chunks.length ?? null,
-      seconds: rounded(this.#secondsOf.get(task) ?? 0),
+      files: result.kind === "files" ? result.outcome : null,
+      seconds: result.kind === "files" ? (endedAt.getTime() - startedAt.getTime()) / 1000 : rounded(this.#secondsOf.get(task) ?? 0),
       downtimeSeconds: downtimeMs === null ? null : rounded(downtimeMs / 1000),
-      error: result.kind === "backed-up" ? null : toldError(result.error),
+      error: "error" in result ? toldError(result.error) : null,
     };
   }
 
@@ -111,4 +115,9 @@ export class BackupReport {
       `${counted(chunks.length, "chunk")}, ${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}`
     );
   }
+}
+
+function filesLine({ task, startedAt, endedAt }: TaskEnd, { target, exitStatus }: FilesOutcome): string {
+  if (exitStatus === null) return `${titleOf(task)}: would copy the files of a new snapshot, ${target}`;
+  return `${titleOf(task)}: files copied, ${target}, ${clock((endedAt.getTime() - startedAt.getTime()) / 1000)}`;
 }

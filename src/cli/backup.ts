@@ -89,7 +89,7 @@ function asked({ settings: { config } }: Session, name: string, names: readonly 
   }
   const snapshot = name.includes("@") ? parseSnapshotName(name) : null;
   const dataset = snapshot === null ? parseDatasetName(name) : datasetOf(snapshot);
-  const chosen = { name: dataset, datasets: [dataset], exclude: [], isRecursive: false, group: null, copies: [] };
+  const chosen = { name: dataset, datasets: [dataset], exclude: [], isRecursive: false, group: null, copies: [], files: null };
   const job = { ...config.defaults, ...chosen, store: config.defaults.store ?? "" };
   return { job: withFlags(job, flags), dataset, snapshot, isAdHoc: true };
 }

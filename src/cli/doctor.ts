@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { MiB } from "../bytes.ts";
 import type { StoreSettings } from "../config/config.ts";
-import type { JobSettings } from "../config/jobs.ts";
+import { type JobSettings, jobsOfStreams } from "../config/jobs.ts";
 import { examine, type Outcome, type ProbeResult } from "../doctor.ts";
 import type { Kept } from "../doctor-rules.ts";
 import { ZferryError } from "../errors.ts";
@@ -46,6 +46,12 @@ async function doctor(session: Session, _words: readonly string[], flags: Doctor
   if (flags.into !== undefined) throw new ZferryError("usage", "--into is for --restore", { hint: "give both, as in: zferry doctor --restore --into tank" });
   const { report, terminal, settings } = session;
   const machine = settings.config.jobs.size === 0 ? [] : await machineProbes(session);
+  const { jobs, stores } = settings.config;
+  if (flags.store === undefined && stores.size === 0 && jobs.size > 0 && jobsOfStreams(jobs.values()).length === 0) {
+    report.json({ type: "doctor", store: null, machine, probes: [] }); // jobs of files need none
+    judge(machine, []);
+    return;
+  }
   const wanted = storeSettings(flags, settings.config, null);
   const limits = storeLimits(wanted.url, terminal.environment);
   const probePartBytes = Math.max(limits.minPartBytes, Math.min(wanted.partBytes, largestProbePartBytes));
@@ -98,7 +104,7 @@ function machineProbes(session: Session): Promise<readonly ProbeResult[]> {
 
 /** Of the jobs whose backups are in the store. */
 function keptIn({ url }: StoreSettings, session: Session): Kept[] {
-  const jobs = [...session.settings.config.jobs.values()].filter((job) => storeUrlOf(job, session) === url);
+  const jobs = jobsOfStreams(session.settings.config.jobs.values()).filter((job) => storeUrlOf(job, session) === url);
   return jobs.map(({ name, keep, everyMs, fullEveryMs }) => ({ job: name, policy: keep.store, everyMs, fullEveryMs }));
 }
 

@@ -10,7 +10,7 @@ import type { Terminal } from "./terminal.ts";
 
 const exitCodes = `
 Exit status: 0 done, or nothing to do; 1 a bug; 2 usage or configuration; 3 ran to the end and found something;
-10 not found; 11 locked; 12 key missing or wrong; 13 integrity; 14 zfs; 15 store; 16 a hook; 17 format too new; 130/143 interrupted.`;
+10 not found; 11 locked; 12 key missing or wrong; 13 integrity; 14 zfs; 15 store; 16 a hook; 17 format too new; 18 files mode; 130/143 interrupted.`;
 
 function programFor(terminal: Terminal): Command {
   const program = new Command("zferry")

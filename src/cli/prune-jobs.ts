@@ -108,7 +108,7 @@ function jobTasks({ settings: { config }, report }: Session, names: readonly str
   return jobs.flatMap((job) => {
     const own: Task[] = job.keep.local === null && job.keep.store === null ? [] : [{ job, hasPool: true, isCopy: false }];
     const copies = job.copies.filter(({ keep }) => keep !== null).map(({ store, keep }): Task => ({ job: { ...job, store, keep: { local: null, store: keep } }, hasPool: false, isCopy: true }));
-    if (own.length + copies.length === 0) report.info(`${job.name}: it has no keep, so everything stays`);
+    if (own.length + copies.length === 0) report.info(job.files === null ? `${job.name}: it has no keep, so everything stays` : `${job.name}: what its engine keeps is the engine's affair`);
     return [...own, ...copies];
   });
 }

@@ -12,6 +12,7 @@ import { gatherRequest, publish } from "./gathering.ts";
 import { type SharedFlags, withStore } from "./options.ts";
 import { counted, table } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
+import { jobsOfStreams } from "../config/jobs.ts";
 import { type Session, useStoreAt } from "./session.ts";
 import { impatient, patience, storeSettings } from "./settings.ts";
 
@@ -58,7 +59,7 @@ async function status(session: Session, names: readonly string[], flags: StatusF
 /** Reads the manifests of every store of the jobs, which the state file remembers. */
 async function check(session: Session, { config, stateDir }: GatherRequest): Promise<void> {
   const { flags, report, terminal } = session;
-  const stores = new Set([...config.jobs.values()].map(({ store }) => store));
+  const stores = new Set(jobsOfStreams(config.jobs.values()).map(({ store }) => store));
   for (const named of stores) {
     const settings = impatient(flags, storeSettings(flags, session.settings.config, named));
     await useStoreAt(session, settings, "read", async ({ store }) => {

@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { parseSize } from "../bytes.ts";
 import type { Config } from "../config/config.ts";
+import { jobsOfStreams } from "../config/jobs.ts";
 import { ZferryError } from "../errors.ts";
 import { longestWaitMs } from "../notify/tell.ts";
 import { parseStoreUrl } from "../store/url.ts";
@@ -110,7 +111,7 @@ function groundOf(session: Session, configFile: string, flags: SystemdFlags): Ch
   const { settings: { config }, terminal } = session;
   const { encryption, notify } = config;
   const workingDirectory = dirname(configFile);
-  const stores = [...config.jobs.values()].map(({ store }) => storeSettings({ logLevel: "info" }, config, store));
+  const stores = jobsOfStreams(config.jobs.values()).map(({ store }) => storeSettings({ logLevel: "info" }, config, store));
   const folders = new Set<string>();
   for (const { url } of stores) {
     const location = parseStoreUrl(url, terminal.environment);

@@ -89,7 +89,7 @@ function jobMisfits(job: Job, file: ConfigInput): Misfit[] {
   const { name, own, settings } = job;
   const { stores, defaults } = file;
   const at = (member: string | null, message: string): Misfit => ({ path: ["jobs", name, ...(member === null ? [] : [member])], message });
-  const misfits: Misfit[] = unknownStore(["jobs", name, "store"], own.store, Object.keys(stores));
+  const misfits: Misfit[] = [...unknownStore(["jobs", name, "store"], own.store, Object.keys(stores)), ...filesMisfits({ own, settings }, at)];
   if (!jobName.test(name)) misfits.push(at(null, `a job's name is 1 to ${maxNameLength} characters on one line and does not begin with -`));
   if (own.dataset === undefined && own.datasets === undefined) misfits.push(at("dataset", "is missing"));
   if (own.dataset !== undefined && own.datasets !== undefined) misfits.push(at("datasets", "has no place beside dataset: give one of them"));
@@ -105,6 +105,19 @@ function jobMisfits(job: Job, file: ConfigInput): Misfit[] {
     misfits.push(...hasty(["jobs", name, "overdue_after"], settings));
   }
   return misfits;
+}
+
+/** What speaks of backups in a store says nothing to a job of files. */
+const ofStreams = ["store", "chunk_size", "full_every", "full_when_incremental_exceeds", "keep", "prune", "copies"] as const;
+
+function filesMisfits({ own, settings }: Omit<Job, "name">, at: (member: string, message: string) => Misfit): Misfit[] {
+  const { mode = "stream", files } = own;
+  if (mode === "stream") return files === undefined ? [] : [at("files", "goes with mode: files")];
+  if (files === undefined) return [at("files", "is missing, and mode: files needs it")];
+  const idle = ofStreams.filter((member) => own[member] !== undefined);
+  const misfits = idle.map((member) => at(member, "has no meaning in mode: files"));
+  const isElsewhere = /(^|\/)ssh$/.test(settings.zfs[0]) && typeof files.view === "string";
+  return isElsewhere ? [...misfits, at("files", "sees no files of another host: give mount and unmount")] : misfits;
 }
 
 /** A snapshot of several datasets is one only when one zfs takes it. */

@@ -2,6 +2,7 @@
  * A job as the program works with it: its own settings over the defaults of the file over those of the program.
  */
 import type { CopySettings } from "./copies.ts";
+import { type FilesSettings, targetOf } from "./files.ts";
 import type { HookSettings } from "./hooks.ts";
 import type { KeepPolicy } from "./keep.ts";
 import { defaultSettings, type JobInput, type SharedInput } from "./schema.ts";
@@ -46,8 +47,10 @@ export interface JobSettings extends SharedSettings {
   readonly isRecursive: boolean;
   /** Jobs of one group share one quiesce and one atomic snapshot. */
   readonly group: string | null;
-  /** A name under `stores`, or a URL. */
+  /** A name under `stores`, or a URL; of a job of files what they go to, for people only (`targetOf`). */
   readonly store: string;
+  /** How files are copied, in place of backups of streams; null for a job of streams. */
+  readonly files: FilesSettings | null;
 }
 
 /** @param own - goes before `common`, member by member; of `keep`, side by side */
@@ -78,13 +81,20 @@ export function sharedSettings(own: SharedInput, common: SharedInput): SharedSet
 export function jobSettings(name: string, own: JobInput, { common, store }: { common: SharedInput; store: string }): JobSettings {
   return {
     ...sharedSettings(own, common),
+    ...(own.files === undefined ? {} : { keep: { local: null, store: null }, prune: "never" as const, copies: [] }), // its snapshots go with its runs
     name,
     datasets: own.datasets ?? (own.dataset === undefined ? [] : [own.dataset]),
     exclude: own.exclude ?? [],
     isRecursive: own.recursive ?? false,
     group: own.group ?? null,
-    store,
+    store: own.files === undefined ? store : targetOf(own.files),
+    files: own.files ?? null,
   };
+}
+
+/** The jobs that have backups in a store. */
+export function jobsOfStreams(jobs: Iterable<JobSettings>): readonly JobSettings[] {
+  return [...jobs].filter(({ files }) => files === null);
 }
 
 /** A job that says null for a side has none, whatever the defaults say. */

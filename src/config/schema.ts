@@ -7,6 +7,7 @@ import { z } from "zod";
 import { GiB, MiB } from "../bytes.ts";
 import { packetNames } from "../format/layout.ts";
 import { copiesSchema } from "./copies.ts";
+import { filesSchema } from "./files.ts";
 import { hooksSchema } from "./hooks.ts";
 import { keepSchema } from "./keep.ts";
 import { metricsSchema, notifySchema } from "./notify.ts";
@@ -95,6 +96,8 @@ const jobSchema = sharedSchema.extend({
   datasets: setting(z.array(pattern).min(1), "instead of it: names and globs; see [datasets of a job](#datasets-of-a-job)").optional(),
   exclude: setting(z.array(pattern), "names or globs of datasets that are left out, with all below them", []).optional(),
   recursive: setting(z.boolean(), "all below the datasets too: one atomic snapshot, and a backup of each", false).optional(),
+  mode: setting(z.enum(["stream", "files"]), "`stream`: backups of ZFS streams in a store; `files`: the files of a snapshot are copied by an engine ([files-mode.md](files-mode.md))", "stream").optional(),
+  files: setting(filesSchema, "how `mode: files` copies").optional(),
   group: setting(z.string().min(1), "jobs of one group share one stop of their services and one atomic snapshot").optional(),
 });
 

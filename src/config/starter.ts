@@ -129,6 +129,9 @@ jobs:
     # exclude: []
     # Jobs of one group share one stop of their services, and one atomic snapshot.
     #   group: evening
+    # Files instead of streams, copied by rclone, restic or the like: docs/files-mode.md.
+    #   mode: files
+    #   files: { engine: rclone, remote: "r2:bucket/folder" }
 `;
 }
 

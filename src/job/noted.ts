@@ -30,6 +30,9 @@ async function note(title: string, record: RunRecord, { stateDir, warn }: Noting
 
 function recordOf({ task, storeUrl, startedAt, endedAt, downtimeMs, result }: TaskEnd): RunRecord {
   const common = { job: task.job.name, dataset: task.dataset, storeUrl, startedAt, endedAt, downtimeMs };
+  if (result.kind === "files") {
+    return { ...common, outcome: "stored", kind: null, backup: null, streamBytes: null, storedBytes: null, error: null };
+  }
   if (result.kind !== "backed-up") {
     return { ...common, outcome: result.kind, ...nothingMade, error: toldError(result.error) };
   }

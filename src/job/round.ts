@@ -17,6 +17,7 @@ import { snapshotName } from "../zfs/names.ts";
 import { newSnapshotName } from "../zfs/snapshots.ts";
 import { isLeftForLater } from "./afterwards.ts";
 import { missingDataset, runTask } from "./backing.ts";
+import { filesUrl, runFilesTask } from "./files.ts";
 import { lockFor } from "./overlap.ts";
 import { pruneAfter } from "./pruning.ts";
 import type { Place, Task, TaskEnd, World } from "./task.ts";
@@ -24,7 +25,8 @@ import type { Place, Task, TaskEnd, World } from "./task.ts";
 /** A task that is ready for its snapshot. */
 interface Ready {
   readonly task: Task;
-  readonly place: Place;
+  /** Null for a job of files, which has no store. */
+  readonly place: Place | null;
   readonly lock: LocalLock;
 }
 
@@ -72,9 +74,11 @@ async function prepare(
   let storeUrl = job.store;
   try {
     world.signal.throwIfAborted();
-    const place = places.get(job.name) ?? (await world.openPlace(job));
-    places.set(job.name, place);
-    storeUrl = place.store.url;
+    const place = job.files === null ? (places.get(job.name) ?? (await world.openPlace(job))) : null;
+    if (place !== null) {
+      places.set(job.name, place);
+      storeUrl = place.store.url;
+    }
     if (isOneOfMany) await refuseSpoiler(task, world);
     return { task, place, lock: await lockFor(task, world) };
   } catch (error) {
@@ -92,7 +96,7 @@ async function refuseSpoiler({ job, dataset }: Task, world: World): Promise<void
 
 async function backUp(ready: readonly Ready[], world: World, ended: Ended): Promise<RoundEnd> {
   const hooks = hooksOf(ready);
-  const isTogether = ready.some(({ task }) => task.snapshot === null) && (hooks.length > 0 || ready.length > 1);
+  const isTogether = ready.some(({ task }) => task.snapshot === null) && (hooks.length > 0 || ready.length > 1 || ready[0]?.place === null);
   const named = new Map<Ready, NamedSnapshot>();
   let failures: readonly unknown[] = [];
   let downtimeMs: number | null = null;
@@ -109,10 +113,12 @@ async function backUp(ready: readonly Ready[], world: World, ended: Ended): Prom
   if (refusal !== null) for (const [one, { name }] of named) await giveBack(giverOf(one, world), name);
   for (const one of ready) {
     const taken = refusal === null ? (named.get(one)?.name ?? null) : null;
-    const end = await runTask(one, { taken, downtimeMs, refusal }, world);
+    const { task, place, lock } = one;
+    const backing = { taken, downtimeMs, refusal };
+    const end = place === null ? await runFilesTask(task, backing, world) : await runTask({ task, place }, backing, world);
     await ended(end); // before the pruning, which may take long, and be cut off
-    await one.lock.release();
-    if (!isLeftForLater(end)) await pruneAfter(end, one.place, world);
+    await lock.release();
+    if (place !== null && !isLeftForLater(end)) await pruneAfter(end, place, world);
   }
   return { failures, downtimeMs };
 }
@@ -124,7 +130,7 @@ async function takeAll(
 ): Promise<Quiesced<void>> {
   const { stateDir, environment, warn, now, signal } = world;
   const wanted = ready.map(({ task: { job, dataset }, place }) => {
-    return { zfs: world.zfsOf(job), storeUrl: place.store.url, stateDir, dataset, prefix: job.snapshotPrefix };
+    return { zfs: world.zfsOf(job), storeUrl: place?.store.url ?? filesUrl, stateDir, dataset, prefix: job.snapshotPrefix };
   });
   const snapshots = await nameSnapshots(wanted, { now, signal });
   snapshots.forEach((one, index) => {
@@ -147,5 +153,5 @@ function hooksOf(ready: readonly Ready[]): readonly HookSettings[] {
 }
 
 function giverOf({ task, place }: Ready, world: World): Parameters<typeof giveBack>[0] {
-  return { zfs: world.zfsOf(task.job), store: place.store, stateDir: world.stateDir, progress: { warn: world.warn } };
+  return { zfs: world.zfsOf(task.job), store: place?.store ?? { url: filesUrl }, stateDir: world.stateDir, progress: { warn: world.warn } };
 }

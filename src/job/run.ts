@@ -7,6 +7,7 @@
 import type { JobSettings } from "../config/jobs.ts";
 import { copyAndPrune, isLeftForLater } from "./afterwards.ts";
 import { planTask } from "./backing.ts";
+import { planFilesTask, tidyViews } from "./files.ts";
 import { noteEnd, noteNoDatasets } from "./noted.ts";
 import { type RoundEnd, runRound } from "./round.ts";
 import { datasetsOf, groupsOf, roundsOf } from "./selection.ts";
@@ -30,6 +31,7 @@ export interface Failure {
 export async function runJobs(wanted: Wanted, world: World): Promise<readonly Failure[]> {
   const failures: Failure[] = [];
   const later: Later = { ends: [], well: [] };
+  if (!world.isDryRun) await tidyViews(world);
   for (const group of "job" in wanted ? [wanted] : groupsOf(wanted)) {
     world.signal.throwIfAborted();
     failures.push(...(await (world.isDryRun ? planGroup(group, world) : runGroup(group, world, later))));
@@ -105,7 +107,7 @@ async function planGroup(group: Wanted, world: World): Promise<readonly Failure[
     return Promise.resolve();
   };
   for (const task of await tasksOf(group, world, fail)) {
-    const end = await planTask(task, world);
+    const end = task.job.files === null ? await planTask(task, world) : planFilesTask(task, world);
     if (end.result.kind === "failed") await fail(task.job, end.result.error);
     world.ended(end);
   }

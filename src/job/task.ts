@@ -4,6 +4,7 @@
 import type { FerrySettings } from "../cargo.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import { ZferryError } from "../errors.ts";
+import type { FilesOutcome } from "../plain/copy-files.ts";
 import type { PlanPolicy } from "../plan.ts";
 import type { Store } from "../store/store.ts";
 import type { BackupOutcome, BackupProgress } from "../voyage.ts";
@@ -53,6 +54,7 @@ export interface World extends CopyWorld {
 /** What became of a task. `skipped`: another run was at work on the dataset, and the job says not to wait for it. */
 export type TaskResult =
   | { readonly kind: "backed-up"; readonly outcome: BackupOutcome }
+  | { readonly kind: "files"; readonly outcome: FilesOutcome }
   | { readonly kind: "failed" | "skipped"; readonly error: unknown };
 
 export interface TaskEnd {

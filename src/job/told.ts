@@ -38,6 +38,11 @@ export async function tellCopyFailure({ task, storeUrl, error }: CopyEnd, world:
 export async function tellEnd({ task, storeUrl, downtimeMs, result }: TaskEnd, world: Telling): Promise<void> {
   const { name } = task.job;
   const common = { job: name, dataset: task.dataset };
+  if (result.kind === "files") {
+    const { engine, target, exitStatus } = result.outcome;
+    await tell(world, { kind: "success", ...common, text: `${titleOf(task)}: files copied, ${target}`, details: { store: storeUrl, engine, exitStatus } });
+    return;
+  }
   if (result.kind !== "backed-up") {
     if (result.kind === "skipped") return;
     const details = { ...toldError(result.error), store: storeUrl };

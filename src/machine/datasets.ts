@@ -99,7 +99,7 @@ function overlapsOf(matched: readonly Matched[], { storeUrlOf }: MachineRequest)
   const name = "overlaps";
   const owners = new Map<string, string>();
   const keepers = new Map<string, JobSettings>();
-  for (const { job, datasets } of matched.filter(({ job: { isEnabled } }) => isEnabled)) {
+  for (const { job, datasets } of matched.filter(({ job }) => job.isEnabled && job.files === null)) {
     for (const dataset of datasets) {
       const key = `${storeUrlOf(job)}\0${dataset}`;
       const other = owners.get(key);

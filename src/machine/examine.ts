@@ -6,7 +6,8 @@
  */
 import { constants } from "node:fs";
 import { dirname } from "node:path";
-import type { JobSettings } from "../config/jobs.ts";
+import { type JobSettings, jobsOfStreams } from "../config/jobs.ts";
+import { programsOf } from "../config/files.ts";
 import type { ProbeResult } from "../doctor-probes.ts";
 import { isZferryError } from "../errors.ts";
 import { readKeyring, readRecipients } from "../secrets.ts";
@@ -26,7 +27,7 @@ export async function examineMachine(request: MachineRequest): Promise<readonly 
   note([await examineSecrets(request)]);
   note(await examineDatasets(request));
   request.signal.throwIfAborted();
-  note([await examineHooks(jobs, request.environment), disabledJobs(jobs)]);
+  note([await examineHooks(jobs, request.environment), ...(await examineEngines(jobs, request.environment)), disabledJobs(jobs)]);
   return results;
 }
 
@@ -42,12 +43,13 @@ async function examineStateFolder(stateDir: string): Promise<ProbeResult> {
 }
 
 /** Reads them all, as a backup and a restore would. */
-async function examineSecrets({ encryption, environment }: MachineRequest): Promise<ProbeResult> {
+async function examineSecrets({ config, encryption, environment }: MachineRequest): Promise<ProbeResult> {
   const name = "secrets";
   try {
     const { passphrases, certificates } = await readRecipients(encryption, environment);
     await readKeyring(encryption, environment);
-    if (passphrases.length + certificates.length === 0 && encryption.packet !== "none") {
+    const isNeeded = encryption.packet !== "none" && jobsOfStreams(config.jobs.values()).length > 0;
+    if (passphrases.length + certificates.length === 0 && isNeeded) {
       return finding(name, "neither a passphrase nor a certificate is configured", "backups have nothing to be locked with and are refused");
     }
     return fine(name, `passphrases: ${passphrases.length}; certificates: ${certificates.length}; private keys: ${encryption.privateKeys.length}`);
@@ -65,6 +67,16 @@ async function examineHooks(jobs: readonly JobSettings[], environment: MachineRe
   if (missing.length === 0) return fine(name, `the programs of all ${commands.length} commands can be run`);
   const programs = missing.map((program) => `"${program}"`).join(", ");
   return finding(name, `cannot be run: ${programs}`, "jobs with these hooks fail before their snapshot, or leave services stopped after it");
+}
+
+/** What jobs of files run; nothing is said where there are none. */
+async function examineEngines(jobs: readonly JobSettings[], environment: MachineRequest["environment"]): Promise<readonly ProbeResult[]> {
+  const name = "engines";
+  const programs = jobs.flatMap(({ files }) => (files === null ? [] : programsOf(files)));
+  if (programs.length === 0) return [];
+  const missing = (await missingPrograms(programs, environment)).map((program) => `"${program}"`).join(", ");
+  if (missing === "") return [fine(name, "the programs of all jobs of files can be run")];
+  return [finding(name, `cannot be run: ${missing}`, "jobs with these engines fail: install them, or give their full path")];
 }
 
 function disabledJobs(jobs: readonly JobSettings[]): ProbeResult {

@@ -50,7 +50,7 @@ export async function gather({ config, isPart, stateDir, storeUrlOf, warn, now }
   const owed = await owedIn(stateDir, warn);
   const drills = await readDrills(stateDir, warn);
   const standings: Standing[] = [];
-  for (const job of jobs) standings.push(...standingsOf(job, { noted, runs, owed, stores, tally, drills, now: at, storeUrl: await storeUrlOf(job.store) }));
+  for (const job of jobs) standings.push(...standingsOf(job, { noted, runs, owed, stores, tally, drills, now: at, storeUrl: job.files === null ? await storeUrlOf(job.store) : job.store }));
   return { at, standings, undelivered: undeliveredIn(await readAllNotes(stateDir), config, at) };
 }
 
@@ -92,7 +92,7 @@ function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, drill
       runs: own.filter((run) => run.dataset === dataset || run.dataset === null),
       isNamed: job.datasets.some((pattern) => isPlain(pattern) && pattern === dataset),
       held: known.find((held) => held.storeUrl === storeUrl) ?? null,
-      copies: known.filter((held) => held.storeUrl !== storeUrl && held.backupCount > 0),
+      copies: known.filter((held) => job.files === null && held.storeUrl !== storeUrl && held.backupCount > 0),
       drill: lastDrill(drills, job.name, dataset),
       failureCount: failureCountOf(dataset) + failureCountOf(null),
     });

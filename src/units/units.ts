@@ -3,7 +3,7 @@
  *
  * A pure function; `install.ts` puts them where they belong. docs/timers.md explains the choices to whoever reads the units.
  */
-import type { JobSettings } from "../config/jobs.ts";
+import { type JobSettings, jobsOfStreams } from "../config/jobs.ts";
 import { delaySeconds, timesOf } from "./calendar.ts";
 import { type ChoreGround, choresOf, failedService, pruneUnits, recoverService, statusUnits } from "./chores.ts";
 import { type Crew, crewsOf } from "./crews.ts";
@@ -28,13 +28,13 @@ const stopSeconds = 60;
 /** Files in the order in which a person reads them: each job's service, its timer, then what is there once. */
 export function unitsFor(request: UnitsRequest): readonly UnitFile[] {
   const crews = crewsOf(request.jobs);
-  const stores = [...new Set(request.jobs.map(({ store }) => store))];
+  const stores = [...new Set(jobsOfStreams(request.jobs).map(({ store }) => store))];
   return [
     ...crews.flatMap((crew) => [backupService(request, crew), backupTimer(request, crew)]),
     ...stores.flatMap((store) => choresOf(request, store)),
     ...(request.isPruning ? pruneUnits(request, { runsOthers: request.jobs.some(({ zfs }) => zfs.length > 1) }) : []),
     ...statusUnits(request, Math.min(...request.jobs.map(({ everyMs }) => everyMs))),
-    recoverService(request, { hasHooks: request.jobs.some(({ hooks }) => hooks.length > 0) }),
+    recoverService(request, { hasHooks: request.jobs.some(({ hooks, files }) => hooks.length > 0 || files !== null) }),
     failedService(request),
   ];
 }
@@ -48,7 +48,7 @@ function backupService(request: UnitsRequest, { unit, jobs }: Crew): UnitFile {
     about: [],
     description: `zferry backup of ${names.join(", ")}`,
     command: invocation(request, ["backup", ...names]),
-    runsOthers: hooks.length > 0 || jobs.some(({ zfs }) => zfs.length > 1),
+    runsOthers: hooks.length > 0 || jobs.some(({ zfs, files }) => zfs.length > 1 || files !== null),
     credentials: request.credentials,
     unit: atWork(request.writable),
     service: [

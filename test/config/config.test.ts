@@ -67,13 +67,14 @@ describe("a configuration", () => {
     };
     expect(config.metrics).toEqual({ textfile: "/var/lib/node_exporter/zferry.prom" });
     expect(config.defaults).toEqual({ ...defaults, threads: 1 });
-    const whole = { exclude: [], isRecursive: false, group: null };
+    const whole = { exclude: [], isRecursive: false, group: null, files: null };
     expect(Object.fromEntries(config.jobs)).toEqual({
       home: { ...defaults, ...whole, name: "home", datasets: ["tank/home"] },
       services: {
         ...defaults,
         name: "services",
         datasets: ["tank/services/**", "tank/db?"],
+        files: null,
         exclude: ["tank/services/*/cache"],
         isRecursive: true,
         group: "evening",

@@ -71,6 +71,7 @@ describe("the schema for editors", () => {
     ...["copy-unknown", "copy-of-itself", "copy-of-itself-by-another-name", "copy-of-defaults-of-itself", "copy-twice", "copy-keeps-nothing"],
     ...["keep-nothing", "prune-without-keep", "prune-of-defaults-without-keep", "overdue-before-due", "overdue-of-defaults-before-due"],
     ...["notify-of-unknown-job", "credentials-two", "credentials-of-a-folder", "credentials-and-profile"],
+    ...["files-missing", "files-without-mode", "files-without-command", "files-of-another-engine", "files-of-another-host", "files-with-store", "files-mount-alone", "files-view-and-mount", "files-timeout-long"],
     ...["duration-zero", "lease-ttl-long", "lease-ttl-short", "percentage-zero", "size-huge"],
   ]);
 
