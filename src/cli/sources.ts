@@ -2,6 +2,7 @@
  * The stores a restore reads from: those of the flags, or that of the dataset's job and then its copies.
  */
 import { selectDatasets } from "../config/globs.ts";
+import { jobsOfStreams } from "../config/jobs.ts";
 import type { Config, StoreSettings } from "../config/config.ts";
 import { type FallOver, fallOverText, isAway, Sources } from "../fall-over.ts";
 import { absentStore } from "../store/absent.ts";
@@ -34,7 +35,7 @@ export function sourceSettings(flags: SharedFlags, config: Config, named: readon
 
 /** The store and then the copies of every job that means the dataset, whether or not it is there; else those of the defaults. */
 function namesFor({ jobs, defaults }: Config, dataset: DatasetName): readonly string[] {
-  const own = [...jobs.values()].filter((job) => selectDatasets(job, [dataset]).datasets.includes(dataset));
+  const own = jobsOfStreams(jobs.values()).filter((job) => selectDatasets(job, [dataset]).datasets.includes(dataset));
   const places = own.length > 0 ? own : defaults.store === null ? [] : [{ store: defaults.store, copies: defaults.copies }];
   return places.flatMap(({ store, copies }) => [store, ...copies.map((copy) => copy.store)]);
 }

@@ -95,6 +95,13 @@ describe("a job of files with a command", () => {
   });
 });
 
+it("a dataset whose files a job copies too is restored from the store of its streams", async () => {
+  const night = new FilesNight(command("true"));
+  night.scene.write("zferry.yaml", `${readFileSync(join(night.scene.folder, "zferry.yaml"), "utf8")}  streams: { dataset: tank/src, store: main }\nstores: { main: { url: ${night.scene.store} } }\n`);
+  const { stderr, exit } = await night.run(["restore", "tank/src", "--to", "tank/new", "--dry-run"]);
+  expect([exit, stderr]).toEqual([15, expect.not.stringContaining("command:sh")]);
+});
+
 describe("a view by two commands", () => {
   it("that is empty is refused: an engine could take that for files that are gone", async () => {
     const night = new FilesNight(command('touch "$OUT/ran"'));
