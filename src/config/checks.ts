@@ -137,7 +137,8 @@ function groupMisfits(jobs: readonly Job[]): Misfit[] {
  * A store knows a dataset by its name alone: one of the same name on another host would be pruned and restored as if it
  * were the same. Whether globs match the same is not to be told from here; `zferry doctor` looks (`machine/datasets.ts`).
  */
-function hostMisfits(jobs: readonly Job[], { stores }: ConfigInput): Misfit[] {
+function hostMisfits(all: readonly Job[], { stores }: ConfigInput): Misfit[] {
+  const jobs = all.filter(({ settings }) => settings.files === null);
   const placeOf = ({ settings }: Job): string => urlOf(settings.store, stores);
   return jobs.flatMap((job, index) => {
     const rivals = jobs.slice(0, index).filter((other) => placeOf(other) === placeOf(job) && other.settings.zfs.join("\0") !== job.settings.zfs.join("\0"));
