@@ -67,7 +67,7 @@ async function copyBetween(session: Session, words: readonly string[], { from, t
     const datasets = named.length > 0 ? named : await datasetsIn(store, world);
     const ends: CopyEnd[] = [];
     for (const dataset of datasets) {
-      const job = { ...config.defaults, name: dataset, datasets: [dataset], exclude: [], isRecursive: false, group: null, store: from, copies: [] };
+      const job = { ...config.defaults, name: dataset, datasets: [dataset], exclude: [], isRecursive: false, group: null, files: null, store: from, copies: [] };
       ends.push(await runCopy({ job, dataset, copy: { store: to, keep: null }, from: store }, places, world));
     }
     throwFirst(session, ends.flatMap(({ error }) => (error === null ? [] : [error])));
