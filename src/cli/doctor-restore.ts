@@ -1,5 +1,6 @@
 /** `zferry doctor --restore`: the readiness checklist, for each job. */
 import { selectDatasets } from "../config/globs.ts";
+import { jobsOfStreams } from "../config/jobs.ts";
 import type { ProbeResult } from "../doctor-probes.ts";
 import { examineReadiness } from "../drill/readiness.ts";
 import { isZferryError } from "../errors.ts";
@@ -16,7 +17,7 @@ export interface RestoreFlags {
 export async function restoreProbes(session: Session, { into }: RestoreFlags, onResults: (results: readonly ProbeResult[]) => void): Promise<readonly ProbeResult[]> {
   const { settings, terminal, flags } = session;
   const { config, stateDir } = settings;
-  const jobs = [...config.jobs.values()].filter(({ isEnabled }) => isEnabled);
+  const jobs = jobsOfStreams(config.jobs.values()).filter(({ isEnabled }) => isEnabled);
   const everything = { name: "all", store: null, overdueAfterMs: null, zfs: config.defaults.zfs, drill: config.defaults.drill };
   const all: ProbeResult[] = [];
   for (const subject of jobs.length === 0 ? [everything] : jobs) {

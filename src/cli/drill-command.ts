@@ -17,7 +17,7 @@ import { Progress } from "./progress.ts";
 import { counted } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { readOptions, type Session, useStore, zfsFor } from "./session.ts";
-import type { JobSettings } from "../config/jobs.ts";
+import { type JobSettings, jobsOfStreams } from "../config/jobs.ts";
 
 interface DrillFlags extends SharedFlags {
   readonly dataset?: string;
@@ -90,12 +90,12 @@ function sampleCountOf(text: string | undefined): number | null {
 function subjectsOf(session: Session, names: readonly string[], { dataset }: DrillFlags, backup: SnapshotName | null): readonly Subject[] {
   const { config } = session.settings;
   if (dataset !== undefined && names.length > 0) throw new ZferryError("usage", "--dataset goes with no job", { hint: "name a job, or a dataset" });
-  const own = backup === null || dataset !== undefined ? [] : ownersOf([...config.jobs.values()], datasetOf(backup));
+  const own = backup === null || dataset !== undefined ? [] : ownersOf(jobsOfStreams(config.jobs.values()), datasetOf(backup));
   const only = dataset === undefined ? null : parseDatasetName(dataset);
   const single = only ?? (names.length === 0 && backup !== null && own.length !== 1 ? datasetOf(backup) : null);
   if (single !== null) return [{ job: null, settings: config.defaults, store: null, selects: (all) => all.filter((one) => one === single) }];
   const { jobs } = gatherRequest(session, names.length === 0 ? own : names, null).config; // refuses a name there is not
-  const wanted = [...jobs.values()].filter(({ isEnabled }) => isEnabled || names.length + own.length > 0);
+  const wanted = jobsOfStreams(jobs.values()).filter(({ isEnabled }) => isEnabled || names.length + own.length > 0);
   if (wanted.length === 0) {
     throw new ZferryError("usage", "there is no job to drill", { hint: "name a job, or give --dataset and --store" });
   }

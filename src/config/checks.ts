@@ -108,7 +108,7 @@ function jobMisfits(job: Job, file: ConfigInput): Misfit[] {
 }
 
 /** What speaks of backups in a store says nothing to a job of files. */
-const ofStreams = ["store", "chunk_size", "full_every", "full_when_incremental_exceeds", "keep", "prune", "copies"] as const;
+const ofStreams = ["store", "chunk_size", "full_every", "full_when_incremental_exceeds", "keep", "prune", "copies", "drill"] as const;
 
 function filesMisfits({ own, settings }: Omit<Job, "name">, at: (member: string, message: string) => Misfit): Misfit[] {
   const { mode = "stream", files } = own;
