@@ -16,7 +16,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [3, ["keep-rules.ts"]],
   [3, ["store/", "thread/"]],
   [4, ["zfs/", "secrets.ts", "quiesce/", "units/"]],
-  [5, ["backup.ts", "put.ts", "get.ts", "list.ts", "restore.ts", "restore-foreign.ts", "copy.ts"]],
+  [5, ["backup.ts", "put.ts", "get.ts", "list.ts", "hosts.ts", "restore.ts", "restore-foreign.ts", "copy.ts"]],
   [5, ["download.ts", "doctor.ts", "init.ts", "state-rebuild.ts", "notify/", "status/"]],
   // The steps the verbs are made of.
   [5, ["cargo.ts", "catalog.ts", "catalog-cache.ts", "manifest-replaced.ts", "taken-name.ts", "ferry.ts", "commit.ts", "advance.ts", "holding.ts", "taken.ts"]],

@@ -53,6 +53,14 @@ export function s3UrlOf({ bucket, base, endpoint }: Pick<S3Location, "bucket" | 
   return `s3://${bucket}/${base}${endpoint === null ? "" : `?endpoint=${endpoint.origin}`}`;
 }
 
+/** The URL of a folder right below a store's, with its parameters. */
+export function urlBelow(text: string, folder: string): string {
+  const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+  const [place = "", parameters] = isUrl ? text.split("?", 2) : [text];
+  const below = `${place.replace(/\/+$/, "")}/${isUrl ? encodeURIComponent(folder) : folder}`;
+  return parameters === undefined ? below : `${below}?${parameters}`;
+}
+
 function parseUrl(text: string): URL {
   const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? tryUrl(text) : null;
   if (url !== null) return url;
