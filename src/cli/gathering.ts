@@ -25,6 +25,7 @@ export function gatherRequest(session: Session, names: readonly string[], store:
   return {
     config: { ...config, jobs },
     isPart: names.length > 0,
+    allJobs: [...config.jobs.values()],
     stateDir,
     storeUrlOf: (named) => storeUrlOf(config.stores.get(named)?.url ?? named, session),
     warn: report.warn,

@@ -20,6 +20,7 @@ interface StatusFlags extends SharedFlags {
   readonly check?: boolean;
   readonly notify?: boolean;
   readonly serve?: string | true;
+  readonly allHosts?: boolean;
 }
 
 const explanation = `
@@ -31,6 +32,7 @@ Exit status: 0 all is well; 3 something is stopped, has failed, is damaged, has 
 export function statusCommand(command: Command, run: RunCommand): void {
   command
     .option("--check", "ask the stores first what is there, and remember it")
+    .option("--all-hosts", "say which host each dataset is of, and show what other machines have stored; with --store of all hosts below it")
     .option("--notify", "tell the notifiers of what is overdue or disabled for too long, each once a day; for a timer")
     .option("--serve [address]", "answer on HTTP instead: /api/v1/backup/status, /metrics, /healthz (default 127.0.0.1:9909)")
     .addHelpText("after", explanation);
@@ -43,6 +45,11 @@ async function status(session: Session, names: readonly string[], flags: StatusF
     return;
   }
   const { report } = session;
+  if (flags.allHosts === true) {
+    const { statusOfHosts } = await import("./status-hosts.ts");
+    judge(await statusOfHosts(session, names, flags));
+    return;
+  }
   const request = gatherRequest(session, names, flags.store ?? null);
   if (flags.check === true) await check(session, request);
   const standings = await gather(request);
@@ -96,14 +103,14 @@ async function serveStatus(session: Session, names: readonly string[], { serve: 
   });
 }
 
-const heading = ["job", "dataset", "last success", "kind", "size", "next", "downtime", "verified", "drilled", "state"];
+export const heading = ["job", "dataset", "last success", "kind", "size", "next", "downtime", "verified", "drilled", "state"];
 
 function toText({ at, standings }: Standings): string[] {
   if (standings.length === 0) return ["no jobs"];
   return table([heading, ...standings.map((one) => rowOf(one, at))]);
 }
 
-function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, drill, state, why }: Standing, at: Date): string[] {
+export function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, drill, state, why }: Standing, at: Date): string[] {
   const verified = held?.verified ?? null;
   const sizeBytes = lastStored?.storedBytes ?? held?.newest?.messageBytes ?? null;
   return [
@@ -121,7 +128,7 @@ function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downti
 }
 
 /** To the minute, in UTC. */
-function stamp(time: Date): string {
+export function stamp(time: Date): string {
   return `${time.toISOString().slice(0, 16)}Z`;
 }
 

@@ -17,7 +17,7 @@ export function statusDocument({ at, standings, undelivered }: Standings): Recor
   };
 }
 
-function datasetDocument(standing: Standing): Record<string, unknown> {
+export function datasetDocument(standing: Standing): Record<string, unknown> {
   const { job, dataset, store, isEnabled, state, isProblem, why, lastRun, lastSuccessAt, lastStored, held, copies } = standing;
   return {
     job,
@@ -43,7 +43,7 @@ function datasetDocument(standing: Standing): Record<string, unknown> {
   };
 }
 
-function heldDocument({ store, backupCount, storedBytes, newest, oldestRestorableAt, newestRestorableAt, verified, restoreVerifiedAt, damaged, lostCount }: Held): Record<string, unknown> {
+export function heldDocument({ store, backupCount, storedBytes, newest, oldestRestorableAt, newestRestorableAt, verified, restoreVerifiedAt, damaged, lostCount }: Held): Record<string, unknown> {
   return {
     store,
     backupCount,

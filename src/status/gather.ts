@@ -13,6 +13,7 @@ import { readStoreStates } from "../state.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import { heldOf, type KnownStore, knownStore, latest } from "./held.ts";
 import { credible, type Standing, standingOf } from "./standing.ts";
+import { storesOfOtherHosts } from "./other-hosts.ts";
 import { keepTally, type Tally } from "./tally.ts";
 
 export interface Standings {
@@ -27,6 +28,8 @@ export interface GatherRequest {
   readonly config: Pick<Config, "jobs" | "stores" | "notify">;
   /** Whether `jobs` are some of the configuration's: then the others are not taken for removed. */
   readonly isPart: boolean;
+  /** All that the configuration has. */
+  readonly allJobs: readonly JobSettings[];
   readonly stateDir: string;
   /** What the store of a name or URL is called in the state file (`Store.url`). */
   readonly storeUrlOf: (store: string) => Promise<string>;
@@ -35,7 +38,7 @@ export interface GatherRequest {
 }
 
 /** @throws ZferryError `config-invalid` when history or state file cannot be read */
-export async function gather({ config, isPart, stateDir, storeUrlOf, warn, now }: GatherRequest): Promise<Standings> {
+export async function gather({ config, isPart, allJobs, stateDir, storeUrlOf, warn, now }: GatherRequest): Promise<Standings> {
   const at = now();
   const noted = await readRuns(stateDir, warn);
   const runs = credible(noted, at);
@@ -50,7 +53,12 @@ export async function gather({ config, isPart, stateDir, storeUrlOf, warn, now }
   const owed = await owedIn(stateDir, warn);
   const drills = await readDrills(stateDir, warn);
   const standings: Standing[] = [];
-  for (const job of jobs) standings.push(...standingsOf(job, { noted, runs, owed, stores, tally, drills, now: at, storeUrl: job.files === null ? await storeUrlOf(job.store) : job.store }));
+  for (const job of jobs) {
+    const foreign = new Set(await Promise.all(storesOfOtherHosts(job, allJobs).map(storeUrlOf)));
+    const storeUrl = job.files === null ? await storeUrlOf(job.store) : job.store;
+    const isRelated = ({ state: { url } }: KnownStore): boolean => url === storeUrl || (names.has(url) && !foreign.has(url));
+    standings.push(...standingsOf(job, { noted, runs, owed, stores: stores.filter(isRelated), tally, drills, now: at, storeUrl }));
+  }
   return { at, standings, undelivered: undeliveredIn(await readAllNotes(stateDir), config, at) };
 }
 

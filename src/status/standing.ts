@@ -42,7 +42,7 @@ export interface Standing {
   readonly downtimeMs: number | null;
   /** In the job's own store; null when nothing is remembered of it. */
   readonly held: Held | null;
-  /** In other stores that this host knows. */
+  /** In other stores of the configuration, but for those of other hosts (`other-hosts.ts`). */
   readonly copies: readonly Held[];
   /** The last drill of one of its backups; null for none. */
   readonly drill: DrillReport | null;

@@ -35,7 +35,7 @@ jobs:
 
 function requestFor(stateDir: string, warnings: string[] = []): GatherRequest {
   const storeUrlOf = (store: string): Promise<string> => Promise.resolve(`file:///${store}`);
-  return { config, isPart: false, stateDir, storeUrlOf, warn: (text) => warnings.push(text), now: () => now };
+  return { config, isPart: false, allJobs: [...config.jobs.values()], stateDir, storeUrlOf, warn: (text) => warnings.push(text), now: () => now };
 }
 
 interface Stored {

@@ -1,0 +1,130 @@
+/** `zferry status --all-hosts`: how the datasets of several hosts stand, told apart by their stores (`docs/pull.md`). */
+import { formatSize } from "../bytes.ts";
+import { readCatalog } from "../catalog.ts";
+import { isZferryError, ZferryError } from "../errors.ts";
+import { readStoreStates } from "../state.ts";
+import { datasetDocument, heldDocument, statusDocument } from "../status/document.ts";
+import { gather, type GatherRequest, type Standings } from "../status/gather.ts";
+import { knownStore } from "../status/held.ts";
+import { unclaimed, type Unclaimed } from "../status/other-hosts.ts";
+import { ageText } from "../status/standing.ts";
+import type { DatasetName } from "../zfs/names.ts";
+import { gatherRequest } from "./gathering.ts";
+import { hostStores } from "./hosts.ts";
+import type { SharedFlags } from "./options.ts";
+import { table } from "./report.ts";
+import { type Session, useStoreAt } from "./session.ts";
+import { heading, rowOf, stamp } from "./status.ts";
+
+interface HostFlags extends SharedFlags {
+  readonly check?: boolean;
+  readonly notify?: boolean;
+  readonly serve?: string | true;
+}
+
+/** What another machine has stored. */
+interface Foreign {
+  readonly host: string;
+  readonly held: Unclaimed;
+}
+
+/**
+ * The jobs as ever, with their host, and what the hosts' stores hold beside. Without `--check` and `--store` no store is asked.
+ *
+ * @throws ZferryError `usage` for flags that do not go with it
+ */
+export async function statusOfHosts(session: Session, names: readonly string[], flags: HostFlags): Promise<Standings> {
+  if (flags.notify === true || flags.serve !== undefined) {
+    throw new ZferryError("usage", "--all-hosts goes with neither --notify nor --serve", { hint: "those speak of the jobs of this configuration, of whatever host" });
+  }
+  const { report, settings } = session;
+  const request = gatherRequest(session, names, null);
+  const { storeUrlOf } = request;
+  const isAsking = flags.check === true || flags.store !== undefined;
+  const hosts = await hostUrls(session, storeUrlOf, isAsking);
+  const standings = await gather(request);
+  const claimed = await claims(standings, request);
+  const states = names.length > 0 ? [] : await readStoreStates(settings.stateDir, () => undefined);
+  const foreign = states.flatMap((state) => {
+    const host = hosts.get(state.url);
+    return host === undefined ? [] : unclaimed(knownStore(state, host), claimed.get(state.url) ?? new Set()).map((held): Foreign => ({ host, held }));
+  });
+  const hostOf = new Map<string, string>();
+  for (const { store } of standings.standings) hostOf.set(store, hosts.get(await storeUrlOf(store)) ?? store);
+  report.json(toDocument(standings, hostOf, foreign));
+  report.text(toText(standings, hostOf, foreign));
+  return standings;
+}
+
+/** The datasets that jobs have stored, by the URL of the store: of their own one, and of its copies. */
+async function claims({ standings }: Standings, { config, storeUrlOf }: GatherRequest): Promise<ReadonlyMap<string, ReadonlySet<DatasetName>>> {
+  const claimed = new Map<string, Set<DatasetName>>();
+  for (const { job, store, dataset } of standings) {
+    const { files = null, copies = [] } = config.jobs.get(job) ?? {};
+    for (const one of files === null ? [store, ...copies.map((copy) => copy.store)] : []) {
+      const url = await storeUrlOf(one);
+      if (dataset !== null) claimed.set(url, (claimed.get(url) ?? new Set()).add(dataset));
+    }
+  }
+  return claimed;
+}
+
+/** The hosts by the URL of their stores in the state file. Reads their manifests first when they are to be asked. */
+async function hostUrls(session: Session, storeUrlOf: (store: string) => Promise<string>, isAsking: boolean): Promise<ReadonlyMap<string, string>> {
+  const urls = new Map<string, string>();
+  for (const { host, settings } of await hostStores(session)) {
+    urls.set(await storeUrlOf(settings.url), host);
+    if (isAsking) await lookInto(session, host, settings);
+  }
+  return urls;
+}
+
+/** A store that cannot be read leaves the others, and what is remembered of it. */
+async function lookInto({ report, terminal, ...session }: Session, host: string, settings: Parameters<typeof useStoreAt>[1]): Promise<void> {
+  const warn = (text: string): void => {
+    report.warn(`${host}: ${text}`);
+  };
+  try {
+    await useStoreAt({ report, terminal, ...session }, settings, "read", async ({ store }) => {
+      const { damaged } = await readCatalog(store, { dataset: null, stateDir: session.settings.stateDir, warn, signal: terminal.signal });
+      for (const { key, error } of damaged) warn(`"${key}" cannot be used: ${error.message}`);
+    });
+  } catch (error) {
+    terminal.signal.throwIfAborted();
+    if (!isZferryError(error)) throw error;
+    warn(`${error.message}; what is remembered of it is shown`);
+  }
+}
+
+function toDocument(standings: Standings, hostOf: ReadonlyMap<string, string>, foreign: readonly Foreign[]): Record<string, unknown> {
+  return {
+    ...statusDocument(standings),
+    datasets: standings.standings.map((one) => ({ host: hostOf.get(one.store), ...datasetDocument(one) })),
+    elsewhere: foreign.map(({ host, held }) => ({ host, dataset: held.dataset, ...heldDocument(held) })),
+  };
+}
+
+function toText({ at, standings }: Standings, hostOf: ReadonlyMap<string, string>, foreign: readonly Foreign[]): string[] {
+  const rows = [
+    ...standings.map((one) => [hostOf.get(one.store) ?? one.store, ...rowOf(one, at)]),
+    ...foreign.map(({ host, held }) => [host, ...foreignRow(held, at)]),
+  ];
+  if (rows.length === 0) return ["no hosts"];
+  return table([["host", ...heading], ...rows.sort(([one = ""], [other = ""]) => (one === other ? 0 : one < other ? -1 : 1))]);
+}
+
+/** In the columns of a job: when it was stored last is all that is known of its runs. */
+function foreignRow({ dataset, newest, verified }: Foreign["held"], at: Date): string[] {
+  return [
+    "-",
+    dataset,
+    newest === null ? "never" : `${stamp(newest.committedAt)} (${ageText(at.getTime() - newest.committedAt.getTime())})`,
+    newest?.kind ?? "-",
+    newest === null ? "-" : formatSize(newest.messageBytes),
+    "-",
+    "-",
+    verified === null ? "never" : `${verified.level} ${verified.at.toISOString().slice(0, 10)}${verified.ok ? "" : " BAD"}`,
+    "-",
+    "elsewhere: no job here backs it up",
+  ];
+}
