@@ -12,7 +12,7 @@ import type { BackupEntry } from "../format/entry.ts";
 import { receivedOf } from "../verify/receive.ts";
 import type { Zfs } from "../zfs/command.ts";
 import { type DatasetName, parseDatasetName } from "../zfs/names.ts";
-import { createFilePool, isHere, zpoolBeside } from "../zfs/pool.ts";
+import { createFilePool, isHere, listPools, zpoolBeside } from "../zfs/pool.ts";
 import { readProperties } from "../zfs/properties.ts";
 import { clear, type Note, poolFileIn, writeNote } from "./notes.ts";
 
@@ -81,8 +81,9 @@ export async function withPlace<T>(request: PlaceRequest, work: (place: Place) =
   const into = parseDatasetName(`${name}/restored`);
   await inStateFolder(`prepare "${dirname(file)}"`, () => mkdir(dirname(file), { recursive: true, mode: 0o700 }));
   await refuseFullDisk(file, chain);
+  const zpool = zpoolBeside(zfs);
+  await listPools(zpool, request); // where there is no zpool that answers, nothing could be taken away again either
   return withNoted(request, { ...note, into, pool: { name, file } }, async () => {
-    const zpool = zpoolBeside(zfs);
     await makeFile(file, Math.max(minPoolBytes, Math.ceil(neededBytes(chain) * poolFactor) + poolOverheadBytes));
     await createFilePool(zpool, name, file, request);
     return work({ kind: "file-pool", into });

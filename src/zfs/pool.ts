@@ -23,6 +23,11 @@ export function isHere({ command: [program] }: Zfs): boolean {
   return !/(^|\/)ssh$/.test(program);
 }
 
+/** Names of the pools that are imported. */
+export async function listPools(zpool: Zfs, options: Cancellable): Promise<readonly string[]> {
+  return (await runZfs(zpool, ["list", "-H", "-o", "name"], options)).split("\n").filter((line) => line !== "");
+}
+
 /** Makes a pool of one file that is there, mounted nowhere and remembered by nobody: after a reboot it is not imported. */
 export async function createFilePool(zpool: Zfs, name: DatasetName, file: string, options: Cancellable): Promise<void> {
   await runZfs(zpool, ["create", "-o", "cachefile=none", "-O", "mountpoint=none", "-O", "atime=off", "--", name, file], options);

@@ -146,6 +146,7 @@ describe("without a place", { timeout: 120_000 }, () => {
     scene.write("sbin/zpool", `#!/usr/bin/env node
       const fs = require("fs"); const path = process.env.ZFERRY_FAKE_ZFS + "/state.json"; const state = JSON.parse(fs.readFileSync(path));
       const [verb, ...words] = process.argv.slice(2); const at = words.indexOf("--"); const [name, file] = words.slice(at + 1);
+      if (verb === "list" && at < 0) process.exit(0);
       fs.appendFileSync(process.env.ZFERRY_FAKE_ZFS + "/zpool.log", verb + " " + fs.statSync(state.files?.[name] ?? file).size + "\\n");
       if (verb === "create") { state.datasets[name] = {}; state.files = { ...state.files, [name]: file }; }
       if (verb === "list") console.log(name + "\\t-\\n\\t" + state.files[name] + "\\t-");
@@ -162,6 +163,16 @@ describe("without a place", { timeout: 120_000 }, () => {
     expect(documentOf(ended)).toMatchObject({ ok: true, clean: true, place: { kind: "file-pool", into: expect.stringMatching(/^zferry-drill-[0-9a-f]{8}\/restored$/) as string } });
     expect(readFileSync(join(there.folder, "zpool.log"), "utf8")).toMatch(/^create \d{9}\nlist \d{9}\ndestroy \d{9}\n$/);
     expect(Object.keys(there.state.datasets)).toEqual(["tank/place"]);
+    expect(readdirSync(join(scene.stateDir, "drills"))).toEqual([]);
+  });
+
+  it("it makes nothing where no zpool answers", async () => {
+    const { scene, there } = await world();
+    const zfs = programs(scene);
+    scene.write("sbin/zpool", "#!/bin/sh\necho 'failed to initialize ZFS library' >&2\nexit 1\n", 0o700);
+    const words = ["drill", "--dataset", "tank/src", ...scene.place, ...scene.asBob, "--zfs", zfs];
+    const { exit, stdout } = await scene.run(words, { env: there.env, now: night });
+    expect([exit, stdout.toString()]).toEqual([14, expect.stringContaining('"zpool list" failed')]);
     expect(readdirSync(join(scene.stateDir, "drills"))).toEqual([]);
   });
 
