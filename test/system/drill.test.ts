@@ -46,7 +46,7 @@ async function world(system: OpenZfsSystem): Promise<World> {
   return { scene, guest, source, place, backups: [named("full"), named("incremental")], drill, left };
 }
 
-it("a drill on OpenZFS passes, fails by name, and leaves nothing, not even after a kill", { timeout: 5 * minutes }, async (context) => {
+it("a drill on OpenZFS passes, fails by name, and leaves nothing, not even after a kill", { timeout: 10 * minutes }, async (context) => {
   const { scene, guest, place, source, backups: [full, incremental], drill, left } = await world(need(context, "openzfs"));
   const into = ["--into", place, "--sample", "0"];
 
@@ -115,7 +115,7 @@ const script = `
   }
 `;
 
-it("a drill where zferry and the pool are on one machine compares files, below a place and in a pool of its own", { timeout: 5 * minutes }, async (context) => {
+it("a drill where zferry and the pool are on one machine compares files, below a place and in a pool of its own", { timeout: 10 * minutes }, async (context) => {
   const system = need(context, "openzfs");
   const { scene, guest, source, place, backups: [full, incremental] } = await world(system);
   const folder = `/tmp/zferry-${basename(place)}`;
