@@ -25,9 +25,9 @@ interface StatusFlags extends SharedFlags {
 
 const explanation = `
 States: ok; stopped (what hooks stopped was not started again); failed (the last run); damaged (verify has found something, or backups are gone);
-drill-failed; overdue; disabled-too-long;
+drill-failed; overdue; disabled-too-long; copy-failed; copy-behind (lacks what is older than overdue_after);
 and, which are no problems: slow, waiting (for the first run), disabled, gone (no longer matched by the job).
-Exit status: 0 all is well; 3 something is stopped, has failed, is damaged, has failed its drill, is overdue, or disabled for too long.`;
+Exit status: 0 all is well; 3 something is stopped, has failed, is damaged, has failed its drill, is overdue, disabled for too long, or not copied.`;
 
 export function statusCommand(command: Command, run: RunCommand): void {
   command
@@ -103,14 +103,14 @@ async function serveStatus(session: Session, names: readonly string[], { serve: 
   });
 }
 
-export const heading = ["job", "dataset", "last success", "kind", "size", "next", "downtime", "verified", "drilled", "state"];
+export const heading = ["job", "dataset", "last success", "kind", "size", "next", "downtime", "verified", "drilled", "copies", "state"];
 
 function toText({ at, standings }: Standings): string[] {
   if (standings.length === 0) return ["no jobs"];
   return table([heading, ...standings.map((one) => rowOf(one, at))]);
 }
 
-export function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, drill, state, why }: Standing, at: Date): string[] {
+export function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, drill, copying, state, why }: Standing, at: Date): string[] {
   const verified = held?.verified ?? null;
   const sizeBytes = lastStored?.storedBytes ?? held?.newest?.messageBytes ?? null;
   return [
@@ -123,8 +123,14 @@ export function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt,
     downtimeMs === null ? "-" : `${(downtimeMs / 1000).toFixed(1)}s`,
     verified === null ? "never" : `${verified.level} ${verified.at.toISOString().slice(0, 10)}${verified.ok ? "" : " BAD"}`,
     drill === null ? "never" : `${drill.endedAt.toISOString().slice(0, 10)}${drill.outcome === "failed" ? " FAILED" : ` in ${ageText((drill.restoreSeconds ?? 0) * 1000)}`}`,
+    copying.length === 0 ? "-" : copying.map((copy) => copyText(copy, at)).join(", "),
     why === null ? state : `${state}: ${why}`,
   ];
+}
+
+function copyText({ store, lastRun, waitingSince }: Standing["copying"][number], at: Date): string {
+  if (lastRun?.outcome === "failed") return `${store} FAILED`;
+  return waitingSince === null ? store : `${store} ${ageText(at.getTime() - waitingSince.getTime())} behind`;
 }
 
 /** To the minute, in UTC. */

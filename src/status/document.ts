@@ -40,6 +40,12 @@ export function datasetDocument(standing: Standing): Record<string, unknown> {
     held: held === null ? null : heldDocument(held),
     copies: copies.map(heldDocument),
     drill: standing.drill === null ? null : drillDocument(standing.drill),
+    copying: standing.copying.map(({ store: name, lastRun: last, lastSuccessAt: at, waitingSince }) => ({
+      store: name,
+      lastRun: last === null ? null : { startedAt: last.startedAt, endedAt: last.endedAt, outcome: last.outcome, error: last.error },
+      lastSuccessAt: at,
+      waitingSince,
+    })),
   };
 }
 

@@ -5,12 +5,14 @@
 import type { Config } from "../config/config.ts";
 import { isPlain, selectDatasets } from "../config/globs.ts";
 import type { JobSettings } from "../config/jobs.ts";
+import { type CopyRecord, readCopies } from "../copy-history.ts";
 import { type DrillReport, lastDrill, readDrills } from "../drills.ts";
 import { readRuns, type RunRecord } from "../history.ts";
 import { type Notes, ownOf, readAllNotes } from "../notify/remembered.ts";
 import { findOwed, type Recovered } from "../quiesce/recover.ts";
 import { readStoreStates } from "../state.ts";
 import type { DatasetName } from "../zfs/names.ts";
+import { copyingOf } from "./copying.ts";
 import { heldOf, type KnownStore, knownStore, latest } from "./held.ts";
 import { credible, type Standing, standingOf } from "./standing.ts";
 import { storesOfOtherHosts } from "./other-hosts.ts";
@@ -52,12 +54,14 @@ export async function gather({ config, isPart, allJobs, stateDir, storeUrlOf, wa
   const tally = await keepTally(stateDir, { jobs, isPart, runs, now: at }, warn);
   const owed = await owedIn(stateDir, warn);
   const drills = await readDrills(stateDir, warn);
+  const copied = await readCopies(stateDir);
+  const urlsOf = (copies: JobSettings["copies"]): Promise<readonly string[]> => Promise.all(copies.map(({ store }) => storeUrlOf(store)));
   const standings: Standing[] = [];
   for (const job of jobs) {
     const foreign = new Set(await Promise.all(storesOfOtherHosts(job, allJobs).map(storeUrlOf)));
     const storeUrl = job.files === null ? await storeUrlOf(job.store) : job.store;
     const isRelated = ({ state: { url } }: KnownStore): boolean => url === storeUrl || (names.has(url) && !foreign.has(url));
-    standings.push(...standingsOf(job, { noted, runs, owed, stores: stores.filter(isRelated), tally, drills, now: at, storeUrl }));
+    standings.push(...standingsOf(job, { noted, runs, owed, stores: stores.filter(isRelated), tally, drills, now: at, copied, copyUrls: await urlsOf(job.copies), storeUrl }));
   }
   return { at, standings, undelivered: undeliveredIn(await readAllNotes(stateDir), config, at) };
 }
@@ -79,9 +83,12 @@ interface Known {
   readonly drills: readonly DrillReport[];
   readonly now: Date;
   readonly storeUrl: string;
+  readonly copied: readonly CopyRecord[];
+  /** Of the job's copies, in their order. */
+  readonly copyUrls: readonly string[];
 }
 
-function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, drills, now, storeUrl }: Known): Standing[] {
+function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, drills, now, storeUrl, copied, copyUrls }: Known): Standing[] {
   const own = runs.filter((run) => run.job === job.name);
   const seen = [...new Set(noted.flatMap((run) => (run.job === job.name && run.dataset !== null ? [run.dataset] : [])))].sort();
   const { datasets } = selectDatasets(job, seen);
@@ -91,9 +98,16 @@ function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, drill
   const common = { job, jobRunAt, seenAt, disabledSince, owedHooks, now };
   const lost = own.filter((run) => run.dataset === null);
   const failureCountOf = (dataset: DatasetName | null): number => tally.failures.find((one) => one.job === job.name && one.dataset === dataset)?.count ?? 0;
-  if (datasets.length === 0) return [standingOf({ ...common, dataset: null, runs: lost, isNamed: true, held: null, copies: [], drill: lastDrill(drills, job.name, null), failureCount: failureCountOf(null) })];
+  if (datasets.length === 0) return [standingOf({ ...common, dataset: null, runs: lost, isNamed: true, held: null, copies: [], copying: [], drill: lastDrill(drills, job.name, null), failureCount: failureCountOf(null) })];
   return [...datasets].sort().map((dataset: DatasetName) => {
     const known = stores.map((store) => heldOf(store, dataset));
+    const ownRuns = own.filter((run) => run.dataset === dataset);
+    const storeAt = (url: string): KnownStore | null => stores.find(({ state }) => state.url === url) ?? null;
+    const copying = job.copies.map(({ store }, index) => {
+      const url = copyUrls[index] ?? store;
+      const records = copied.filter((one) => one.job === job.name && one.dataset === dataset && (one.storeUrl === url || one.storeUrl === store));
+      return copyingOf({ dataset, store, records, runs: ownRuns, source: storeAt(storeUrl), target: storeAt(url) });
+    });
     return standingOf({
       ...common,
       dataset,
@@ -101,6 +115,7 @@ function standingsOf(job: JobSettings, { noted, runs, owed, stores, tally, drill
       isNamed: job.datasets.some((pattern) => isPlain(pattern) && pattern === dataset),
       held: known.find((held) => held.storeUrl === storeUrl) ?? null,
       copies: known.filter((held) => job.files === null && held.storeUrl !== storeUrl && held.backupCount > 0),
+      copying,
       drill: lastDrill(drills, job.name, dataset),
       failureCount: failureCountOf(dataset) + failureCountOf(null),
     });

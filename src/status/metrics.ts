@@ -7,6 +7,7 @@
  */
 import { version } from "../version.ts";
 import type { Standings } from "./gather.ts";
+import type { Copying } from "./copying.ts";
 import type { Held } from "./held.ts";
 import type { Standing } from "./standing.ts";
 
@@ -24,6 +25,11 @@ interface RunMetric extends Metric {
 /** One of what a store holds of a dataset. */
 interface HeldMetric extends Metric {
   readonly of: (held: Held) => number | null;
+}
+
+/** One of a copy that a job is to have. */
+interface CopyMetric extends Metric {
+  readonly of: (copying: Copying) => number | null;
 }
 
 const runMetrics: readonly RunMetric[] = [
@@ -55,6 +61,12 @@ const heldMetrics: readonly HeldMetric[] = [
   gauge("verify_failed_backups", "Backups in which verify has found something, and those that are gone", ({ damaged, lostCount }) => damaged.length + lostCount),
 ];
 
+const copyMetrics: readonly CopyMetric[] = [
+  gauge("copy_last_success_timestamp_seconds", "End of the last copy into the store that went well", ({ lastSuccessAt }) => secondsOf(lastSuccessAt)),
+  gauge("copy_last_run_failed", "1 when the last copy into the store failed", ({ lastRun }) => (lastRun === null ? null : flag(lastRun.outcome === "failed"))),
+  gauge("copy_waiting_since_timestamp_seconds", "When the oldest backup was made that the copy lacks; none while it has the newest", ({ waitingSince }) => secondsOf(waitingSince)),
+];
+
 function gauge<T>(name: string, help: string, of: (one: T) => number | null): Metric & { of: typeof of } {
   return { name: `zferry_${name}`, type: "gauge", help, of };
 }
@@ -63,7 +75,8 @@ export function metricsText({ standings }: Standings): string {
   const build = [head({ name: "zferry_build_info", type: "gauge", help: "The version that wrote this" }), `zferry_build_info{version="${escaped(version)}"} 1`];
   const runs = runMetrics.flatMap((metric) => family(metric, standings.map((one) => [labelsOf(one, one.held?.store ?? one.store), metric.of(one)])));
   const stores = heldMetrics.flatMap((metric) => family(metric, standings.flatMap((one) => heldIn(one).map((held) => [labelsOf(one, held.store), metric.of(held)] as const))));
-  return `${[...build, ...runs, ...stores].join("\n")}\n`;
+  const copies = copyMetrics.flatMap((metric) => family(metric, standings.flatMap((one) => one.copying.map((copy) => [labelsOf(one, copy.store), metric.of(copy)] as const))));
+  return `${[...build, ...runs, ...stores, ...copies].join("\n")}\n`;
 }
 
 function heldIn({ held, copies }: Standing): readonly Held[] {

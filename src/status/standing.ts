@@ -5,12 +5,13 @@ import type { JobSettings } from "../config/jobs.ts";
 import type { DrillReport } from "../drills.ts";
 import type { RunRecord } from "../history.ts";
 import type { DatasetName } from "../zfs/names.ts";
+import type { Copying } from "./copying.ts";
 import { type Held, latest } from "./held.ts";
 
-/** From the worst; all up to `disabled-too-long` want somebody to do something. */
-export const states = ["stopped", "failed", "damaged", "drill-failed", "overdue", "disabled-too-long", "slow", "waiting", "gone", "disabled", "ok"] as const;
+/** From the worst; all up to `copy-behind` want somebody to do something. */
+export const states = ["stopped", "failed", "damaged", "drill-failed", "overdue", "disabled-too-long", "copy-failed", "copy-behind", "slow", "waiting", "gone", "disabled", "ok"] as const;
 export type State = (typeof states)[number];
-const problems: ReadonlySet<State> = new Set(["stopped", "failed", "damaged", "drill-failed", "overdue", "disabled-too-long"]);
+const problems: ReadonlySet<State> = new Set(["stopped", "failed", "damaged", "drill-failed", "overdue", "disabled-too-long", "copy-failed", "copy-behind"]);
 
 /** Runs whose mean a run is compared with. */
 const meanOf = 10;
@@ -44,6 +45,7 @@ export interface Standing {
   readonly held: Held | null;
   /** In other stores of the configuration, but for those of other hosts (`other-hosts.ts`). */
   readonly copies: readonly Held[];
+  readonly copying: readonly Copying[];
   /** The last drill of one of its backups; null for none. */
   readonly drill: DrillReport | null;
   readonly state: State;
@@ -70,6 +72,8 @@ export interface Evidence {
   readonly isNamed: boolean;
   readonly held: Held | null;
   readonly copies: readonly Held[];
+  /** Of each copy that the job is to have, in its order. */
+  readonly copying: readonly Copying[];
   readonly drill: DrillReport | null;
   readonly failureCount: number;
   /** Since when this host knows the job, and since when it is disabled. */
@@ -86,7 +90,7 @@ export function credible(runs: readonly RunRecord[], now: Date): readonly RunRec
 }
 
 export function standingOf(evidence: Evidence): Standing {
-  const { job, dataset, held, copies, drill, failureCount } = evidence;
+  const { job, dataset, held, copies, copying, drill, failureCount } = evidence;
   const runs = evidence.runs.filter(({ outcome }) => outcome !== "skipped");
   const lastRun = runs.at(-1) ?? null;
   const lastSuccessAt = latest(runs.filter(({ outcome }) => outcome === "stored" || outcome === "nothing").map(({ endedAt }) => endedAt));
@@ -113,6 +117,7 @@ export function standingOf(evidence: Evidence): Standing {
     downtimeMs: lastRun?.downtimeMs ?? null,
     held,
     copies,
+    copying,
     drill,
     state,
     isProblem: problems.has(state),
@@ -141,6 +146,8 @@ function judged(facts: Facts): readonly [State, string | null] {
     return ["drill-failed", `the drill of ${drill.endedAt.toISOString()} failed: ${drill.error?.message ?? "no reason was noted"}`];
   }
   if (lapse !== null) return [lapse.kind === "overdue" ? "overdue" : "disabled-too-long", lapse.why];
+  const copy = isExpected ? copyTrouble(facts) : null;
+  if (copy !== null) return copy;
   if (!job.isEnabled) return ["disabled", "enabled: false"];
   if (!isExpected) return ["gone", "it is no longer among the datasets of the job"];
   if (facts.lastSuccessAt === null) return ["waiting", "it has not run yet"];
@@ -148,6 +155,15 @@ function judged(facts: Facts): readonly [State, string | null] {
     return ["slow", `the last backup took ${ageText(durationMs)}, those before it ${ageText(meanDurationMs)}`];
   }
   return ["ok", null];
+}
+
+/** The first copy whose last run failed; else the first that lacks backups which are as old as the job lets its last success be. */
+function copyTrouble({ job, copying, now }: Facts): readonly [State, string] | null {
+  const failed = copying.find(({ lastRun }) => lastRun?.outcome === "failed");
+  if (failed?.lastRun != null) return ["copy-failed", `the copy in "${failed.store}": ${failureText(failed.lastRun)}`];
+  const behind = copying.find(({ waitingSince }) => waitingSince !== null && now.getTime() - waitingSince.getTime() > job.overdueAfterMs);
+  if (behind?.waitingSince == null) return null;
+  return ["copy-behind", `the copy in "${behind.store}" lacks what was made ${ageText(now.getTime() - behind.waitingSince.getTime())} ago and since: run zferry copy ${job.name}`];
 }
 
 /** Damage counts for what is no longer backed up as well: its backups may be all there is. */
@@ -180,7 +196,7 @@ function lapseOf(facts: Pick<Facts, keyof Evidence | "isExpected" | "lastSuccess
   return { kind: "overdue", why: `${since}, one is expected every ${ageText(job.everyMs)}: see that its timer runs` };
 }
 
-function failureText({ error, endedAt }: RunRecord): string {
+function failureText({ error, endedAt }: Pick<RunRecord, "error" | "endedAt">): string {
   const hint = error?.hint == null ? "" : ` (${error.hint})`;
   return `the run of ${endedAt.toISOString()} failed: ${error?.message ?? "no reason was noted"}${hint}`;
 }

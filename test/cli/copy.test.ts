@@ -79,6 +79,9 @@ describe("a night with copies", () => {
     expect(stdout.toString()).toContain("stored full backup");
     expect(objectsOf(night.away)).toEqual(night.scene.objects);
     expect((await night.runs).map(({ outcome }) => outcome)).toEqual(["stored"]);
+    const status = await night.later("status");
+    expect(status.exit).toBe(3);
+    expect(status.stdout.toString()).toMatch(/gone FAILED, away +copy-failed: the copy in "gone": /);
     expect((await night.copies).map(({ outcome, error }) => [outcome, error?.code ?? null])).toEqual([["failed", expect.stringMatching(/^store-/)], ["copied", null]]);
   });
 

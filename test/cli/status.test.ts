@@ -32,9 +32,9 @@ describe("zferry status", () => {
     await appendRun(scene.stateDir, runOf(2 * hourMs, { job: "mail", dataset: mail, outcome: "nothing" }));
     const { exit, stdout, stderr } = await scene.run(["status", ...flags], { now });
     expect(stdout.toString().split("\n")).toEqual([
-      "job   dataset      last success             kind  size      next               downtime  verified  drilled  state",
-      "home  tank/home    2026-11-21T02:00Z (10h)  full  3.00 MiB  2026-11-22T02:00Z  2.3s      never     never    ok",
-      "mail  tank/mail-1  2026-11-21T10:00Z (2h)   -     -         2026-11-21T16:00Z  -         never     never    ok",
+      "job   dataset      last success             kind  size      next               downtime  verified  drilled  copies  state",
+      "home  tank/home    2026-11-21T02:00Z (10h)  full  3.00 MiB  2026-11-22T02:00Z  2.3s      never     never    -       ok",
+      "mail  tank/mail-1  2026-11-21T10:00Z (2h)   -     -         2026-11-21T16:00Z  -         never     never    -       ok",
       "",
     ]);
     expect([exit, stderr]).toEqual([0, ""]);

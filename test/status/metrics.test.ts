@@ -222,7 +222,7 @@ describe("the metrics", () => {
 describe("the alert rules", () => {
   it("please promtool", (context) => {
     const { status, stdout } = spawnSync(need(context, "promtool"), ["check", "rules", rules], { encoding: "utf8" });
-    expect([status, stdout]).toEqual([0, expect.stringContaining("11 rules found")]);
+    expect([status, stdout]).toEqual([0, expect.stringContaining("12 rules found")]);
   });
 
   it("fire on what they are for, and not on a good night", (context) => {
@@ -244,7 +244,8 @@ describe("the alert rules", () => {
       always("zferry_drill_last_failed", 0),
       always("zferry_store_bytes", 20e9),
       always("zferry_restore_newest_timestamp_seconds", 860_000),
-      always("zferry_restore_newest_timestamp_seconds", 800_000, of.replace("main", "second")),
+      always("zferry_copy_last_run_failed", 0, of.replace("main", "second")),
+      always("zferry_copy_waiting_since_timestamp_seconds", 800_000, of.replace("main", "second")),
       always("zferry_backup_disabled_too_long", 0),
     ];
     const with_ = (name: string, values: string, labelled = of): typeof good => [...good.filter(({ series }) => series !== `${name}${labelled}`), { series: `${name}${labelled}`, values }];
@@ -258,7 +259,8 @@ describe("the alert rules", () => {
       ["ZferryRestoreUnproven", with_("zferry_verify_last_restore_timestamp_seconds", "-7000000+0x250")],
       ["ZferryDrillFailed", with_("zferry_drill_last_failed", "1+0x250")],
       ["ZferryStorageGrowth", with_("zferry_store_bytes", "20000000000+100000000x250")],
-      ["ZferryCopyLag", with_("zferry_restore_newest_timestamp_seconds", "600000+0x250", of.replace("main", "second"))],
+      ["ZferryCopyFailed", with_("zferry_copy_last_run_failed", "1+0x250", of.replace("main", "second"))],
+      ["ZferryCopyLag", with_("zferry_copy_waiting_since_timestamp_seconds", "600000+0x250", of.replace("main", "second"))],
       ["ZferryDisabledTooLong", with_("zferry_backup_disabled_too_long", "1+0x250")],
       ["ZferryMetricsMissing", []],
     ];

@@ -10,7 +10,7 @@ import { standingOf } from "../../src/status/standing.ts";
 import { dayMs, home, jobOf, now, runOf } from "./standings.ts";
 
 function standings(...runs: readonly ReturnType<typeof runOf>[]): Standings {
-  const common = { job: jobOf(), dataset: home, isNamed: true, jobRunAt: null, held: null, copies: [], drill: null, failureCount: 0, disabledSince: null, owedHooks: [] };
+  const common = { job: jobOf(), dataset: home, isNamed: true, jobRunAt: null, held: null, copies: [], copying: [], drill: null, failureCount: 0, disabledSince: null, owedHooks: [] };
   return { at: now, standings: [standingOf({ ...common, runs, seenAt: now, now })], undelivered: [] };
 }
 

@@ -1,8 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { Held } from "../../src/status/held.ts";
+import { copyingOf } from "../../src/status/copying.ts";
+import type { CopyRecord } from "../../src/copy-history.ts";
+import type { RunRecord } from "../../src/history.ts";
+import type { Held, KnownStore } from "../../src/status/held.ts";
 import { ageText, credible, type Evidence, type Standing, standingOf } from "../../src/status/standing.ts";
 import { emptyTally, tallied } from "../../src/status/tally.ts";
 import { parseSnapshotName } from "../../src/zfs/names.ts";
+import { sketched } from "../retaining.ts";
 import { ago, dayMs, home, hourMs, jobOf, now, runOf } from "./standings.ts";
 
 function standing(some: Partial<Evidence> = {}): Standing {
@@ -15,6 +19,7 @@ function standing(some: Partial<Evidence> = {}): Standing {
     held: null,
     copies: [],
     drill: null,
+    copying: [],
     failureCount: 0,
     seenAt: ago(100 * dayMs),
     disabledSince: null,
@@ -38,6 +43,41 @@ const held: Held = {
   damaged: [],
   lostCount: 0,
 };
+
+const copied = { store: "away", lastRun: null, lastSuccessAt: null, waitingSince: null };
+
+function copyRun(outcome: "copied" | "nothing" | "failed"): CopyRecord {
+  const error = outcome === "failed" ? { code: "store-failed", message: "no line", hint: null } : null;
+  return { job: "home", dataset: home, storeUrl: "file:///away", startedAt: ago(2 * hourMs), endedAt: ago(hourMs), outcome, copiedCount: 0, sentBytes: 0, error };
+}
+
+describe("a copy", () => {
+  const at = (...ages: number[]): KnownStore => ({
+    store: "x",
+    state: { url: "x", anchors: {}, manifests: {} },
+    backups: ages.map((age) => sketched({ name: `n${age}`, at: ago(age * dayMs) })),
+  });
+  const waitingSince = (source: KnownStore | null, target: KnownStore | null, runs: readonly RunRecord[] = []): Date | null =>
+    copyingOf({ dataset: home, store: "away", records: [], runs, source, target }).waitingSince;
+
+  it.for([
+    ["has the newest", [5, 1], [1], [], null],
+    ["has less, but the newest", [5, 3, 1], [1], [], null],
+    ["lacks the newest", [5, 1], [5], [], 1],
+    ["lacks several", [5, 3, 1], [5], [], 3],
+    ["is empty", [5, 3], [], [], 5],
+    ["lacks what was pruned from the source since, as the history knows", [1], [5], [1, 2, 4], 4],
+    ["is of a source that has nothing", [], [], [3], null],
+  ] as const)("that %s", ([, source, target, runs, since]) => {
+    const told = waitingSince(at(...source), target.length === 0 ? null : at(...target), [...runs].reverse().map((age) => runOf(age * dayMs, { tookMs: 0 })));
+    expect(told).toEqual(since === null ? null : ago(since * dayMs));
+  });
+
+  it("was last made well before one that failed", () => {
+    const records = [copyRun("copied"), { ...copyRun("failed"), endedAt: now }];
+    expect(copyingOf({ dataset: home, store: "away", records, runs: [], source: null, target: null })).toMatchObject({ lastSuccessAt: ago(hourMs), lastRun: { outcome: "failed" } });
+  });
+});
 
 describe("the state of a dataset", () => {
   it.for([
@@ -63,11 +103,16 @@ describe("the state of a dataset", () => {
     ["one a glob matches, that is only ever skipped while others of the job are stored", { isNamed: false, runs: [runOf(40 * hourMs), runOf(hourMs, { outcome: "skipped" })], jobRunAt: ago(hourMs) }, "overdue", "the last success was 1d ago, one is expected every 1d: see that its timer runs"],
     ["one a glob matches no more, and whose backups are gone too", { isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(hourMs), held: { ...held, lostCount: 2 } }, "damaged", "2 of its backups are gone from the store, or are others now: see zferry verify"],
     ["one that is disabled, in which verify found something", { job: jobOf("dataset: tank/home", "enabled: false"), disabledSince: ago(dayMs), held: { ...held, damaged: [parseSnapshotName("tank/home@a")] } }, "damaged", "verify has found something in tank/home@a: see zferry list"],
+    ["one whose copy failed", { copying: [{ ...copied, lastRun: copyRun("failed") }] }, "copy-failed", 'the copy in "away": the run of 2026-11-21T11:00:00.000Z failed: no line'],
+    ["one whose copy had nothing to do", { copying: [{ ...copied, lastRun: copyRun("nothing") }] }, "ok", null],
+    ["one whose copy lacks the last night's", { copying: [{ ...copied, waitingSince: ago(36 * hourMs) }] }, "ok", null],
+    ["one whose copy lacks more", { copying: [copied, { ...copied, waitingSince: ago(50 * hourMs) }] }, "copy-behind", 'the copy in "away" lacks what was made 2d ago and since: run zferry copy home'],
+    ["one that failed, whose copy did too", { runs: [runOf(6 * hourMs, { outcome: "failed" })], copying: [{ ...copied, lastRun: copyRun("failed") }] }, "failed", "the run of 2026-11-21T06:00:00.000Z failed: no space (make room)"],
     ["one a glob matches, whose job has stopped", { isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(3 * dayMs) }, "overdue", "the last success was 3d ago, one is expected every 1d: see that its timer runs"],
   ] as const)("%s", ([, some, state, why]) => {
     const { state: got, why: said, isProblem } = standing(some);
     expect([got, said]).toEqual([state, why]);
-    expect(isProblem).toBe(["stopped", "failed", "damaged", "overdue", "disabled-too-long"].includes(state));
+    expect(isProblem).toBe(["stopped", "failed", "damaged", "overdue", "disabled-too-long", "copy-failed", "copy-behind"].includes(state));
   });
 
   it.for([
