@@ -225,7 +225,7 @@ describe("the alert rules", () => {
     expect([status, stdout]).toEqual([0, expect.stringContaining("12 rules found")]);
   });
 
-  it("fire on what they are for, and not on a good night", (context) => {
+  it("fire on what they are for, and not on a good night", { timeout: 120_000 }, (context) => {
     const promtool = need(context, "promtool");
     const folder = ownFolder();
     const of = '{job="home",dataset="tank/home",store="main"}';
