@@ -1,6 +1,7 @@
 /** What lies on this host of all runs, for `status`, and for the metrics that every run leaves behind. */
 import { realpath } from "node:fs/promises";
 import { resolve } from "node:path";
+import { jobsOfStreams } from "../config/jobs.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import type { GatherRequest, Standings } from "../status/gather.ts";
 import { parseStoreUrl, s3UrlOf, type StoreLocation } from "../store/url.ts";
@@ -25,7 +26,7 @@ export function gatherRequest(session: Session, names: readonly string[], store:
   return {
     config: { ...config, jobs },
     isPart: names.length > 0,
-    allJobs: [...config.jobs.values()],
+    allJobs: jobsOfStreams(config.jobs.values()),
     stateDir,
     storeUrlOf: (named) => storeUrlOf(config.stores.get(named)?.url ?? named, session),
     warn: report.warn,
