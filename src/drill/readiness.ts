@@ -2,7 +2,6 @@
  * `zferry doctor --restore`: could the newest backups be restored to a place, now? Asked of store, keys and pool; no chunk
  * is read, and nothing is made or changed.
  */
-import { userInfo } from "node:os";
 import { formatSize } from "../bytes.ts";
 import { type Catalog, openManifest, fetchListed, readCatalog } from "../catalog.ts";
 import type { ProbeResult } from "../doctor-probes.ts";
@@ -18,7 +17,7 @@ import { ageText } from "../status/standing.ts";
 import type { Store } from "../store/store.ts";
 import { lastVerified } from "../verified.ts";
 import type { Zfs } from "../zfs/command.ts";
-import { readDelegation } from "../zfs/delegation.ts";
+import { ownName, readDelegation } from "../zfs/delegation.ts";
 import { readDataset } from "../zfs/inventory.ts";
 import { type DatasetName, datasetOf } from "../zfs/names.ts";
 import { isHere, readPoolFeatures, zpoolBeside } from "../zfs/pool.ts";
@@ -164,7 +163,8 @@ async function spaceOf(best: readonly Best[], { zfs, into, signal }: ReadinessRe
 async function permissionOf(best: readonly Best[], { zfs, into, isRoot, signal }: ReadinessRequest): Promise<Answer> {
   if (zfs.command.length > 1) return ["skipped", "zfs is run through another program", null];
   if (isRoot) return ["ok", "root may receive everywhere", null];
-  const { username } = userInfo();
+  const username = ownName();
+  if (username === null) return ["skipped", "the user has no name on this host, so what it has been allowed is not known", null];
   for (const target of new Set(best.map((one) => targetOf(one, into)))) {
     const granted = await readDelegation(zfs, target, username, { signal }).catch((error: unknown) => {
       signal.throwIfAborted();

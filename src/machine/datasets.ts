@@ -2,12 +2,11 @@
  * What jobs mean on this machine: whether their names and globs match anything, whether two jobs back up one dataset to
  * one store, and whether zfs lets us.
  */
-import { userInfo } from "node:os";
 import type { JobSettings } from "../config/jobs.ts";
 import { selectDatasets } from "../config/globs.ts";
 import type { ProbeResult } from "../doctor-probes.ts";
 import { isZferryError } from "../errors.ts";
-import { readDelegation } from "../zfs/delegation.ts";
+import { ownName, readDelegation } from "../zfs/delegation.ts";
 import { listDatasets } from "../zfs/inventory.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import { fine, finding, type MachineRequest } from "./question.ts";
@@ -66,7 +65,7 @@ async function permissionsOf(matched: readonly Matched[], { isRoot, zfsFor, sign
   const here = matched.filter(({ job }) => zfsFor(job).command.length === 1);
   if (here.length === 0) return { name, outcome: "skipped", detail: "zfs is run through another program", consequence: null };
   if (isRoot) return fine(name, "root may do everything");
-  const username = userName();
+  const username = ownName();
   if (username === null) return { name, outcome: "skipped", detail: "the user has no name on this host, so what it has been allowed is not known", consequence: null };
   for (const { job, datasets } of here) {
     for (const dataset of datasets) {
@@ -83,15 +82,6 @@ async function permissionsOf(matched: readonly Matched[], { isRoot, zfsFor, sign
     }
   }
   return fine(name, `"${username}" has been allowed ${needed.join(", ")}`);
-}
-
-/** Null for a number that nobody has given a name, as in a container. */
-function userName(): string | null {
-  try {
-    return userInfo().username;
-  } catch {
-    return null;
-  }
 }
 
 /** Two chains of one dataset in one store would take each other's anchors away; its snapshots on the pool are there once. */

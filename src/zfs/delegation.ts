@@ -1,6 +1,7 @@
 /**
  * What `zfs allow` says somebody may do with a dataset.
  */
+import { userInfo } from "node:os";
 import { runZfs, type Cancellable, type Zfs } from "./command.ts";
 import type { DatasetName } from "./names.ts";
 
@@ -14,6 +15,15 @@ import type { DatasetName } from "./names.ts";
 export async function readDelegation(zfs: Zfs, dataset: DatasetName, user: string, options: Cancellable): Promise<ReadonlySet<string> | null> {
   const text = await runZfs(zfs, ["allow", "--", dataset], options);
   return permissionsIn(text, dataset, user);
+}
+
+/** Whom `zfs allow` would name for this process; null for a number that nobody has given a name, as in a container. */
+export function ownName(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
 }
 
 /**

@@ -1,7 +1,12 @@
 /** A user that the host has no name for, as in containers with numbers of their own. Only root could make one here. */
+import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
+import { runToExit } from "../../src/cli/program.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { examineDatasets } from "../../src/machine/datasets.ts";
+import { Pool, streamOf } from "../cli/pool.ts";
+import { ownTerminal } from "../cli/terminal.ts";
+import { fixtures, Scene } from "../cli/zferry.ts";
 import { never } from "../ferrying.ts";
 import { fakeZfs } from "../zfs/fake.ts";
 
@@ -21,4 +26,15 @@ it("what such a user may do with zfs is not known, and all else is looked at", a
   });
   expect(results.map(({ name, outcome }) => [name, outcome])).toEqual([["job home", "ok"], ["zfs-permission", "skipped"], ["overlaps", "ok"]]);
   expect(results[1]?.detail).toContain("has no name");
+});
+
+it("nor is it when a restore is thought of", { timeout: 120_000 }, async () => {
+  const scene = new Scene();
+  await scene.put("tank/src@one", streamOf("one"));
+  const { env } = new Pool({ datasets: { tank: { available: "1000000000" }, "tank/src": { snapshots: {} } } });
+  const file = scene.write("z.yaml", `stores: {main: {url: ${scene.store}}}\nstate_dir: ${scene.stateDir}\njobs: {src: {dataset: tank/src}}\n`);
+  const environment = { PATH: `${join(fixtures, "bin")}:${dirname(process.execPath)}:${process.env.PATH ?? ""}`, ...env };
+  const terminal = { ...ownTerminal({ environment, workingDirectory: scene.folder }), isRoot: false };
+  await runToExit(["doctor", "--restore", "--config", file, ...scene.asBob], terminal);
+  expect(terminal.written.stdout).toMatch(/permission src.*has no name/);
 });
