@@ -115,16 +115,13 @@ function toText({ at, standings }: Standings, hostOf: ReadonlyMap<string, string
 
 /** In the columns of a job: when it was stored last is all that is known of its runs. */
 function foreignRow({ dataset, newest, verified }: Foreign["held"], at: Date): string[] {
-  return [
-    "-",
-    dataset,
-    newest === null ? "never" : `${stamp(newest.committedAt)} (${ageText(at.getTime() - newest.committedAt.getTime())})`,
-    newest?.kind ?? "-",
-    newest === null ? "-" : formatSize(newest.messageBytes),
-    "-",
-    "-",
-    verified === null ? "never" : `${verified.level} ${verified.at.toISOString().slice(0, 10)}${verified.ok ? "" : " BAD"}`,
-    "-",
-    "elsewhere: no job here backs it up",
-  ];
+  const cells = new Map([
+    ["dataset", dataset],
+    ["last success", newest === null ? "never" : `${stamp(newest.committedAt)} (${ageText(at.getTime() - newest.committedAt.getTime())})`],
+    ["kind", newest?.kind ?? "-"],
+    ["size", newest === null ? "-" : formatSize(newest.messageBytes)],
+    ["verified", verified === null ? "never" : `${verified.level} ${verified.at.toISOString().slice(0, 10)}${verified.ok ? "" : " BAD"}`],
+    ["state", "elsewhere: no job here backs it up"],
+  ]);
+  return heading.map((column) => cells.get(column) ?? "-");
 }

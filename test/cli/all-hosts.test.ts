@@ -115,6 +115,7 @@ describe("zferry status --all-hosts", () => {
     const words = ["status", "--all-hosts", "--store", root, ...flags];
     const lines = (await scene.run(words, { now })).stdout.toString().trim().split("\n");
     expect(lines.map((line) => line.split(/ +/)[0])).toEqual(["host", "db1", "laptop", "web1"]);
+    expect(lines[2]?.indexOf("elsewhere:")).toBe(lines[0]?.indexOf("state"));
     expect(lines[2]).toMatch(/^laptop +- +tank\/src +.* full .* elsewhere: no job here backs it up$/);
     const document = documentOf(await scene.run([...words, "--json"], { now })) as { datasets: { host: string }[]; elsewhere: object[] };
     expect(document.datasets.map(({ host }) => host)).toEqual(["web1", "db1"]);
