@@ -1,5 +1,6 @@
 /**
- * zferry as a library: the verbs, what they take and give, and the stores. The command line is made of these alone.
+ * zferry as a library: the verbs of a backup and of a restore, what they take and give, and the stores. Whole nights of jobs,
+ * and being told of them, are the command line's.
  */
 export { backup } from "./backup.ts";
 export type { BackupOutcome, BackupProgress, BackupRequest } from "./voyage.ts";

@@ -43,7 +43,7 @@ export function systemdCommand(command: Command, run: RunCommand): void {
     .option("--force", "replace units that are there and say something else")
     .option("--calendar <spec>", "when backups begin, as systemd.time(7) has it (default by the `every` of each job)", oneLine)
     .option("--random-delay <time>", "move each start by up to this (default a tenth of `every`, 1h at most)", durationFlag)
-    .option("--prune", "a daily prune by the retention policies, for jobs that do not say prune: after_backup")
+    .option("--prune", "a daily prune of all jobs by their retention policies, for where no job says prune: after_backup")
     .option("--verify-budget <size>", "how much the weekly verify reads of each store", budget, defaultBudget)
     .option("--encrypted-credentials", "credentials are files of /etc/credstore.encrypted (systemd-creds), not of /etc/credstore")
     .option("--program <path>", "the zferry to run (default this one)")
