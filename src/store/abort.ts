@@ -3,6 +3,7 @@
  * that without leaking a listener on a signal that lives as long as a run (`AbortSignal.any` leaks on Node 20,
  * nodejs/node#54614).
  */
+import { setMaxListeners } from "node:events";
 import type { ByteSource } from "../bytes.ts";
 
 /** What an aborted signal carries, as something that may be thrown. */
@@ -35,6 +36,7 @@ export interface LinkedController {
 
 export function linkedController(parent: AbortSignal): LinkedController {
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // every part in flight listens, and how many there are is bounded elsewhere
   const onAbort = (): void => {
     controller.abort(parent.reason);
   };
