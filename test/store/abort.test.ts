@@ -7,12 +7,12 @@ it("as many may wait for one upload to be stopped as there are parts in flight, 
   const note = ({ name }: Error): void => void warnings.push(name);
   process.on("warning", note);
   onTestFinished(() => void process.off("warning", note));
-  const { signal, abort, release } = linkedController(new AbortController().signal);
-  const waiting = Array.from({ length: 64 }, () => unlessAborted(new Promise<void>(() => undefined), signal));
+  const upload = linkedController(new AbortController().signal);
+  const waiting = Array.from({ length: 64 }, () => unlessAborted(new Promise<void>(() => undefined), upload.signal));
   await turn();
-  abort(new Error("stopped"));
+  upload.abort(new Error("stopped"));
   const ends = await Promise.allSettled(waiting);
-  release();
+  upload.release();
   expect(ends.every(({ status }) => status === "rejected")).toBe(true);
   expect(warnings).toEqual([]);
 });
