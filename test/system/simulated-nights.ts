@@ -180,7 +180,9 @@ ${afterwards}jobs:
     const rules = [[daily, dayOf], [weekly, weekOf], [monthly, monthOf]] as const;
     const kept = rules.flatMap(([count, periodOf]) => {
       const newest = new Map([...made].sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1)).map((one) => [periodOf(new Date(one.createdAt)), one]));
-      return [...newest].sort(([a], [b]) => (a < b ? 1 : -1)).slice(0, count).map(([, one]) => one);
+      // While a rule could keep more than there are it keeps the oldest as well (docs/retention.md).
+      const oldest = newest.size < count ? [...made].sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1)).slice(0, 1) : [];
+      return [...[...newest].sort(([a], [b]) => (a < b ? 1 : -1)).slice(0, count).map(([, one]) => one), ...oldest];
     });
     return kept.flatMap(({ backup, baseBackup }) => (baseBackup === null ? [backup] : [backup, baseBackup]));
   }
