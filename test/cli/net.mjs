@@ -106,7 +106,18 @@ export function refuseSecretsUnder(stateDir) {
     refuseSecrets(`the name "${name}" of a state file`, name);
     if (!entry.isFile()) continue;
     const options = name.startsWith("journal/") ? { besides: "session key" } : {};
-    refuseSecrets(`the state file "${name}"`, fs.readFileSync(path), options);
+    const bytes = readIfThere(path);
+    if (bytes !== null) refuseSecrets(`the state file "${name}"`, bytes, options);
+  }
+}
+
+/** Null for a file that a guard, or another run, has removed this moment. */
+function readIfThere(path) {
+  try {
+    return fs.readFileSync(path);
+  } catch (error) {
+    if (error.code === "ENOENT") return null;
+    throw error;
   }
 }
 
