@@ -16,7 +16,8 @@ const maxNameChars = 160;
 
 const time = z.iso.datetime().transform((text) => new Date(text));
 
-const recordSchema = z.object({
+/** One line. */
+export const copyRecordSchema = z.object({
   job: z.string(),
   dataset: z.string().transform((text) => parseDatasetName(text)),
   /** Of the store that was copied into. */
@@ -33,7 +34,7 @@ const recordSchema = z.object({
 });
 
 /** One dataset's way into one store. */
-export type CopyRecord = Readonly<z.output<typeof recordSchema>>;
+export type CopyRecord = Readonly<z.output<typeof copyRecordSchema>>;
 
 function folderOf(stateDir: string): string {
   return join(stateDir, "copies");
@@ -76,7 +77,7 @@ export async function readCopies(stateDir: string): Promise<readonly CopyRecord[
 
 function parse(line: string): CopyRecord[] {
   try {
-    return [recordSchema.parse(JSON.parse(line))];
+    return [copyRecordSchema.parse(JSON.parse(line))];
   } catch {
     return [];
   }

@@ -58,7 +58,7 @@ const reportSchema = z.object({
   isClean: z.boolean(),
 });
 
-const drillsSchema = z.object({ version: z.literal(1), reports: z.array(reportSchema) });
+export const drillsSchema = z.object({ version: z.literal(1), reports: z.array(reportSchema) });
 
 /** One drill. */
 export type DrillReport = Readonly<z.output<typeof reportSchema>>;

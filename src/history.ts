@@ -20,7 +20,8 @@ const maxNameChars = 160;
 
 const time = z.iso.datetime().transform((text) => new Date(text));
 
-const recordSchema = z.object({
+/** One line. */
+export const runRecordSchema = z.object({
   job: z.string(),
   /** Null where the job failed before it was known which datasets it means. */
   dataset: z
@@ -51,7 +52,7 @@ const recordSchema = z.object({
 });
 
 /** One dataset's part of one run, or why a job had none. */
-export type RunRecord = Readonly<z.output<typeof recordSchema>>;
+export type RunRecord = Readonly<z.output<typeof runRecordSchema>>;
 
 /** @throws ZferryError `config-invalid` when it cannot be written; no reason to fail a backup */
 export async function appendRun(stateDir: string, record: RunRecord): Promise<void> {
@@ -113,7 +114,7 @@ async function runsIn(path: string, warn: (text: string) => void): Promise<reado
   const runs: RunRecord[] = [];
   let damagedCount = 0;
   for (const line of text.split("\n").filter((one) => one !== "")) {
-    const run = parsedAs(recordSchema, line);
+    const run = parsedAs(runRecordSchema, line);
     if (run === null) damagedCount += 1;
     else runs.push(run);
   }

@@ -33,7 +33,7 @@ const storeStateSchema = z.object({
   verified: z.record(z.string(), resultsSchema).optional(),
 });
 
-const stateSchema = z.object({ version: z.literal(1), stores: z.record(z.string(), storeStateSchema) });
+export const stateSchema = z.object({ version: z.literal(1), stores: z.record(z.string(), storeStateSchema) });
 
 type State = z.output<typeof stateSchema>;
 export type StoreState = z.output<typeof storeStateSchema>;

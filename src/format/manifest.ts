@@ -48,7 +48,8 @@ const snapshotName = z.string().transform((text, context): SnapshotName => {
 
 const chunkSchema = z.object({ sizeBytes: positive, sha256: hex(64), marks: z.array(hex(64)) });
 
-const schema = z.object({
+/** The file without its seal. */
+export const manifestSchema = z.object({
   format: z.literal(formatVersion),
   backup: snapshotName,
   kind: z.enum(["full", "incremental"]),
@@ -77,7 +78,7 @@ const schema = z.object({
 });
 
 /** A backup, as its manifest tells it. Sizes in bytes, identities as bigint, times as Date. */
-export type Manifest = z.output<typeof schema>;
+export type Manifest = z.output<typeof manifestSchema>;
 /** One object of the message: its size, its SHA-256 and its running SHA-256 at every `markBytes`. */
 export type ChunkEntry = z.output<typeof chunkSchema>;
 
@@ -184,7 +185,7 @@ function parseMembers(bytes: Buffer, invalid: (why: string) => ZferryError): Man
   } catch (error) {
     throw invalid((error as Error).message);
   }
-  const result = schema.safeParse(value);
+  const result = manifestSchema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw invalid(`member "${issue?.path.join(".") ?? ""}": ${issue?.message ?? "wrong"}`);

@@ -25,7 +25,7 @@ const printable = z.string().regex(/^[\x20-\x7e]{1,255}$/);
 
 const seconds = z.number().positive().max(maxTtlMs / 1000);
 
-const leaseSchema = z.object({
+export const leaseSchema = z.object({
   format: z.literal(1),
   holder: printable,
   host: printable,

@@ -19,6 +19,7 @@ import type { Keyring } from "../../src/index.ts";
 import { built } from "../build.ts";
 import { residentBin } from "../zfs/resident.ts";
 import { fixtureKey } from "../openpgp/sample.ts";
+import { isJson, validateLines } from "../documents/validate.ts";
 import { caught, isText, learn, learnKeys, refuseSecrets, refuseSecretsUnder } from "./net.mjs";
 
 /** For `node --import`: what started programs are watched by. */
@@ -161,6 +162,11 @@ export class Scene {
     return filesUnder(this.store);
   }
 
+  /** Every file in the scene's folder. */
+  get files(): string[] {
+    return filesUnder(this.folder);
+  }
+
   /** Runs in this process. */
   async run(words: readonly string[], { stdin = new Uint8Array(), env = {}, now = recordedAt }: RunOptions = {}): Promise<Ended> {
     const [stdout, stderr] = [new Sink(), new Sink()];
@@ -184,6 +190,7 @@ export class Scene {
     if (isText(stdout.bytes)) refuseSecrets("stdout", stdout.bytes);
     refuseSecrets("stderr", stderr.bytes);
     this.refuseSecretsInState();
+    validateJson(words, stdout.bytes, stderr.bytes.toString());
     return { stdout: stdout.bytes, stderr: stderr.bytes.toString(), exit, killedBy: null };
   }
 
@@ -206,6 +213,7 @@ export class Scene {
       child.stdin.destroy();
       if (exit === caught) throw new Error(stderr.toString());
       this.refuseSecretsInState();
+      validateJson(words, stdout, stderr.toString());
       return { stdout, stderr: stderr.toString(), exit, killedBy };
     });
     return { ended, kill: (signal) => child.kill(signal), feed: (bytes) => void child.stdin.write(bytes) };
@@ -235,6 +243,13 @@ export class Scene {
     const path = `${residentBin}:${join(fixtures, "bin")}:${process.env.PATH ?? ""}`;
     return { PATH: path, HOME: this.folder, ...extra };
   }
+}
+
+/** All JSON that any test gets is as its schema says. */
+function validateJson(words: readonly string[], stdout: Buffer, stderr: string): void {
+  if (!isJson(words)) return;
+  if (!words.includes("get")) validateLines("output", stdout.toString());
+  validateLines("log", stderr);
 }
 
 export interface Started {

@@ -6,6 +6,7 @@ import { onTestFinished } from "vitest";
 import { notifySchema, notifySettingsOf } from "../../src/config/notify.ts";
 import { type Happening, makeTeller, type Teller, type TellerOptions } from "../../src/notify/tell.ts";
 import { parseDatasetName } from "../../src/zfs/names.ts";
+import { validate } from "../documents/validate.ts";
 import { ownFolder } from "../folder.ts";
 
 export interface Received {
@@ -34,6 +35,7 @@ export async function listener(answer?: (request: IncomingMessage, response: Ser
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();
+    for (const { body } of received) if (body.startsWith('{"type":"happening"')) validate("notify/happening", JSON.parse(body));
   });
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, received };
 }

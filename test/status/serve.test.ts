@@ -7,6 +7,7 @@ import { ZferryError } from "../../src/errors.ts";
 import type { Standings } from "../../src/status/gather.ts";
 import { isLoopback, parseAddress, serve, type Serving } from "../../src/status/serve.ts";
 import { standingOf } from "../../src/status/standing.ts";
+import { validate } from "../documents/validate.ts";
 import { dayMs, home, jobOf, now, runOf } from "./standings.ts";
 
 function standings(...runs: readonly ReturnType<typeof runOf>[]): Standings {
@@ -61,6 +62,7 @@ describe("the status over HTTP", () => {
     const { url } = await serving(good);
     const document = await ask(`${url}/api/v1/backup/status?pretty`);
     expect([document.status, document.type]).toEqual([200, "application/json"]);
+    validate("output/status", JSON.parse(document.body));
     expect(JSON.parse(document.body)).toMatchObject({ type: "status", ok: true, datasets: [{ job: "home", dataset: "tank/home", state: "ok" }] });
     const metrics = await ask(`${url}/metrics`);
     expect([metrics.status, metrics.type]).toEqual([200, "text/plain; version=0.0.4; charset=utf-8"]);

@@ -1,0 +1,58 @@
+/**
+ * Every type of document and line that `docs/schema/` describes is printed by some command, and what lies in the store and the
+ * state folder afterwards is as described, too. `Scene` validates whatever any test prints; here it is seen that nothing is
+ * described which nobody prints.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { lines, outputs } from "../documents/schemas.ts";
+import { seen, validate } from "../documents/validate.ts";
+import { Night, tonight } from "./job-night.ts";
+import { recorded } from "./zferry.ts";
+
+const tomorrow = new Date("2026-11-22T09:00:00Z");
+const settings = "dataset: tank/src, copies: [{store: away}], drill: {into: tank/place, sample: 0}, keep: {store: {last: 1}}";
+
+/** A night with a copy, and everything one may ask for the day after. */
+function dayAfter(): { readonly night: Night; readonly commands: readonly (readonly string[])[] } {
+  const night = new Night(`  home: {${settings}}\n`, { datasets: ["tank/src", "tank/place"] });
+  const { scene } = night;
+  const file = join(scene.folder, "zferry.yaml");
+  writeFileSync(file, readFileSync(file, "utf8").replace("stores:\n", `stores:\n  away: {url: ${join(scene.folder, "away")}, part_size: 16KiB}\n`));
+  const synthetic = ["bench", "--source", "synthetic:1MiB", "--chunk-size", "1MiB", "--part-size", "64KiB", "--threads", "0"];
+  const commands = [
+    ...[["backup"], ["copy"], ["put", "tank/other@s1", ...scene.forBob], ["list"], ["list", "--all-hosts"]],
+    ...[["verify", ...scene.asBob], ["drill", ...scene.asBob], ["status"], ["status", "--all-hosts"]],
+    ...[["restore", "tank/src", "--to", "tank/back", "--dry-run", ...scene.asBob], ["restore", "tank/src", "--to", "tank/back", ...scene.asBob]],
+    ...[["download", `tank/src@${tonight}`, join(scene.folder, "copy")], ["doctor"], ["doctor", "--restore", ...scene.asBob], ["state", "rebuild"], ["recover"], ["systemd"]],
+    ...[["prune"], ["prune", "--strays"], synthetic, ["bench", "--plan", "1TB", "--chunk-size", "1GiB"], ["init", "--config", "new.yaml", "--store", scene.store, "--dataset", "tank/src"], ["nonsense"]],
+  ];
+  return { night, commands };
+}
+
+it("every type that is described is printed", async () => {
+  const { night, commands } = dayAfter();
+  for (const words of commands) {
+    const now = words[0] === "backup" ? {} : { now: tomorrow };
+    const { stderr } = await night.scene.run([...words, "--json"], { env: night.pool.env, stdin: words[0] === "put" ? recorded("full") : new Uint8Array(), ...now });
+    expect(stderr).not.toContain('"code":"bug"');
+  }
+  expect([...seen].sort()).toEqual([...Object.keys(outputs).map((type) => `output/${type}`), ...Object.keys(lines).map((type) => `log/${type}`)].sort());
+
+  const { scene } = night;
+  const linesOf = (path: string): unknown[] => readFileSync(path, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as unknown);
+  const wholeOf = (path: string): unknown[] => [JSON.parse(readFileSync(path, "utf8"))];
+  const kept = [
+    [/^store\/manifests\/.*\.json$/, "store/manifest", wholeOf],
+    [/^state\/state\.json$/, "state/state", wholeOf],
+    [/^state\/history\/.*\.jsonl$/, "state/history", linesOf],
+    [/^state\/copies\/.*\.jsonl$/, "state/copies", linesOf],
+    [/^state\/drills\.json$/, "state/drills", wholeOf],
+  ] as const;
+  for (const [pattern, name, read] of kept) {
+    const paths = scene.files.filter((path) => pattern.test(path));
+    expect(paths, name).not.toEqual([]);
+    for (const path of paths) for (const value of read(join(scene.folder, path))) validate(name, value);
+  }
+}, 60_000);
