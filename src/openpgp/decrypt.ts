@@ -1,6 +1,5 @@
 /**
- * The stream inside an OpenPGP message: ours, and what gpg (1.4 to 2.4), rnp and openpgp.js write, as long as it is
- * neither compressed nor signed.
+ * The stream inside an OpenPGP message: ours, and what gpg (1.4 to 2.4), rnp and openpgp.js write, as long as it is not signed.
  *
  * A message is any number of session-key packets, one encrypted packet, and nothing else. The end of the iteration says
  * that all of it was there and authentic. With tag 20 and version 2 packets every byte released was authenticated; with a
@@ -22,7 +21,33 @@ import { evenSlices } from "./slices.ts";
 /** All session-key packets together; a packet for one recipient has 48 to 1,100 bytes. */
 const maxSessionKeyBytes = 2 ** 20;
 
-export type DecryptionKeys = { readonly sessionKey: Buffer } | { readonly keyring: Keyring };
+export type DecryptionKeys = { readonly sessionKey: Buffer } | { readonly keyring: Keyring } | { readonly candidate: Candidate };
+
+/** What opens a message, as far as its beginning tells. */
+export interface MessageKeys {
+  readonly kind: PacketKind;
+  /** Its session-key packets, with headers of the new format. */
+  readonly packets: Buffer;
+  /** One at least; which of them is the right one shows when the message is decrypted. */
+  readonly candidates: readonly Candidate[];
+}
+
+/**
+ * Reads a message as far as its session keys.
+ *
+ * @throws ZferryError `message-invalid`, `key-missing`, `key-wrong`, `secret-unusable`
+ */
+export async function messageKeys(source: LentSource, keyring: Keyring): Promise<MessageKeys> {
+  const reader = new ByteReader(source, "message");
+  try {
+    const { sessionKeyPackets, header } = await readBeginning(reader);
+    const body = new ByteReader(readBody(reader, header), "encrypted packet");
+    const kind = await readKind(body, header);
+    return { kind, packets: sessionKeyPackets, candidates: await candidatesFor({ keyring }, sessionKeyPackets, kind) };
+  } finally {
+    await reader.close();
+  }
+}
 
 /**
  * The content of the literal packet in `source`, lent. Holds one AEAD chunk of the size the message says (refused over 256
@@ -89,11 +114,16 @@ interface Opening {
 }
 
 async function open(body: ByteReader, { header, sessionKeyPackets, keys }: Opening): Promise<AsyncGenerator<Buffer>> {
-  const version = (await body.take(1)).readUInt8(0);
-  const kind = kindOf(header.tag, version);
-  if (kind === null) throw body.invalid(`an encrypted packet of type ${header.tag} and unknown version ${version}`);
+  const kind = await readKind(body, header);
   const candidates = await candidatesFor(keys, sessionKeyPackets, kind);
   return openers[kind](body, candidates);
+}
+
+async function readKind(body: ByteReader, { tag }: PacketHeader): Promise<PacketKind> {
+  const version = (await body.take(1)).readUInt8(0);
+  const kind = kindOf(tag, version);
+  if (kind === null) throw body.invalid(`an encrypted packet of type ${tag} and unknown version ${version}`);
+  return kind;
 }
 
 type Opener = (body: ByteReader, candidates: readonly Candidate[]) => AsyncGenerator<Buffer>;
@@ -115,5 +145,6 @@ async function candidatesFor(
   kind: PacketKind,
 ): Promise<readonly Candidate[]> {
   if ("sessionKey" in keys) return [{ sessionKey: keys.sessionKey, isProven: true }];
+  if ("candidate" in keys) return [keys.candidate];
   return gatherCandidates(sessionKeyPackets, { keyring: keys.keyring, format: kind === "rfc9580" ? "v6" : "older" });
 }

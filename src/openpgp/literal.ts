@@ -2,9 +2,10 @@
  * The packet inside the encryption: one literal data packet (RFC 9580 §5.9) that holds the stream itself.
  *
  * Ours is binary, without file name and date, so that the same bytes always make the same packet. Read are also those of
- * other programs, with whatever name, date and length style; not read are compressed and signed messages.
+ * other programs, with whatever name, date and length style, also inside one compressed packet; not read are signed messages.
  */
 import type { Transform } from "../bytes.ts";
+import { unpacked } from "./compressed.ts";
 import type { PacketHeader } from "./packets.ts";
 import { PartialPacket, readBody, readHeader, readSmallBody, tags } from "./packets.ts";
 import { ByteReader } from "./reader.ts";
@@ -21,22 +22,32 @@ export function literalPacket(): Transform {
 }
 
 /**
- * The content of the one literal packet in `plaintext`; marker and padding packets around it are skipped.
+ * The content of the one literal packet in `plaintext`, which may be compressed; marker and padding packets around it are
+ * skipped.
  *
  * @throws ZferryError `message-invalid` for any other packet, a second literal packet, or an end inside a packet
  */
 export async function* readLiteral(plaintext: ByteReader): AsyncGenerator<Buffer> {
   const header = await skipPadding(plaintext);
-  if (header?.tag !== tags.literal) throw refuseContent(plaintext, header);
-  const body = new ByteReader(readBody(plaintext, header), "plaintext");
+  if (header?.tag === tags.compressed) {
+    const inner = new ByteReader(unpacked(new ByteReader(readBody(plaintext, header), "plaintext")), "unpacked content");
+    yield* readPacket(inner, await skipPadding(inner));
+  } else yield* readPacket(plaintext, header);
+  const next = await skipPadding(plaintext);
+  if (next !== null) throw plaintext.invalid(`another packet (type ${next.tag}) follows the content`);
+}
+
+async function* readPacket(reader: ByteReader, header: PacketHeader | null): AsyncGenerator<Buffer> {
+  if (header?.tag !== tags.literal) throw refuseContent(reader, header);
+  const body = new ByteReader(readBody(reader, header), "plaintext");
   const [format, nameBytes] = await body.take(2);
   if (!literalFormats.includes(String.fromCharCode(format ?? 0))) {
-    throw plaintext.invalid(`a literal packet of unknown format ${format ?? 0}`);
+    throw reader.invalid(`a literal packet of unknown format ${format ?? 0}`);
   }
   await body.take((nameBytes ?? 0) + 4);
   yield* body.remainder();
-  const next = await skipPadding(plaintext);
-  if (next !== null) throw plaintext.invalid(`another packet (type ${next.tag}) follows the literal packet`);
+  const next = await skipPadding(reader);
+  if (next !== null) throw reader.invalid(`another packet (type ${next.tag}) follows the literal packet`);
 }
 
 /** Reads on to the next packet that means something; null at the end. */
@@ -65,10 +76,7 @@ function refuseContent(plaintext: ByteReader, header: PacketHeader | null): Erro
     case undefined:
       return plaintext.invalid("there is nothing inside the encryption");
     case tags.compressed:
-      return plaintext.invalid(
-        "the content is compressed, and compression is not supported",
-        "it was written without `--compress-algo none` (gpg compresses by default); decrypt it with gpg itself",
-      );
+      return plaintext.invalid("the content is compressed twice, which is not supported", "decrypt it with gpg");
     case tags.onePassSignature:
     case tags.signature:
       return plaintext.invalid("the content is signed, and signed messages are not supported", "decrypt it with gpg");

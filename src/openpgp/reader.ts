@@ -7,8 +7,8 @@
 import type { ByteSource } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
 
-/** What a reader's offset counts: bytes of the whole, of the encrypted packet's body, or of what was decrypted. */
-export type Place = "message" | "encrypted packet" | "plaintext";
+/** What a reader's offset counts: bytes of the whole, of the encrypted packet's body, of what was decrypted, or of that unpacked. */
+export type Place = "message" | "encrypted packet" | "plaintext" | "unpacked content";
 
 const damageHint = "the data is damaged or cut short: fetch it again, or use another copy";
 

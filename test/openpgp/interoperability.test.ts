@@ -150,10 +150,12 @@ describe("we read what gpg writes", () => {
     for (const keys of [keyring, alice.keyring, bob.keyring]) expect((await readByUs(message, keys)).equals(content)).toBe(true);
   });
 
-  it("but not compressed, and says so", async (context) => {
+  it.for([["zip", true], ["zlib", true], ["bzip2", false]] as const)("compressed with %s, from a pipe", async ([algorithm, isRead], context) => {
     programs.require("gpg", context);
-    const message = programs.run("gpg", [...programs.gpgOptions(passphrase), "-c"], content);
-    await expect(readByUs(message)).rejects.toThrow(/compression is not supported/);
+    const bytes = Buffer.from("one\r\ntwo\r\n".repeat(100_000));
+    const message = programs.run("gpg", [...programs.gpgOptions(passphrase), "--s2k-count", "65536", "--compress-algo", algorithm, "-c"], bytes);
+    if (isRead) expect((await readByUs(message)).equals(bytes)).toBe(true);
+    else await expect(readByUs(message)).rejects.toThrow(/compressed with bzip2, which is not supported/);
   });
 });
 
@@ -161,6 +163,7 @@ describe("we read what gpg 1.4 writes", () => {
   it.for([
     ["as it is by default", []],
     ["with AES-256", ["--cipher-algo", "AES256", "--force-mdc"]],
+    ["compressed, as it does unless told otherwise", ["--cipher-algo", "AES256", "--compress-algo", "zip"]],
   ] as const)("%s, from a pipe and from a file", async ([, extra], context) => {
     programs.require("gpg1", context);
     const secret = programs.file("passphrase", passphrase);
