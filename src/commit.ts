@@ -20,11 +20,12 @@ const sweepTimeoutMs = 60_000;
 /** The same when somebody waits for the end, with a finger on the keys or a shutdown to finish. */
 const hurriedSweepTimeoutMs = 3000;
 
+/** What a manifest tells of. */
 interface Attempted {
-  readonly cargo: Cargo;
-  readonly settings: FerrySettings;
+  readonly cargo: Pick<Cargo, "backup" | "createTxg" | "flags" | "baseBackup">;
+  readonly settings: Pick<FerrySettings, "packet" | "chunkBytes" | "partBytes">;
   readonly stream: StreamFacts;
-  readonly attempt: Attempt;
+  readonly attempt: Pick<Attempt, "id" | "startedAt" | "lock">;
   readonly chunks: ChunkEntry[];
 }
 

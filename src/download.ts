@@ -76,6 +76,15 @@ export async function copyChunk(
   return true;
 }
 
+/** @throws ZferryError `size-limits`, before a byte is sent */
+export function refuseTooLarge(to: Store, { backup, chunks }: Pick<Manifest, "backup" | "chunks">): void {
+  const largestBytes = chunks.reduce((largest, { sizeBytes }) => Math.max(largest, sizeBytes), 0);
+  if (largestBytes <= to.limits.maxObjectBytes) return;
+  throw new ZferryError("size-limits", `a chunk of "${backup}" has ${largestBytes} bytes, more than "${to.url}" takes for one object`, {
+    hint: "make backups with a smaller chunk_size",
+  });
+}
+
 async function isThere(to: Store, key: string, chunk: ChunkEntry, signal: AbortSignal): Promise<boolean> {
   const stored = await to.head(key, { signal });
   if (stored?.sizeBytes !== chunk.sizeBytes) return false;

@@ -65,7 +65,7 @@ export function planBackup(facts: PlanFacts, policy: PlanPolicy): Plan {
   const due = policy.ask === "auto" ? (reasonOfAge(anchor, facts.now, policy) ?? reasonOfSize(anchor, facts.backups, policy)) : null;
   if (due !== null) return { kind: "full", reason: due };
   if (anchor.flags === null) {
-    return { kind: "full", reason: `the anchor "${anchor.backup}" was stored by put, so the flags it was sent with are not known` };
+    return { kind: "full", reason: `the anchor "${anchor.backup}" was stored by put or import, so the flags it was sent with are not known` };
   }
   if (!sameFlags(anchor.flags, facts.flags)) {
     const [then, now] = [anchor.flags, facts.flags].map((flags) => `"${flags.join(" ")}"`);

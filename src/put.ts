@@ -120,7 +120,7 @@ async function takeUp(left: Journal, { store, backup, settings, isResumed, progr
 }
 
 /** `zfs send -t` continues what one receiver has half received; no one else can receive it (`docs/format.md`). */
-function refuseContinuation({ resuming, toName }: BeginFacts): void {
+export function refuseContinuation({ resuming, toName }: BeginFacts): void {
   if (!resuming) return;
   throw new ZferryError("stream-invalid", `the stream of "${toName}" continues an interrupted receive (zfs send -t)`, {
     hint: "send the whole snapshot: only the half-finished receive it was made for could use this one",

@@ -23,7 +23,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [5, ["packing.ts", "retrieve.ts", "fall-over.ts", "catalogs.ts", "foreign.ts", "alone.ts", "attempt.ts", "resume.ts", "settle.ts", "voyage.ts"]],
   [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "begun.ts", "doctor-probes.ts", "doctor-rules.ts"]],
   // The verbs that are a folder of their own.
-  [6, ["bench/", "verify/", "prune/", "machine/", "copy/", "plain/"]],
+  [6, ["bench/", "verify/", "prune/", "machine/", "copy/", "plain/", "import/"]],
   [7, ["job/", "drill/"]],
   [8, ["cli/", "index.ts"]],
   [9, ["main.ts"]],

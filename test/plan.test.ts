@@ -328,7 +328,7 @@ const rows: readonly Row[] = [
     when: "the anchor was put by someone else with flags nobody knows",
     facts: { ...healthy, backups: [full("a", 1, 10, { flags: null })] },
     kind: "full",
-    reason: 'the anchor "tank/home@a" was stored by put, so the flags it was sent with are not known',
+    reason: 'the anchor "tank/home@a" was stored by put or import, so the flags it was sent with are not known',
   },
   {
     when: "the snapshot is the anchor itself",

@@ -67,6 +67,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./copy.ts")).copyCommand,
   },
   {
+    usage: "import <source>",
+    summary: "take over what ZFS2Cloud has stored: a folder or a store's URL; ciphertext and passphrase stay as they are",
+    load: async () => (await import("./import.ts")).importCommand,
+  },
+  {
     usage: "status [job...]",
     summary: "how every dataset stands: last success, what is overdue, failed or damaged; or serve that on HTTP",
     load: async () => (await import("./status.ts")).statusCommand,

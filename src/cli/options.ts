@@ -121,11 +121,14 @@ export function withSizes(command: Command): Command {
     .option("--chunk-size <size>", "size of one object, a multiple of the part size (default 1GiB)", size);
 }
 
-/** What opens backups. */
+/** What opens messages. */
+export function withKeyring(command: Command): Command {
+  return withKeys(command).option("--private-key <file>", "OpenPGP private key, mode 0600; may be repeated", more);
+}
+
+/** How backups are opened. */
 export function withOpening(command: Command): Command {
-  return withThreads(withKeys(command))
-    .option("--private-key <file>", "OpenPGP private key, mode 0600; may be repeated", more)
-    .option("--allow-unauthenticated", "take a backup that is not sealed with any key");
+  return withKeyring(withThreads(command)).option("--allow-unauthenticated", "take a backup that is not sealed with any key");
 }
 
 /** Which zfs. */

@@ -6,11 +6,11 @@ import type { Guard } from "../alone.ts";
 import { noteBegun, noteEnded } from "../begun.ts";
 import { fetchManifestFile, openManifest } from "../catalog.ts";
 import { commit } from "../commit.ts";
-import { copyChunk } from "../download.ts";
-import { isZferryError, ZferryError } from "../errors.ts";
+import { copyChunk, refuseTooLarge } from "../download.ts";
+import { isZferryError } from "../errors.ts";
 import { type BackupEntry, entryOf, isSameManifest } from "../format/entry.ts";
 import { attemptPrefix, restoreNoteKey } from "../format/layout.ts";
-import type { Manifest, ParsedManifest } from "../format/manifest.ts";
+import type { ParsedManifest } from "../format/manifest.ts";
 import { restoreNote } from "../format/restore-note.ts";
 import { trusted } from "../get.ts";
 import { ManifestReplaced } from "../manifest-replaced.ts";
@@ -30,7 +30,7 @@ export async function copyBackup(request: CopyRequest, guard: Guard, entry: Back
   if (!isSameManifest(entry, entryOf(parsed))) throw new ManifestReplaced(entry, entryOf(parsed));
   await refuseForged(request, parsed);
   const { manifest } = parsed;
-  refuseTooLarge(request, manifest);
+  refuseTooLarge(to, manifest);
   const place = { verb: "copy", stateDir, store: to, dataset } as const;
   await noteBegun(place, entry);
   await removeUnfinished(to, attemptPrefix(entry.backup, entry.attempt), { warn: progress.warn, signal });
@@ -64,13 +64,4 @@ async function refuseForged({ reading, progress }: CopyRequest, parsed: ParsedMa
     if (!allowUnauthenticated || !isZferryError(error, "key-missing", "key-wrong")) throw error;
     progress.warn(`"${parsed.manifest.backup}" is copied unauthenticated: ${error.message}`);
   }
-}
-
-/** @throws ZferryError `size-limits`, before a byte is sent */
-function refuseTooLarge({ to }: CopyRequest, { backup, chunks }: Manifest): void {
-  const largestBytes = chunks.reduce((largest, { sizeBytes }) => Math.max(largest, sizeBytes), 0);
-  if (largestBytes <= to.limits.maxObjectBytes) return;
-  throw new ZferryError("size-limits", `a chunk of "${backup}" has ${largestBytes} bytes, more than "${to.url}" takes for one object`, {
-    hint: "make backups with a smaller chunk_size",
-  });
 }

@@ -75,6 +75,7 @@ export const manifestSchema = z.object({
   startedAt: time,
   committedAt: time,
   writer: z.string(),
+  imported: z.object({ from: z.string().max(1024) }).optional(),
 });
 
 /** A backup, as its manifest tells it. Sizes in bytes, identities as bigint, times as Date. */
