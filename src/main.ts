@@ -5,6 +5,7 @@
 import { setMaxListeners } from "node:events";
 import { fstatSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import type { WriteStream } from "node:tty";
 import { runToExit } from "./cli/program.ts";
 import { ZferryError } from "./errors.ts";
 import type { Terminal } from "./cli/terminal.ts";
@@ -41,6 +42,11 @@ function isPipe(fd: number): boolean {
   }
 }
 
+/** A terminal that does not know its width (0, a serial line) is as wide as they were. */
+function columnsOf(stream: WriteStream): number | null {
+  return stream.isTTY ? stream.columns || 80 : null;
+}
+
 const terminal: Terminal = {
   program: [process.execPath, process.argv[1] ?? ""],
   environment: process.env,
@@ -52,6 +58,12 @@ const terminal: Terminal = {
   stdout: process.stdout,
   stderr: process.stderr,
   isInteractive: process.stderr.isTTY,
+  get stdoutColumns() {
+    return columnsOf(process.stdout);
+  },
+  get stderrColumns() {
+    return columnsOf(process.stderr);
+  },
   isRoot: process.getuid?.() === 0,
   userId: process.geteuid?.() ?? 0,
   coreCount: availableParallelism(),

@@ -1,14 +1,22 @@
 /** Names and texts from pools, stores and servers, as they may be shown: whoever chose them is not to be obeyed. */
 
-/** Characters that a terminal or a mail program obeys, or that begin a line or turn its direction. */
-const unprintable = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
+/**
+ * Characters that a terminal or a mail program obeys, that begin a line or turn its direction, or that nobody sees (of width
+ * zero, tags, halves of a pair): two names that look the same are the same.
+ */
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
 /**
  * One line, with escapes for what is no text: nobody moves the cursor, adds a line that looks like ours, or a header to a
  * mail.
  */
 export function visible(line: string): string {
-  return line.replace(unprintable, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return line.replace(unprintable, escaped);
+}
+
+function escaped(character: string): string {
+  const code = (character.codePointAt(0) ?? 0).toString(16);
+  return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, "0")}`;
 }
 
 /** The same line by line. */

@@ -15,6 +15,7 @@ export class BackupReport {
   readonly #secondsOf = new Map<Task, number>();
   /** What has failed so far, each once: one hook can fail several datasets. */
   readonly #errors = new Set<unknown>();
+  #storedBytes = 0;
   readonly #counts = { stored: 0, nothing: 0, planned: 0, failed: 0, skipped: 0 };
   readonly #startedAt = performance.now();
 
@@ -47,11 +48,12 @@ export class BackupReport {
   readonly ended = (end: TaskEnd): void => {
     const outcome = this.#outcomeOf(end);
     this.#counts[outcome] += 1;
+    if (end.result.kind === "backed-up") this.#storedBytes += end.result.outcome.manifest?.messageBytes ?? 0;
     if (outcome !== "failed" || !this.#isAdHoc) this.#report.json(this.#documentOf(end, outcome));
     const { result, task } = end;
     if (result.kind === "skipped") this.#report.text([`${titleOf(task)}: skipped: ${toldError(result.error).message}`]);
-    if (result.kind === "backed-up") this.#report.text([this.#lineOf(task, result.outcome)]);
-    if (result.kind === "files") this.#report.text([filesLine(end, result.outcome)]);
+    if (result.kind === "backed-up") this.#tell(this.#lineOf(end, result.outcome));
+    if (result.kind === "files") this.#tell(filesLine(end, result.outcome));
   };
 
   /** The first failure is the last word of the run, which somebody else says; the others are said at once. */
@@ -63,6 +65,7 @@ export class BackupReport {
 
   /** All is done. */
   end(failures: readonly Failure[]): void {
+    this.#advise();
     if (this.#isAdHoc) return;
     const { stored, nothing, planned, failed, skipped } = this.#counts;
     const seconds = rounded((performance.now() - this.#startedAt) / 1000);
@@ -72,6 +75,17 @@ export class BackupReport {
     const total = stored + nothing + planned + failed + skipped;
     if (total < 2 || failed + skipped === 0) return; // a line for each says it all
     this.#report.text([`${stored + nothing + planned} of ${counted(total, "dataset")} done, ${failed} failed, ${skipped} skipped`]);
+  }
+
+  /** For somebody who sits there: all of it in one line, and what can be done now. */
+  #advise(): void {
+    const { stored, nothing, planned, failed, skipped } = this.#counts;
+    const total = stored + nothing + planned + failed + skipped;
+    const seconds = (performance.now() - this.#startedAt) / 1000;
+    if (!this.#isDryRun && total > 1) this.#report.remark(`${stored} of ${counted(total, "dataset")} stored, ${formatSize(this.#storedBytes)}; ${nothing} had nothing new; ${clock(seconds)}`);
+    if (failed > 0) this.#report.next("see to the errors and run it again: what was stored is not sent again");
+    else if (planned > 0) this.#report.next("the same without --dry-run does it");
+    else if (stored > 0) this.#report.next("zferry list shows the backups, zferry verify proves that they would restore");
   }
 
   #outcomeOf({ result }: TaskEnd): "stored" | "nothing" | "planned" | "failed" | "skipped" {
@@ -103,7 +117,13 @@ export class BackupReport {
     };
   }
 
-  #lineOf(task: Task, { plan, manifest }: BackupOutcome): string {
+  /** A plan was asked for; what was done was not. */
+  #tell(line: string): void {
+    if (this.#isDryRun) this.#report.text([line]);
+    else this.#report.done([line]);
+  }
+
+  #lineOf({ task, storeUrl }: TaskEnd, { plan, manifest }: BackupOutcome): string {
     const title = titleOf(task);
     if (manifest === null) {
       return this.#isDryRun ? `${title}: would make: ${plan.kind}, ${plan.reason}` : `${title}: nothing to send: ${plan.reason}`;
@@ -112,7 +132,7 @@ export class BackupReport {
     const seconds = this.#secondsOf.get(task) ?? 0;
     return (
       `${title}: stored ${kind} backup ${backup}: ${formatSize(messageBytes)} in ` +
-      `${counted(chunks.length, "chunk")}, ${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}`
+      `${counted(chunks.length, "chunk")}, ${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}, into ${storeUrl}`
     );
   }
 }

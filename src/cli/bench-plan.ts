@@ -7,8 +7,8 @@ import { parseLink, tablesOf } from "../bench/scale-text.ts";
 import { embeddedLimits } from "../store/memory.ts";
 import { checkSizes } from "../store/sizes.ts";
 import type { SharedFlags } from "./options.ts";
-import { table } from "./report.ts";
 import type { Session } from "./session.ts";
+import { table } from "./table.ts";
 
 const usualLinks = ["100Mbit", "1Gbit", "10Gbit"];
 
@@ -37,7 +37,7 @@ export function plan({ report, settings }: Session, flags: PlanFlags, sizeBytes:
   report.json({ type: "bench-plan", ...planDocument(result) });
   const { shapes, costs, caps, months } = tablesOf([result]);
   const shown = [shapes, costs, caps, months].filter((rows) => rows.length > 0);
-  report.text([...shown.flatMap((rows) => [...table(rows), ""]), priceWarning, ...manifestNote(result)]);
+  report.text([...shown.flatMap((rows) => [...table(rows, { width: report.columns, folding: [] }), ""]), priceWarning, ...manifestNote(result)]);
 }
 
 /** From here on the manifest is what takes memory, when it is written and whenever it is read. */

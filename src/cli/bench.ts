@@ -15,10 +15,12 @@ import { checkSizes } from "../store/sizes.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { plan, type PlanFlags } from "./bench-plan.ts";
 import { durationFlag, size, withSizes, withStore, withThreads, withZfs } from "./options.ts";
-import { counted, rounded, table } from "./report.ts";
+import { counted, rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStoreAt, zfsFor } from "./session.ts";
 import { impatient, patience, storeSettings } from "./settings.ts";
+import { table } from "./table.ts";
+import { type Line, painted } from "./paint.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 const defaultMaxBytes = 4 * GiB;
@@ -116,7 +118,7 @@ async function measure(session: Session, flags: BenchFlags): Promise<void> {
   });
   if (report.isLive) report.live("");
   report.json({ type: "bench", source: nameOfSource(source), store: wanted?.url ?? null, chunkBytes, partBytes, ...document(result) });
-  report.text(textOf(result));
+  report.text(textOf(result, report.columns));
 }
 
 function benchStore(session: Session, flags: BenchFlags, wanted: StoreSettings): BenchStore {
@@ -168,7 +170,7 @@ function roundedAll(figures: object): Record<string, unknown> {
 
 const where = { processor: "all cores are busy", "main-thread": "the main thread is busy", waiting: "it waits, for the outside or for other programs" } as const;
 
-function textOf({ ladder, comparisons, peakRssBytes, limit, advice }: BenchResult): string[] {
+function textOf({ ladder, comparisons, peakRssBytes, limit, advice }: BenchResult, width: number | null): Line[] {
   const head = ["", "MiB/s", "CPU-s/GiB", "main thread", "memory", "measured with"];
   const cells = (figures: Figures, prefix: string): string[] => [
     `${prefix}${nameOf(figures)}`,
@@ -180,8 +182,8 @@ function textOf({ ladder, comparisons, peakRssBytes, limit, advice }: BenchResul
   ];
   const without = limit.withoutItMibPerSecond === null ? "" : `; without it ${limit.withoutItMibPerSecond.toFixed(0)}`;
   return [
-    ...table([head, ...ladder.map((one, index) => cells(one, index === 0 ? "" : "+ ")), ...comparisons.map((one) => cells(one, "  compared: "))]),
-    `limit: ${limit.stage}, ${limit.mibPerSecond.toFixed(0)} MiB/s in all${without}; ${where[limit.resource]}`,
+    ...table([head, ...ladder.map((one, index) => cells(one, index === 0 ? "" : "+ ")), ...comparisons.map((one) => cells(one, "  compared: "))], { width, folding: ["measured with", "memory", "main thread"] }),
+    [painted("limit:", "strong"), ` ${limit.stage}, ${limit.mibPerSecond.toFixed(0)} MiB/s in all${without}; ${where[limit.resource]}`],
     `peak memory: ${formatSize(ladder.at(-1)?.peakRssBytes ?? 0)} with everything put together, ${formatSize(peakRssBytes)} in all trials`,
     ...advice.map(({ text }) => `advice: ${text}`),
   ];

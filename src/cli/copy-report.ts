@@ -27,7 +27,9 @@ export class CopyReport {
 
   readonly copied = (end: CopyEnd): void => {
     this.#report.json(this.#documentOf(end));
-    this.#report.text(this.#linesOf(end));
+    const isSaid = this.#isDryRun || this.#outcomeOf(end) === "failed" || isBusy(end);
+    if (isSaid) this.#report.text(this.#linesOf(end));
+    else this.#report.done(this.#linesOf(end));
   };
 
   #documentOf(end: CopyEnd): Record<string, unknown> {

@@ -9,9 +9,12 @@ import { ZferryError } from "../errors.ts";
 import { examineMachine } from "../machine/examine.ts";
 import { storeLimits } from "../store/open.ts";
 import { type SharedFlags, size, withOpening, withStore, withZfs } from "./options.ts";
+import { type Line, painted, type Tone } from "./paint.ts";
+import type { Report } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStoreAt, zfsFor } from "./session.ts";
 import { impatient, patience, storeSettings } from "./settings.ts";
+import { wrapped } from "./table.ts";
 
 /** Larger parts would prove no more, and cost more. */
 const largestProbePartBytes = 5 * MiB;
@@ -23,6 +26,7 @@ doctor/, which is emptied again. It takes up to 12 MiB of traffic. Exit status: 
 the lines say what follows; 15 backups cannot be stored here.`;
 
 const words: Readonly<Record<Outcome, string>> = { ok: "ok", finding: "finding", failed: "FAILED", skipped: "skipped" };
+const tones: Readonly<Record<Outcome, Tone>> = { ok: "good", finding: "bad", failed: "bad", skipped: "faint" };
 
 export function doctorCommand(command: Command, run: RunCommand): void {
   command
@@ -65,7 +69,7 @@ async function doctor(session: Session, _words: readonly string[], flags: Doctor
       kept: keptIn(wanted, session),
       now: terminal.now,
       onProbe: (result) => {
-        report.text(linesOf(result));
+        show(report, result);
       },
       signal: terminal.signal,
     }),
@@ -78,7 +82,7 @@ async function examineRestore(session: Session, flags: DoctorFlags): Promise<voi
   const { report } = session;
   const { restoreProbes } = await import("./doctor-restore.ts");
   const restore = await restoreProbes(session, flags, (results) => {
-    for (const result of results) report.text(linesOf(result));
+    for (const result of results) show(report, result);
   });
   report.json({ type: "doctor-restore", ready: restore.every(({ outcome }) => outcome !== "finding"), restore });
   judge([], restore);
@@ -96,7 +100,7 @@ function machineProbes(session: Session): Promise<readonly ProbeResult[]> {
     zfsFor: (job) => zfsFor(session, job),
     storeUrlOf: (job) => storeUrlOf(job, session),
     onResult: (result) => {
-      report.text(linesOf(result));
+      show(report, result);
     },
     signal: terminal.signal,
   });
@@ -113,9 +117,20 @@ function storeUrlOf({ store }: JobSettings, { settings: { config }, flags: { log
   return storeSettings({ logLevel }, config, store).url;
 }
 
-function linesOf({ name, outcome, detail, consequence }: ProbeResult): string[] {
-  const line = `${name.padEnd(17)}  ${words[outcome].padEnd(7)}  ${detail}`;
-  return consequence === null ? [line] : [line, `${" ".repeat(28)}${consequence}`];
+/** What is as it should be is not said with `--quiet`. */
+function show(report: Report, result: ProbeResult): void {
+  const isBad = result.outcome === "failed" || result.outcome === "finding";
+  if (isBad) report.text(linesOf(result, report.columns));
+  else report.done(linesOf(result, report.columns));
+}
+
+const detailColumn = 28;
+
+function linesOf({ name, outcome, detail, consequence }: ProbeResult, columns: number | null): Line[] {
+  const room = columns === null ? Infinity : Math.max(20, columns - detailColumn);
+  const [first = "", ...more] = [...wrapped(detail, room), ...(consequence === null ? [] : wrapped(consequence, room))];
+  const head = [`${name.padEnd(17)}  `, painted(words[outcome], tones[outcome]), " ".repeat(Math.max(0, 7 - words[outcome].length)), `  ${first}`];
+  return [head, ...more.map((text): Line => `${" ".repeat(detailColumn)}${text}`)];
 }
 
 /** @throws ZferryError `store-failed` when backups cannot be stored, `findings` when something else is not as it should be */

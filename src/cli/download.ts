@@ -37,7 +37,7 @@ async function downloadBackup(session: Session, [name = "", folder = ""]: readon
   const { bytes, seconds } = progress;
   const backups = chain.map((entry) => entry.backup);
   report.json({ type: "download", folder, backups, bytes, seconds: rounded(seconds) });
-  report.text([
+  report.done([
     `downloaded ${backups.join(" and ")} into ${folder}: ${formatSize(bytes)}, ${clock(seconds)}, ${formatRate(bytes, seconds)}`,
     `restore from there with: zferry restore ${backup} --from ${folder} --to TARGET`,
   ]);

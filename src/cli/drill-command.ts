@@ -147,7 +147,8 @@ async function runDrill(session: Session, subject: Subject, { backup, into, seed
       progress.end();
     });
   await appendDrill(settings.stateDir, outcome.report);
-  report.text(linesOf(outcome.report));
+  if (outcome.report.outcome === "passed" && outcome.report.isClean) report.done(linesOf(outcome.report));
+  else report.text(linesOf(outcome.report));
   report.json(documentOf(outcome.report));
   return outcome;
 }

@@ -10,7 +10,7 @@ import { starterConfig, type StarterValues } from "../config/starter.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { parseDatasetName } from "../zfs/names.ts";
 import type { SharedFlags } from "./options.ts";
-import { Report } from "./report.ts";
+import { Report, reportOptions } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -31,7 +31,7 @@ export function initCommand(command: Command, run: RunCommand): void {
 }
 
 async function init(terminal: Terminal, flags: InitFlags): Promise<void> {
-  const report = new Report(terminal, { isJson: flags.json === true, level: flags.logLevel });
+  const report = new Report(terminal, reportOptions(flags));
   const file = resolve(terminal.workingDirectory, flags.config ?? "zferry.yaml");
   await refuseOverwriting(file);
   const values = await valuesFor(terminal, flags);
@@ -40,7 +40,7 @@ async function init(terminal: Terminal, flags: InitFlags): Promise<void> {
   await writeConfig(file, text);
   const obstacle = await obstacleOf(async () => readRecipients(config.encryption, terminal.environment));
   report.json({ type: "init", file, store: values.store, jobs: [...config.jobs.keys()], obstacle: obstacle?.message ?? null });
-  report.text([`wrote ${file}`]);
+  report.done([`wrote ${file}`]);
   if (obstacle !== null) report.warn(`${obstacle.message}${obstacle.hint === null ? "" : `: ${obstacle.hint}`}`);
   report.info("next: look through the file, then run `zferry doctor` and `zferry backup --dry-run`");
 }

@@ -3,9 +3,11 @@ import { isZferryError, ZferryError } from "../errors.ts";
 import { list, type Listing } from "../list.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import { hostStores, type HostStore } from "./hosts.ts";
-import { backupDocument, backupRow, damagedDocument, heading } from "./listing.ts";
-import { counted, table } from "./report.ts";
+import { backupDocument, backupRow, damagedDocument, folding, heading } from "./listing.ts";
+import { type Line, painted } from "./paint.ts";
+import { counted } from "./report.ts";
 import { type Session, useStoreAt } from "./session.ts";
+import { table } from "./table.ts";
 
 /** What came of one host. */
 interface HostListing {
@@ -26,7 +28,7 @@ export async function listHosts(session: Session, dataset: DatasetName | null): 
     backups: hosts.flatMap(({ host, listing }) => backupsIn(listing).map((backup) => ({ host, ...backupDocument(backup) }))),
     damaged: hosts.flatMap(({ host, listing }) => damagedIn(listing).map((entry) => ({ host, ...damagedDocument(entry) }))),
   });
-  report.text(toText(hosts));
+  report.text(toText(hosts, report.columns));
   refuseSilence(hosts);
 }
 
@@ -62,11 +64,11 @@ function damagedIn(listing: HostListing["listing"]): Listing["damaged"] {
   return listing instanceof ZferryError ? [] : listing.damaged;
 }
 
-function toText(hosts: readonly HostListing[]): string[] {
-  const rows = hosts.flatMap(({ host, listing }) => backupsIn(listing).map((backup) => [host, ...backupRow(backup)]));
+function toText(hosts: readonly HostListing[], width: number | null): Line[] {
+  const rows = hosts.flatMap(({ host, listing }) => backupsIn(listing).map((backup) => [host, ...backupRow(backup, width !== null)]));
   const without = hosts.filter(({ listing }) => !(listing instanceof ZferryError) && listing.backups.length === 0).map(({ host }) => `${host}: no backups`);
-  const damaged = hosts.flatMap(({ host, listing }) => damagedIn(listing).map(({ key, error }) => `damaged: ${host}: ${key}: ${error.message}`));
-  const shown = rows.length === 0 ? [] : table([["host", ...heading], ...rows]);
+  const damaged = hosts.flatMap(({ host, listing }) => damagedIn(listing).map(({ key, error }): Line => [painted("damaged:", "bad"), ` ${host}: ${key}: ${error.message}`]));
+  const shown = rows.length === 0 ? [] : table([["host", ...heading], ...rows], { width, folding });
   return hosts.length === 0 ? ["no hosts"] : [...shown, ...without, ...damaged];
 }
 

@@ -3,11 +3,13 @@ import type { Command } from "commander";
 import { ZferryError } from "../errors.ts";
 import { list, type Listing } from "../list.ts";
 import { parseDatasetName } from "../zfs/names.ts";
-import { backupDocument, backupRow, damagedDocument, heading } from "./listing.ts";
+import { backupDocument, backupRow, damagedDocument, folding, heading } from "./listing.ts";
 import { type SharedFlags, withStore } from "./options.ts";
-import { counted, table } from "./report.ts";
+import { type Line, painted } from "./paint.ts";
+import { counted } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore } from "./session.ts";
+import { table } from "./table.ts";
 
 interface ListFlags extends SharedFlags {
   readonly allHosts?: boolean;
@@ -29,7 +31,7 @@ async function listBackups(session: Session, [name]: readonly string[], { allHos
     list(store, { dataset, stateDir: settings.stateDir, warn: report.warn, signal: terminal.signal }),
   );
   if (report.isJson) report.json({ type: "list", backups: listing.backups.map(backupDocument), damaged: listing.damaged.map(damagedDocument) });
-  else report.text(toText(listing));
+  else report.text(toText(listing, report.columns));
   refuseSilence(listing);
 }
 
@@ -42,7 +44,8 @@ function refuseSilence({ backups, damaged }: Listing): void {
   });
 }
 
-function toText({ backups, damaged }: Listing): string[] {
+function toText({ backups, damaged }: Listing, width: number | null): Line[] {
   if (backups.length === 0 && damaged.length === 0) return ["no backups"];
-  return [...table([heading, ...backups.map(backupRow)]), ...damaged.map(({ key, error }) => `damaged: ${key}: ${error.message}`)];
+  const rows = backups.map((backup) => backupRow(backup, width !== null));
+  return [...table([heading, ...rows], { width, folding }), ...damaged.map(({ key, error }): Line => [painted("damaged:", "bad"), ` ${key}: ${error.message}`])];
 }

@@ -3,26 +3,32 @@ import { formatSize } from "../bytes.ts";
 import type { DamagedEntry } from "../catalog.ts";
 import type { ListedBackup } from "../list.ts";
 import type { LastVerified } from "../verified.ts";
+import { momentText } from "./moments.ts";
+import { painted, type Span } from "./paint.ts";
 
 export const heading = ["snapshot taken", "kind", "stored", "packet", "verified", "restorable", "backup"];
 
-export function backupRow({ entry, obstacle, verified }: ListedBackup): string[] {
+/** What a narrow terminal shows below the row, the first ones first. */
+export const folding = ["packet", "verified", "stored", "kind"];
+
+/** @param isLocal - for a terminal: times of this place */
+export function backupRow({ entry, obstacle, verified }: ListedBackup, isLocal: boolean): Span[] {
   return [
-    entry.createdAt.toISOString().replace(".000Z", "Z"),
+    momentText(entry.createdAt, "second", isLocal),
     entry.kind,
     formatSize(entry.messageBytes),
     entry.packet,
-    verifiedText(verified),
-    obstacle === null ? "yes" : "no",
+    verifiedText(verified, isLocal),
+    obstacle === null ? painted("yes", "good") : painted("no", "bad"),
     `${entry.backup}${entry.base?.backup == null ? "" : ` (since ${entry.base.backup})`}${obstacle === null ? "" : `: ${obstacle}`}`,
   ];
 }
 
 /** `stream 2026-11-21`, and what was found. */
-function verifiedText(last: LastVerified | null): string {
+function verifiedText(last: LastVerified | null, isLocal: boolean): Span {
   if (last === null) return "never";
-  const day = last.at.toISOString().slice(0, 10);
-  return `${last.level} ${day}${last.ok ? "" : `: ${last.findingCount} found`}`;
+  const day = momentText(last.at, "day", isLocal);
+  return last.ok ? `${last.level} ${day}` : painted(`${last.level} ${day}: ${last.findingCount} found`, "bad");
 }
 
 export function backupDocument({ entry, obstacle, verified }: ListedBackup): Record<string, unknown> {

@@ -12,6 +12,7 @@ export interface SharedFlags {
   readonly config?: string;
   readonly json?: boolean;
   readonly logLevel: LogLevel;
+  readonly quiet?: boolean;
   readonly store?: string;
   /** Of commands where `--store` may be repeated. */
   readonly stores?: readonly string[];

@@ -18,6 +18,7 @@ function programFor(terminal: Terminal): Command {
     .version(version, "-V, --version")
     .option("--config <file>", "configuration file (default $ZFERRY_CONFIG, ./zferry.yaml, /etc/zferry/zferry.yaml)")
     .option("--json", "one JSON document on stdout; messages as JSON lines on stderr")
+    .option("-q, --quiet", "say nothing but warnings and errors, and print what was asked for or went wrong")
     .addOption(new Option("--log-level <level>", "what to say on stderr").choices(logLevels).default("info"))
     .addHelpText("after", exitCodes)
     .exitOverride()

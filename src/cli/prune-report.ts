@@ -2,10 +2,13 @@
 import { formatSize } from "../bytes.ts";
 import type { BackupEntry } from "../format/entry.ts";
 import type { JobSettings } from "../config/jobs.ts";
-import type { Fate, Pruned, PruneOutcome } from "../prune/request.ts";
+import { type Fate, failuresIn, type Pruned, type PruneOutcome } from "../prune/request.ts";
 import type { SnapshotFacts } from "../zfs/inventory.ts";
 import type { DatasetName } from "../zfs/names.ts";
-import { counted, type Report, table } from "./report.ts";
+import { momentText } from "./moments.ts";
+import { type Line, painted, type Span } from "./paint.ts";
+import { counted, type Report } from "./report.ts";
+import { table } from "./table.ts";
 
 interface Told {
   readonly job: string;
@@ -18,7 +21,8 @@ interface Told {
 
 export function tell(report: Report, told: Told): void {
   if (report.isJson) report.json(toDocument(told));
-  else report.text(toText(told));
+  else if (told.isDryRun || failuresIn(told.outcome).length > 0) report.text(toText(told, report.columns));
+  else report.done(toText(told, report.columns));
 }
 
 function toDocument({ job, dataset, storeUrl, isDryRun, outcome }: Told): Record<string, unknown> {
@@ -41,31 +45,37 @@ function fateOf({ fate, reasons, problem }: Omit<Pruned<unknown>, "subject">): R
   return { outcome: fate, reasons, problem };
 }
 
-const words: Readonly<Record<Fate, string>> = { stays: "stays", "would-go": "would go", removed: "removed", failed: "NOT REMOVED" };
+const words: Readonly<Record<Fate, Span>> = {
+  stays: "stays",
+  "would-go": painted("would go", "doubtful"),
+  removed: painted("removed", "doubtful"),
+  failed: painted("NOT REMOVED", "bad"),
+};
 
-function toText({ dataset, storeUrl, keep, isDryRun, outcome }: Told): string[] {
+function toText({ dataset, storeUrl, keep, isDryRun, outcome }: Told, columns: number | null): Line[] {
+  const width = columns === null ? null : columns - 2;
   const { backups, snapshots, unreadable } = outcome;
   const isAnyGoing = [...backups, ...snapshots].some(({ fate }) => fate === "would-go");
   return [
-    ...(keep.store === null ? [] : [`backups of ${dataset} in ${storeUrl}:`, ...indented(backupTable(backups)), summaryOf(backups, "backup", isDryRun)]),
-    ...(keep.local === null ? [] : [`snapshots of ${dataset} on the pool:`, ...indented(snapshotTable(snapshots)), summaryOf(snapshots, "snapshot", isDryRun)]),
-    ...unreadable.map((key) => `damaged: ${key} cannot be read, and keeps what it may need`),
+    ...(keep.store === null ? [] : [`backups of ${dataset} in ${storeUrl}:`, ...indented(backupTable(backups, width)), summaryOf(backups, "backup", isDryRun)]),
+    ...(keep.local === null ? [] : [`snapshots of ${dataset} on the pool:`, ...indented(snapshotTable(snapshots, width)), summaryOf(snapshots, "snapshot", isDryRun)]),
+    ...unreadable.map((key): Line => [painted("damaged:", "bad"), ` ${key} cannot be read, and keeps what it may need`]),
     ...(isAnyGoing ? ["nothing was removed; --yes removes what would go"] : []),
   ];
 }
 
-function backupTable(backups: readonly Pruned<BackupEntry>[]): string[] {
+function backupTable(backups: readonly Pruned<BackupEntry>[], width: number | null): Line[] {
   if (backups.length === 0) return [];
   const rows = backups.map(({ subject, ...rest }) => [
-    words[rest.fate], subject.kind, timeText(subject.createdAt), formatSize(subject.messageBytes), subject.backup, why(rest),
+    words[rest.fate], subject.kind, momentText(subject.createdAt, "second", width !== null), formatSize(subject.messageBytes), subject.backup, why(rest),
   ]);
-  return table([["fate", "kind", "snapshot taken", "stored", "backup", "why"], ...rows]);
+  return table([["fate", "kind", "snapshot taken", "stored", "backup", "why"], ...rows], { width, folding: ["stored", "kind", "snapshot taken"] });
 }
 
-function snapshotTable(snapshots: readonly Pruned<SnapshotFacts>[]): string[] {
+function snapshotTable(snapshots: readonly Pruned<SnapshotFacts>[], width: number | null): Line[] {
   if (snapshots.length === 0) return [];
-  const rows = snapshots.map(({ subject, ...rest }) => [words[rest.fate], timeText(subject.createdAt), subject.name, why(rest)]);
-  return table([["fate", "taken", "snapshot", "why"], ...rows]);
+  const rows = snapshots.map(({ subject, ...rest }) => [words[rest.fate], momentText(subject.createdAt, "second", width !== null), subject.name, why(rest)]);
+  return table([["fate", "taken", "snapshot", "why"], ...rows], { width, folding: ["taken"] });
 }
 
 function why({ fate, reasons, problem }: Omit<Pruned<unknown>, "subject">): string {
@@ -80,10 +90,6 @@ function summaryOf(all: readonly Pruned<BackupEntry | SnapshotFacts>[], what: st
   return `${going.length} of ${counted(all.length, what)} ${isDryRun ? "would go" : going.length === 1 ? "was removed" : "were removed"}${size}`;
 }
 
-function indented(lines: readonly string[]): string[] {
-  return lines.map((line) => `  ${line}`);
-}
-
-function timeText(at: Date): string {
-  return at.toISOString().replace(".000Z", "Z");
+function indented(lines: readonly Line[]): Line[] {
+  return lines.map((line): Line => ["  ", ...(typeof line === "string" || "text" in line ? [line] : line)]);
 }

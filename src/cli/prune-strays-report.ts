@@ -34,13 +34,15 @@ export function tell(report: Report, { attempts, journals, survey, isActing }: T
     foreignCount,
   });
   const isAnyGoing = [...attempts, ...journals].some(({ outcome }) => outcome === "would-go");
-  report.text([
+  const lines = [
     ...attempts.map(toLine),
     ...journals.map(toJournalLine),
     `${counted(attempts.length, "attempt")} without a manifest, ${counted(committedCount, "backup")}`,
     ...(foreignCount > 0 ? [`${counted(foreignCount, "object")} under streams/ not made by zferry: not touched`] : []),
     ...(isAnyGoing ? ["nothing was removed; --yes removes what would go"] : []),
-  ]);
+  ];
+  if (isActing && attempts.every(({ outcome }) => outcome !== "failed")) report.done(lines);
+  else report.text(lines);
 }
 
 function toDocument({ backup, attempt, objectCount, sizeBytes, unfinishedCount, newestAt, outcome, reason }: Judged): Record<string, unknown> {

@@ -27,8 +27,10 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
   const settings = await ferrySettings(session, storeSettings(flags, config, null), config.defaults.chunkBytes);
   if (settings.packet === "none") report.warn('packet "none": the stream is stored as it is, readable by whoever can read the store');
   const progress = new Progress(report, "read");
-  const manifest = await useStore(session, { access: "write", named: null }, ({ store, settings: opened }) =>
-    put({
+  let storeUrl = "";
+  const manifest = await useStore(session, { access: "write", named: null }, ({ store, settings: opened }) => {
+    storeUrl = store.url;
+    return put({
       store,
       backup,
       open: (signal) => (terminal.stdinPipe === null ? readAll(terminal.stdin, signal) : readPipe(terminal.stdinPipe, signal)),
@@ -38,8 +40,8 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
       isResumed: flags.resume === true,
       progress: { onRead: progress.count, onStored: () => undefined, warn: report.warn },
       signal: terminal.signal,
-    }),
-  ).finally(() => {
+    });
+  }).finally(() => {
     progress.end();
   });
   const { stream, messageBytes, chunks, kind, base } = manifest;
@@ -55,10 +57,11 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
     chunkCount: chunks.length,
     seconds: rounded(seconds),
   });
-  report.text([
+  report.done([
     `stored ${kind} backup ${backup}: ${formatSize(messageBytes)} in ${counted(chunks.length, "chunk")}, ` +
-      `${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}`,
+      `${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}, into ${storeUrl}`,
   ]);
+  report.next(`zferry verify ${backup} with the same --store and a key proves that it would restore`);
 }
 
 /** Stdin as a source. Its end proves nothing; that the stream is whole is found by looking at its records. */

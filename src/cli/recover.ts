@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { closeAllLeft, type LeftView } from "../plain/undo.ts";
 import { type Recovered, recoverOwed } from "../quiesce/recover.ts";
-import { counted, Report } from "./report.ts";
+import { counted, Report, reportOptions } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { settleStateFolder } from "./settings.ts";
 import type { SharedFlags } from "./options.ts";
@@ -28,14 +28,16 @@ export function recoverCommand(command: Command, run: RunCommand): void {
 }
 
 async function recover(terminal: Terminal, flags: RecoverFlags): Promise<void> {
-  const report = new Report(terminal, { isJson: flags.json === true, level: flags.logLevel });
+  const report = new Report(terminal, reportOptions(flags));
   const stateDir = await settleStateFolder(flags, terminal);
   const isDryRun = flags.dryRun === true;
   const { environment, signal } = terminal;
   const found = await recoverOwed({ stateDir, isDryRun, warn: report.warn, signal });
   const views = await closeAllLeft({ stateDir, environment, isDryRun, signal });
   report.json({ type: "recover", dryRun: isDryRun, records: found.map(toldRecord), views: views.map(toldView) });
-  report.text(found.length + views.length === 0 ? ["nothing is owed"] : [...found.map(line), ...views.map(viewLine)]);
+  const lines = found.length + views.length === 0 ? ["nothing is owed"] : [...found.map(line), ...views.map(viewLine)];
+  if (isDryRun) report.text(lines);
+  else report.done(lines);
   const [failure] = [...found.flatMap(({ failures }) => failures), ...views.flatMap(({ error }) => error ?? [])];
   if (failure !== undefined) throw failure;
 }

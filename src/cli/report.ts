@@ -6,6 +6,7 @@
  */
 import { type ErrorCode, exitStatus, isZferryError } from "../errors.ts";
 import { visible, visibleLines } from "../visible.ts";
+import { type Line, painted, rendered, type Tone, wantsColour } from "./paint.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const logLevels = ["error", "warn", "info", "debug"] as const;
@@ -16,6 +17,14 @@ const rank: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, d
 export interface ReportOptions {
   readonly isJson: boolean;
   readonly level: LogLevel;
+  /** Of what was done nothing is said, unless it went wrong. */
+  readonly isQuiet?: boolean;
+}
+
+/** What the flags of every command make of it. `--quiet` says no more than warnings, whatever the level. */
+export function reportOptions({ json, logLevel, quiet }: { readonly json?: boolean; readonly logLevel: LogLevel; readonly quiet?: boolean }): ReportOptions {
+  const isQuiet = quiet === true;
+  return { isJson: json === true, isQuiet, level: isQuiet && rank[logLevel] > rank.warn ? "warn" : logLevel };
 }
 
 /** Bound to one command's run. */
@@ -37,6 +46,16 @@ export class Report {
     return this.#terminal.isInteractive && !this.isJson && rank[this.#options.level] >= rank.info;
   }
 
+  /** The width results for people must fit into, in columns; null where nobody looks at them as they are written. */
+  get columns(): number | null {
+    return this.#terminal.stdoutColumns;
+  }
+
+  /** The width of the conversation; null where it is kept and not looked at. */
+  get liveColumns(): number | null {
+    return this.#terminal.stderrColumns;
+  }
+
   info(text: string): void {
     this.#say("info", text);
   }
@@ -50,9 +69,26 @@ export class Report {
     this.#terminal.stderr.write(`\r\u001b[2K${text}`);
   }
 
-  /** The result for people; nothing with `--json`. */
-  text(lines: readonly string[]): void {
-    if (!this.isJson) this.#terminal.stdout.write(lines.map((line) => `${visible(line)}\n`).join(""));
+  /** What was asked for, for people; nothing with `--json`. */
+  text(lines: readonly Line[]): void {
+    const { stdout, stdoutColumns, environment } = this.#terminal;
+    const isColoured = wantsColour(environment, stdoutColumns !== null);
+    if (!this.isJson) stdout.write(lines.map((line) => `${rendered(line, isColoured)}\n`).join(""));
+  }
+
+  /** What was done, for people; nothing with `--json` or `--quiet`. */
+  done(lines: readonly Line[]): void {
+    if (this.#options.isQuiet !== true) this.text(lines);
+  }
+
+  /** What a log has from other lines already; only for somebody who sits there. */
+  remark(text: string): void {
+    if (this.isLive) this.#say("info", text);
+  }
+
+  /** What can be done now; only for somebody who sits there. */
+  next(text: string): void {
+    if (this.isLive) this.#say("info", text, "next:");
   }
 
   /** The result for programs; nothing without `--json`. */
@@ -66,22 +102,29 @@ export class Report {
     if (this.isLive) this.live("");
     if (this.isJson) this.#terminal.stderr.write(`${toJson({ type: "error", ...told })}\n`);
     else {
-      this.#terminal.stderr.write(`zferry: error: ${visible(told.message)}\n`);
-      if (told.hint !== null) this.#terminal.stderr.write(`zferry: hint: ${visible(told.hint)}\n`);
+      this.#line(told.message, painted("error:", "bad"));
+      if (told.hint !== null) this.#line(told.hint, painted("hint:", "strong"));
     }
     if (this.#options.level === "debug") {
       for (const cause of causesOf(error)) this.#say("debug", cause.stack ?? cause.message);
     }
   }
 
-  #say(level: LogLevel, text: string): void {
+  #say(level: LogLevel, text: string, label: string | null = level === "info" ? null : level === "warn" ? "warning:" : `${level}:`): void {
     if (rank[level] > rank[this.#options.level]) return;
     if (this.isLive) this.live("");
-    const shown = level === "debug" ? visibleLines(text) : visible(text);
-    const line = level === "info" ? shown : `${level === "warn" ? "warning" : level}: ${shown}`;
-    this.#terminal.stderr.write(this.isJson ? `${toJson({ type: "message", level, text })}\n` : `zferry: ${line}\n`);
+    if (this.isJson) this.#terminal.stderr.write(`${toJson({ type: "message", level, text })}\n`);
+    else this.#line(text, label === null ? null : painted(label, toneOf[level]), level === "debug" ? visibleLines : visible);
+  }
+
+  #line(text: string, label: ReturnType<typeof painted> | null, neutral = visible): void {
+    const { stderr, isInteractive, environment } = this.#terminal;
+    const shown = label === null ? "" : `${rendered(label, wantsColour(environment, isInteractive))} `;
+    stderr.write(`zferry: ${shown}${neutral(text)}\n`);
   }
 }
+
+const toneOf: Readonly<Record<LogLevel, Tone>> = { error: "bad", warn: "doubtful", info: "strong", debug: "faint" };
 
 /** The error, what caused it, what caused that; each once, because someone else's error can be its own cause. */
 function causesOf(error: unknown): ReadonlySet<Error> {
@@ -118,10 +161,4 @@ export function rounded(value: number): number {
 /** `1 chunk`, `2 chunks`. */
 export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
-}
-
-/** Columns padded to their widest cell, the last one left as it is. */
-export function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0));
-  return rows.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join("  "));
 }

@@ -138,6 +138,7 @@ function tellPlan({ report }: Session, steps: readonly RestoreStep[], fallOvers:
     ...steps.map(({ entry, isThere }) => `${isThere ? "is there already" : "would receive"}: ${entry.kind} ${entry.backup}, ${formatSize(entry.messageBytes)}`),
     ...fallOvers.summary,
   ]);
+  report.next("the same without --dry-run does it");
 }
 
 interface Restored {
@@ -158,7 +159,7 @@ function tell({ report }: Session, { snapshot, steps, fallOvers, progress }: Res
     fetchedBytes: bytes,
     seconds: rounded(seconds),
   });
-  report.text([
+  report.done([
     `restored ${snapshot}: ${formatSize(bytes)} fetched, ${clock(seconds)}, ${formatRate(bytes, seconds)}; its guid is the backup's`,
     ...fallOvers.summary,
   ]);

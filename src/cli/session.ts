@@ -18,7 +18,7 @@ import { readKeyring, readKeys, readRecipients } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
 import { type Zfs, zfsThrough } from "../zfs/command.ts";
 import type { SharedFlags } from "./options.ts";
-import { counted, Report } from "./report.ts";
+import { counted, Report, reportOptions } from "./report.ts";
 import { type Settings, settle, storeSettings, zfsCommand } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import type { JobSettings } from "../config/jobs.ts";
@@ -34,7 +34,7 @@ export interface Session {
 }
 
 export async function openSession(flags: SharedFlags, terminal: Terminal): Promise<Session> {
-  const report = new Report(terminal, { isJson: flags.json === true, level: flags.logLevel });
+  const report = new Report(terminal, reportOptions(flags));
   return { flags, terminal, report, settings: await settle(flags, terminal) };
 }
 

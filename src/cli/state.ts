@@ -16,7 +16,7 @@ async function rebuild(session: Session): Promise<void> {
   );
   const { backupCount, damagedCount, anchors } = rebuilt;
   report.json({ type: "state-rebuild", backupCount, damagedCount, anchors: Object.fromEntries(anchors) });
-  report.text([
+  report.done([
     `${backupCount} backups, ${damagedCount} damaged manifests`,
     ...[...anchors].map(([dataset, backup]) => `anchor of ${dataset}: ${backup}`),
   ]);

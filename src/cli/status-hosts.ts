@@ -12,9 +12,11 @@ import type { DatasetName } from "../zfs/names.ts";
 import { gatherRequest } from "./gathering.ts";
 import { hostStores } from "./hosts.ts";
 import type { SharedFlags } from "./options.ts";
-import { table } from "./report.ts";
+import { momentText } from "./moments.ts";
+import { type Line, type Span, textOf } from "./paint.ts";
 import { type Session, useStoreAt } from "./session.ts";
-import { heading, rowOf, stamp } from "./status.ts";
+import { folding, heading, rowOf } from "./status.ts";
+import { table } from "./table.ts";
 
 interface HostFlags extends SharedFlags {
   readonly check?: boolean;
@@ -52,7 +54,7 @@ export async function statusOfHosts(session: Session, names: readonly string[], 
   const hostOf = new Map<string, string>();
   for (const { store } of standings.standings) hostOf.set(store, hosts.get(await storeUrlOf(store)) ?? store);
   report.json(toDocument(standings, hostOf, foreign));
-  report.text(toText(standings, hostOf, foreign));
+  report.text(toText(standings, { hostOf, foreign, width: report.columns }));
   return standings;
 }
 
@@ -104,23 +106,31 @@ function toDocument(standings: Standings, hostOf: ReadonlyMap<string, string>, f
   };
 }
 
-function toText({ at, standings }: Standings, hostOf: ReadonlyMap<string, string>, foreign: readonly Foreign[]): string[] {
-  const rows = [
-    ...standings.map((one) => [hostOf.get(one.store) ?? one.store, ...rowOf(one, at)]),
-    ...foreign.map(({ host, held }) => [host, ...foreignRow(held, at)]),
+interface Shown {
+  readonly hostOf: ReadonlyMap<string, string>;
+  readonly foreign: readonly Foreign[];
+  readonly width: number | null;
+}
+
+function toText({ at, standings }: Standings, { hostOf, foreign, width }: Shown): Line[] {
+  const isLocal = width !== null;
+  const rows: Span[][] = [
+    ...standings.map((one) => [hostOf.get(one.store) ?? one.store, ...rowOf(one, at, isLocal)]),
+    ...foreign.map(({ host, held }) => [host, ...foreignRow(held, at, isLocal)]),
   ];
   if (rows.length === 0) return ["no hosts"];
-  return table([["host", ...heading], ...rows.sort(([one = ""], [other = ""]) => (one === other ? 0 : one < other ? -1 : 1))]);
+  rows.sort(([one = ""], [other = ""]) => (textOf(one) === textOf(other) ? 0 : textOf(one) < textOf(other) ? -1 : 1));
+  return table([["host", ...heading], ...rows], { width, folding });
 }
 
 /** In the columns of a job: when it was stored last is all that is known of its runs. */
-function foreignRow({ dataset, newest, verified }: Foreign["held"], at: Date): string[] {
+function foreignRow({ dataset, newest, verified }: Foreign["held"], at: Date, isLocal: boolean): string[] {
   const cells = new Map([
     ["dataset", dataset],
-    ["last success", newest === null ? "never" : `${stamp(newest.committedAt)} (${ageText(at.getTime() - newest.committedAt.getTime())})`],
+    ["last success", newest === null ? "never" : `${momentText(newest.committedAt, "minute", isLocal)} (${ageText(at.getTime() - newest.committedAt.getTime())})`],
     ["kind", newest?.kind ?? "-"],
     ["size", newest === null ? "-" : formatSize(newest.messageBytes)],
-    ["verified", verified === null ? "never" : `${verified.level} ${verified.at.toISOString().slice(0, 10)}${verified.ok ? "" : " BAD"}`],
+    ["verified", verified === null ? "never" : `${verified.level} ${momentText(verified.at, "day", isLocal)}${verified.ok ? "" : " BAD"}`],
     ["state", "elsewhere: no job here backs it up"],
   ]);
   return heading.map((column) => cells.get(column) ?? "-");

@@ -10,11 +10,14 @@ import { happeningsOf } from "../status/happenings.ts";
 import { ageText, type Standing } from "../status/standing.ts";
 import { gatherRequest, publish } from "./gathering.ts";
 import { type SharedFlags, withStore } from "./options.ts";
-import { counted, table } from "./report.ts";
+import { momentText } from "./moments.ts";
+import { type Line, painted, type Span } from "./paint.ts";
+import { counted } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { jobsOfStreams } from "../config/jobs.ts";
 import { type Session, useStoreAt } from "./session.ts";
 import { impatient, patience, storeSettings } from "./settings.ts";
+import { table } from "./table.ts";
 
 interface StatusFlags extends SharedFlags {
   readonly check?: boolean;
@@ -56,7 +59,7 @@ async function status(session: Session, names: readonly string[], flags: StatusF
   if (flags.notify === true) await tell(session, standings);
   await publish(session, names.length === 0 && flags.store === undefined ? standings : null);
   report.json(statusDocument(standings));
-  report.text(toText(standings));
+  report.text(toText(standings, report.columns));
   for (const { notifier, at, why } of standings.undelivered) {
     report.warn(`notifier "${notifier}" did not get the last message (${at.toISOString()}): ${why}`);
   }
@@ -105,37 +108,39 @@ async function serveStatus(session: Session, names: readonly string[], { serve: 
 
 export const heading = ["job", "dataset", "last success", "kind", "size", "next", "downtime", "verified", "drilled", "copies", "state"];
 
-function toText({ at, standings }: Standings): string[] {
+/** What a narrow terminal shows below the row, the first ones first. */
+export const folding = ["downtime", "drilled", "copies", "verified", "kind", "size", "next"];
+
+function toText({ at, standings }: Standings, width: number | null): Line[] {
   if (standings.length === 0) return ["no jobs"];
-  return table([heading, ...standings.map((one) => rowOf(one, at))]);
+  return table([heading, ...standings.map((one) => rowOf(one, at, width !== null))], { width, folding });
 }
 
-export function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, drill, copying, state, why }: Standing, at: Date): string[] {
+export function rowOf({ job, dataset, lastSuccessAt, lastStored, nextExpectedAt, downtimeMs, held, drill, copying, state, why, isProblem }: Standing, at: Date, isLocal: boolean): Span[] {
   const verified = held?.verified ?? null;
   const sizeBytes = lastStored?.storedBytes ?? held?.newest?.messageBytes ?? null;
   return [
     job,
     dataset ?? "-",
-    lastSuccessAt === null ? "never" : `${stamp(lastSuccessAt)} (${ageText(at.getTime() - lastSuccessAt.getTime())})`,
+    lastSuccessAt === null ? "never" : `${momentText(lastSuccessAt, "minute", isLocal)} (${ageText(at.getTime() - lastSuccessAt.getTime())})`,
     lastStored?.kind ?? held?.newest?.kind ?? "-",
     sizeBytes === null ? "-" : formatSize(sizeBytes),
-    nextExpectedAt === null ? "-" : stamp(nextExpectedAt),
+    nextExpectedAt === null ? "-" : momentText(nextExpectedAt, "minute", isLocal),
     downtimeMs === null ? "-" : `${(downtimeMs / 1000).toFixed(1)}s`,
-    verified === null ? "never" : `${verified.level} ${verified.at.toISOString().slice(0, 10)}${verified.ok ? "" : " BAD"}`,
-    drill === null ? "never" : `${drill.endedAt.toISOString().slice(0, 10)}${drill.outcome === "failed" ? " FAILED" : ` in ${ageText((drill.restoreSeconds ?? 0) * 1000)}`}`,
+    verified === null ? "never" : verdict(`${verified.level} ${momentText(verified.at, "day", isLocal)}`, verified.ok ? "" : " BAD"),
+    drill === null ? "never" : verdict(`${momentText(drill.endedAt, "day", isLocal)}${drill.outcome === "failed" ? "" : ` in ${ageText((drill.restoreSeconds ?? 0) * 1000)}`}`, drill.outcome === "failed" ? " FAILED" : ""),
     copying.length === 0 ? "-" : copying.map((copy) => copyText(copy, at)).join(", "),
-    why === null ? state : `${state}: ${why}`,
+    painted(why === null ? state : `${state}: ${why}`, isProblem ? "bad" : state === "ok" ? "good" : "doubtful"),
   ];
+}
+
+function verdict(text: string, bad: string): Span {
+  return bad === "" ? text : painted(`${text}${bad}`, "bad");
 }
 
 function copyText({ store, lastRun, waitingSince }: Standing["copying"][number], at: Date): string {
   if (lastRun?.outcome === "failed") return `${store} FAILED`;
   return waitingSince === null ? store : `${store} ${ageText(at.getTime() - waitingSince.getTime())} behind`;
-}
-
-/** To the minute, in UTC. */
-export function stamp(time: Date): string {
-  return `${time.toISOString().slice(0, 16)}Z`;
 }
 
 /** @throws ZferryError `findings` when there is a problem */

@@ -93,7 +93,7 @@ async function systemd(session: Session, _words: readonly string[], flags: Syste
   const folder = resolve(terminal.workingDirectory, flags.output);
   const installed = await installUnits(folder, units, { isForced: flags.force === true });
   report.json({ type: "systemd", units, folder, ...installed });
-  report.text(installed.written.map((name) => `wrote ${folder}/${name}`));
+  report.done(installed.written.map((name) => `wrote ${folder}/${name}`));
   report.info(`${counted(installed.written.length, "unit")} written, ${installed.unchanged.length} unchanged`);
   for (const name of installed.replaced) report.warn(`replaced ${name}`);
   for (const name of installed.leftOver) report.warn(`${name} is of an earlier run and made no more: systemctl disable --now ${name}, and remove it`);

@@ -16,6 +16,10 @@ export interface Terminal {
   readonly stderr: Writable;
   /** Whether a person is looking at stderr as it is written. */
   readonly isInteractive: boolean;
+  /** How wide stdout is, in columns, at this moment; null when it is no terminal. */
+  readonly stdoutColumns: number | null;
+  /** The same of stderr. */
+  readonly stderrColumns: number | null;
   readonly isRoot: boolean;
   /** The effective user, whose files are believed. */
   readonly userId: number;

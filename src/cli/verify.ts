@@ -12,6 +12,7 @@ import { parseDatasetName, parseSnapshotName } from "../zfs/names.ts";
 import { type Drill, tellDrill } from "./drill.ts";
 import { publish } from "./gathering.ts";
 import { type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
+import { type Line, painted } from "./paint.ts";
 import { clock, Progress } from "./progress.ts";
 import { counted, rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
@@ -132,7 +133,9 @@ class Told {
   readonly backup = (result: VerifiedBackup): void => {
     this.#backups.push(result);
     this.#progress.end();
-    this.#session.report.text(linesOf(result));
+    const isGood = result.findings.length === 0 && result.obstacle === null;
+    if (isGood) this.#session.report.done(linesOf(result));
+    else this.#session.report.text(linesOf(result));
   };
 
   readonly sample = (sample: Sample): void => {
@@ -149,7 +152,8 @@ class Told {
     const { bytes, seconds } = this.#progress;
     const reading = this.level === "exists" ? "" : `, ${read} of them read (${formatSize(bytes)}, ${clock(seconds)})`;
     const summary = this.#backups.length === 0 ? "no backups" : `verified ${counted(this.#backups.length, "backup")}${reading}: ${counted(this.#count, "finding")}`;
-    this.#session.report.text([...findings.map((one) => `finding: ${textOf(one)}`), summary]);
+    this.#session.report.text(findings.map((one): Line => [painted("finding:", "bad"), ` ${textOf(one)}`]));
+    this.#session.report.done([summary]);
   }
 
   /** Nothing, when the run ended before anything was known. */
@@ -188,11 +192,11 @@ function textOf({ kind, message }: Finding): string {
   return `${kind}: ${message}`;
 }
 
-function linesOf({ backup, level, findings, obstacle, bytes }: VerifiedBackup): string[] {
+function linesOf({ backup, level, findings, obstacle, bytes }: VerifiedBackup): Line[] {
   const how = bytes === 0 ? level : `${level}, ${formatSize(bytes)} read`;
-  const lines = findings.map((one) => `finding: ${backup}: ${textOf(one)}`);
-  if (obstacle !== null) lines.push(`not done: ${backup}: no more than level ${level}: ${obstacle.message}`);
-  return lines.length > 0 ? lines : [`ok: ${backup} (${how})`];
+  const lines = findings.map((one): Line => [painted("finding:", "bad"), ` ${backup}: ${textOf(one)}`]);
+  if (obstacle !== null) lines.push([painted("not done:", "doubtful"), ` ${backup}: no more than level ${level}: ${obstacle.message}`]);
+  return lines.length > 0 ? lines : [[painted("ok:", "good"), ` ${backup} (${how})`]];
 }
 
 function toDocument({ backup, level, findings, obstacle, isSealChecked, bytes }: VerifiedBackup): Record<string, unknown> {

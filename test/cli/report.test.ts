@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type LogLevel, Report, table, toJson } from "../../src/cli/report.ts";
+import { type LogLevel, Report, toJson } from "../../src/cli/report.ts";
 import { ZferryError } from "../../src/errors.ts";
 import { type OwnTerminal, ownTerminal } from "./terminal.ts";
 
@@ -9,7 +9,7 @@ interface Voice {
 }
 
 function voice({ level = "info", isJson = false, isInteractive = false }: { level?: LogLevel; isJson?: boolean; isInteractive?: boolean } = {}): Voice {
-  const terminal = ownTerminal({ isInteractive });
+  const terminal = ownTerminal({ isInteractive, environment: { NO_COLOR: "1" } });
   return { report: new Report(terminal, { isJson, level }), written: terminal.written };
 }
 
@@ -149,20 +149,6 @@ describe("a live line", () => {
     report.live("10 %");
     report.failure(new ZferryError("usage", "no"));
     expect(written.stderr).toBe(`${clearLine}10 %${clearLine}zferry: error: no\n`);
-  });
-});
-
-describe("a table", () => {
-  it("has columns as wide as their widest cell, the last one as it is", () => {
-    expect(table([["name", "size", "note"], ["a", "1.00 KiB", ""], ["longer", "1 B", "x"]])).toEqual([
-      "name    size      note",
-      "a       1.00 KiB  ",
-      "longer  1 B       x",
-    ]);
-  });
-
-  it("of nothing is nothing", () => {
-    expect(table([])).toEqual([]);
   });
 });
 

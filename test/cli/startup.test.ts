@@ -56,14 +56,14 @@ describe("what is loaded", () => {
   it.for([[["--version"]], [["--help"]], [["help"]], [["bogus"]]] as const)("for %j is the table of commands, and commander", async ([words]) => {
     const { packages, files } = await loadedBy(new Scene(), words);
     expect(packages).toEqual(["commander"]);
-    expect(files).toEqual(["cli/commands.js", "cli/program.js", "cli/report.js", "errors.js", "version.js", "visible.js"]);
+    expect(files).toEqual(["cli/commands.js", "cli/paint.js", "cli/program.js", "cli/report.js", "errors.js", "version.js", "visible.js"]);
   });
 
   it("to list a folder is neither the AWS SDK nor openpgp", async () => {
     const scene = new Scene();
     await scene.put("tank/src@s1", recorded("inc-i"));
     const { packages, files } = await loadedBy(scene, ["list", ...scene.place]);
-    expect(packages).toEqual(["commander", "zod"]);
+    expect(packages).toEqual(["commander", "string-width", "zod"]);
     expect(files).toContain("cli/list.js");
     expect(files.filter((file) => /^(cli\/(backup|restore|verify)|store\/s3.*)\.js$/.test(file))).toEqual([]);
   });
@@ -71,7 +71,7 @@ describe("what is loaded", () => {
   it("to list a bucket is the AWS SDK, and not openpgp", async () => {
     const words = ["list", "--store", "s3://bucket?endpoint=http://127.0.0.1:1", "--retry-for", "0s"];
     const { packages } = await loadedBy(new Scene(), words);
-    expect(packages).toEqual(["@aws-sdk/client-s3", "@smithy/node-http-handler", "commander", "zod"]);
+    expect(packages).toEqual(["@aws-sdk/client-s3", "@smithy/node-http-handler", "commander", "string-width", "zod"]);
   });
 
   it("to store in a folder is openpgp, and not the AWS SDK", async () => {

@@ -25,6 +25,8 @@ export function ownTerminal(some: Partial<Terminal> = {}): OwnTerminal {
     stdout: into("stdout"),
     stderr: into("stderr"),
     isInteractive: false,
+    stdoutColumns: null,
+    stderrColumns: null,
     isRoot: false,
     userId: process.geteuid?.() ?? 0,
     coreCount: 1, // a thread is started from a built file, which sources are not

@@ -180,6 +180,8 @@ export class Scene {
       stdout,
       stderr,
       isInteractive: false,
+      stdoutColumns: null,
+      stderrColumns: null,
       isRoot: false,
       userId: process.geteuid?.() ?? 0,
       coreCount: 1, // a thread is started from a built file, which sources are not

@@ -185,6 +185,8 @@ export class CrashWorld {
       stdout: sink((piece) => void hash.update(piece)),
       stderr: sink((piece) => void (stderr += piece.toString())),
       isInteractive: false,
+      stdoutColumns: null,
+      stderrColumns: null,
       isRoot: false,
       userId: process.geteuid?.() ?? 0,
       coreCount: 1, // a thread is started from a built file, which sources are not
