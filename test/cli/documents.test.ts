@@ -20,13 +20,14 @@ function dayAfter(): { readonly night: Night; readonly commands: readonly (reado
   const { scene } = night;
   const file = join(scene.folder, "zferry.yaml");
   writeFileSync(file, readFileSync(file, "utf8").replace("stores:\n", `stores:\n  away: {url: ${join(scene.folder, "away")}, part_size: 16KiB}\n`));
+  scene.write("exported/s1-full/tank-src@s1.zfs.gpg.0000", "no message");
   const synthetic = ["bench", "--source", "synthetic:1MiB", "--chunk-size", "1MiB", "--part-size", "64KiB", "--threads", "0"];
   const commands = [
     ...[["backup"], ["copy"], ["put", "tank/other@s1", ...scene.forBob], ["list"], ["list", "--all-hosts"]],
     ...[["verify", ...scene.asBob], ["drill", ...scene.asBob], ["status"], ["status", "--all-hosts"]],
     ...[["restore", "tank/src", "--to", "tank/back", "--dry-run", ...scene.asBob], ["restore", "tank/src", "--to", "tank/back", ...scene.asBob]],
     ...[["download", `tank/src@${tonight}`, join(scene.folder, "copy")], ["doctor"], ["doctor", "--restore", ...scene.asBob], ["state", "rebuild"], ["recover"], ["systemd"]],
-    ...[["prune"], ["prune", "--strays"], synthetic, ["bench", "--plan", "1TB", "--chunk-size", "1GiB"], ["init", "--config", "new.yaml", "--store", scene.store, "--dataset", "tank/src"], ["nonsense"]],
+    ...[["prune"], ["prune", "--strays"], ["import", join(scene.folder, "exported"), ...scene.secret], synthetic, ["bench", "--plan", "1TB", "--chunk-size", "1GiB"], ["init", "--config", "new.yaml", "--store", scene.store, "--dataset", "tank/src"], ["nonsense"]],
   ];
   return { night, commands };
 }

@@ -16,12 +16,12 @@ import { prune, retention } from "./clearing.ts";
 import { error, message } from "./lines.ts";
 import { bench, benchPlan } from "./measuring.ts";
 import { download, drill, list, restore, verify } from "./reading.ts";
-import { backup, backupSummary, copy, put } from "./storing.ts";
+import { backup, backupSummary, copy, imported, put } from "./storing.ts";
 import { doctor, doctorRestore, happening, init, recover, stateRebuild, status, systemd } from "./watching.ts";
 
 /** Documents on stdout, by their `type`. */
 export const outputs: Readonly<Record<string, z.ZodType>> = {
-  ...{ put, backup, "backup-summary": backupSummary, copy },
+  ...{ put, backup, "backup-summary": backupSummary, copy, import: imported },
   ...{ list, restore, download, verify, drill },
   ...{ status, doctor, "doctor-restore": doctorRestore, recover, init, "state-rebuild": stateRebuild, systemd },
   ...{ retention, prune, bench, "bench-plan": benchPlan },

@@ -1,4 +1,4 @@
-/** What commands print that store something: `put`, `backup`, `copy`. */
+/** What commands print that store something: `put`, `backup`, `copy`, `import`. */
 import { z } from "zod";
 import { bytes, count, dataset, document, failure, flag, guid, kind, seconds, snapshot, storeUrl, text } from "./values.ts";
 
@@ -66,4 +66,22 @@ export const copy = document("copy", "of zferry copy and backup, one for each da
   unwantedCount: count.nullable(),
   seconds,
   error: failure.nullable().describe("the first failure"),
+});
+
+const importedMessage = z.object({
+  backup: snapshot.nullable(),
+  kind: kind.nullable(),
+  guid: guid.nullable(),
+  baseGuid: guid.nullable(),
+  files: text.describe("in the source"),
+  fileCount: count,
+  storedBytes: bytes,
+  outcome: z.enum(["imported", "would-import", "there", "failed"]),
+  error: failure.nullable(),
+});
+
+export const imported = document("import", "of zferry import", {
+  dryRun: flag,
+  messages: z.array(importedMessage).describe("by dataset and age; backup, kind and guid are null of one that could not be opened"),
+  seconds,
 });
