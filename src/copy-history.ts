@@ -1,18 +1,14 @@
 /**
  * What the copies made on this host came to: a line of JSON for each, in `<state folder>/copies`, a file per job, dataset and
- * target. As the history of runs (`history.ts`), it decides nothing and losing it loses no backup.
+ * target (`records.ts`). As the history of runs (`history.ts`), it decides nothing and losing it loses no backup.
  */
-import { createHash } from "node:crypto";
-import { mkdir, open, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { ifThere, inStateFolder, readIfAny } from "./files.ts";
+import { appendRecord, readRecords, recordsPath } from "./records.ts";
 import { parseDatasetName } from "./zfs/names.ts";
 
-/** Lines at which a file becomes the older half, in the place of the one before. */
+/** Of one job, dataset and target, kept for certain. */
 const keptCopies = 500;
-/** As of the history's files. */
-const maxNameChars = 160;
 
 const time = z.iso.datetime().transform((text) => new Date(text));
 
@@ -36,49 +32,22 @@ export const copyRecordSchema = z.object({
 /** One dataset's way into one store. */
 export type CopyRecord = Readonly<z.output<typeof copyRecordSchema>>;
 
-function folderOf(stateDir: string): string {
-  return join(stateDir, "copies");
-}
-
-function pathOf(stateDir: string, { job, dataset, storeUrl }: CopyRecord): string {
-  const name = `${job}-${dataset}`.replaceAll(/[^A-Za-z0-9_.:-]/g, "-").slice(0, maxNameChars);
-  const digest = createHash("sha256").update(`${job}\n${dataset}\n${storeUrl}`).digest("hex").slice(0, 8);
-  return join(folderOf(stateDir), `${name}-${digest}.jsonl`);
-}
-
 /** @throws ZferryError `config-invalid` when it cannot be written; no reason to fail a copy */
 export async function appendCopy(stateDir: string, record: CopyRecord): Promise<void> {
-  const path = pathOf(stateDir, record);
-  await inStateFolder(`write the history "${path}"`, async () => {
-    await mkdir(folderOf(stateDir), { recursive: true, mode: 0o700 });
-    const file = await open(path, "a+", 0o600);
-    try {
-      const text = await file.readFile("utf8");
-      // A power cut can have torn the last line.
-      await file.appendFile(`${text === "" || text.endsWith("\n") ? "" : "\n"}${JSON.stringify(record)}\n`);
-      await file.sync();
-      if (text.split("\n").length >= keptCopies) await rename(path, path.replace(/\.jsonl$/, ".1.jsonl"));
-    } finally {
-      await file.close();
-    }
-  });
+  const { job, dataset, storeUrl } = record;
+  await appendRecord(recordsPath(folderOf(stateDir), `${job}-${dataset}`, [job, dataset, storeUrl]), record, keptCopies);
 }
 
-/** All there are, ascending by their start; lines that cannot be understood are left out. @throws ZferryError `config-invalid` */
-export async function readCopies(stateDir: string): Promise<readonly CopyRecord[]> {
-  const folder = folderOf(stateDir);
-  return inStateFolder(`read the history "${folder}"`, async () => {
-    const names = ((await ifThere(readdir(folder))) ?? []).filter((name) => name.endsWith(".jsonl"));
-    const texts = await Promise.all(names.map((name) => readIfAny(join(folder, name))));
-    const lines = texts.flatMap((text) => text?.toString("utf8").split("\n") ?? []);
-    return lines.flatMap((line) => parse(line)).sort((a, b) => a.startedAt.getTime() - b.startedAt.getTime());
-  });
+/**
+ * The newest of each, ascending by their start.
+ *
+ * @param warn - is told of lines that cannot be understood, which are skipped
+ * @throws ZferryError `config-invalid` when they cannot be read
+ */
+export function readCopies(stateDir: string, warn: (text: string) => void): Promise<readonly CopyRecord[]> {
+  return readRecords(folderOf(stateDir), { schema: copyRecordSchema, kept: keptCopies, warn });
 }
 
-function parse(line: string): CopyRecord[] {
-  try {
-    return [copyRecordSchema.parse(JSON.parse(line))];
-  } catch {
-    return [];
-  }
+function folderOf(stateDir: string): string {
+  return join(stateDir, "copies");
 }

@@ -12,7 +12,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [0, ["errors.ts", "bytes.ts", "tail.ts", "wasm.ts", "version.ts", "json.ts", "visible.ts"]],
   [1, ["zfs/names.ts"]],
   [2, ["config/", "format/", "stream/", "replay/", "openpgp/"]],
-  [3, ["plan.ts", "retention.ts", "journal.ts", "journals.ts", "intent.ts", "state.ts", "verified.ts", "child-exit.ts", "history.ts", "copy-history.ts", "drills.ts", "files.ts", "ownership.ts", "lock.ts", "lock-holder.ts", "lock-turn.ts"]],
+  [3, ["plan.ts", "retention.ts", "journal.ts", "journals.ts", "intent.ts", "state.ts", "verified.ts", "child-exit.ts", "history.ts", "copy-history.ts", "records.ts", "drills.ts", "files.ts", "ownership.ts", "lock.ts", "lock-holder.ts", "lock-turn.ts"]],
   [3, ["keep-rules.ts"]],
   [3, ["store/", "thread/"]],
   [4, ["zfs/", "secrets.ts", "quiesce/", "units/"]],

@@ -54,7 +54,7 @@ export async function gather({ config, isPart, allJobs, stateDir, storeUrlOf, wa
   const tally = await keepTally(stateDir, { jobs, isPart, runs, now: at }, warn);
   const owed = await owedIn(stateDir, warn);
   const drills = await readDrills(stateDir, warn);
-  const copied = await readCopies(stateDir);
+  const copied = await readCopies(stateDir, warn);
   const urlsOf = (copies: JobSettings["copies"]): Promise<readonly string[]> => Promise.all(copies.map(({ store }) => storeUrlOf(store)));
   const standings: Standing[] = [];
   for (const job of jobs) {

@@ -35,7 +35,7 @@ class CopyNight extends Night {
   }
 
   get copies(): ReturnType<typeof readCopies> {
-    return readCopies(this.scene.stateDir);
+    return readCopies(this.scene.stateDir, (text) => expect.fail(text));
   }
 }
 
