@@ -25,12 +25,12 @@ export interface Reason {
   readonly text: string;
 }
 
-/** Hosts may have set their clocks differently by this much (`plan.ts`). */
+/** The pool's host and this one, or two hosts that store in one place, may have set their clocks differently by this much. */
 const clockSkewMs = 3_600_000;
 const dayMs = 24 * 60 * 60 * 1000;
 
-/** Taken later than now, by more than two hosts' clocks may differ: how old it is, nobody knows. */
-export function isAhead({ takenAt }: Pick<Taken, "takenAt">, now: Date): boolean {
+/** Later than now, by more than two hosts' clocks may differ: how old what was taken then is, nobody knows. */
+export function isAhead(takenAt: Date, now: Date): boolean {
   return takenAt.getTime() - now.getTime() > clockSkewMs;
 }
 

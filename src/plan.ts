@@ -7,6 +7,7 @@
  */
 import { formatSize } from "./bytes.ts";
 import { type BackupEntry, byAge } from "./format/entry.ts";
+import { isAhead } from "./keep-rules.ts";
 import type { BookmarkName, Guid, SnapshotName } from "./zfs/names.ts";
 
 /** What exists on the pool and can be an incremental's base. */
@@ -46,9 +47,6 @@ export type Plan =
   | { readonly kind: "full"; readonly reason: string }
   | { readonly kind: "incremental"; readonly reason: string; readonly anchor: BackupEntry; readonly base: BaseCandidate }
   | { readonly kind: "nothing"; readonly reason: string };
-
-/** The pool's host and this one may have set their clocks differently. */
-const clockSkewMs = 3_600_000;
 
 /** `--incremental` asks for what `auto` would do but for the anchor's age and size; a full is made when there is no way. */
 export function planBackup(facts: PlanFacts, policy: PlanPolicy): Plan {
@@ -117,11 +115,6 @@ function reasonOfSize(anchor: BackupEntry, backups: readonly BackupEntry[], { fu
   const [size, fullSize] = [last, anchor].map(({ messageBytes }) => formatSize(messageBytes));
   const [part, most] = [last.messageBytes / anchor.messageBytes, limit].map(percent);
   return `the last incremental, "${last.backup}", has ${size}, ${part} of the ${fullSize} of its anchor, and the limit is ${most}`;
-}
-
-/** Later than now by more than two hosts' clocks may differ. */
-function isAhead(time: Date, now: Date): boolean {
-  return time.getTime() - now.getTime() > clockSkewMs;
 }
 
 /** The anchor on the pool: its snapshot, or else a bookmark of it. */

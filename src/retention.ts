@@ -105,7 +105,7 @@ function applyPolicy(own: readonly BackupEntry[], facts: BackupFacts, policy: Ke
   const { now } = facts;
   const settled = own
     .map((entry): Subject => ({ entry, name: entry.backup, takenAt: entry.createdAt, isFull: entry.kind === "full" }))
-    .filter((subject) => !isAhead(subject, now) && typeof chainTo(subject.entry, facts) !== "string");
+    .filter((subject) => !isAhead(subject.takenAt, now) && typeof chainTo(subject.entry, facts) !== "string");
   const sound = settled.filter(({ entry }) => isSound(entry, facts)).sort(byNewest);
   for (const some of [sound, settled]) {
     for (const [name, why] of keptByRules(some, policy, now)) for (const reason of why) reasons.add(name, reason);
@@ -147,7 +147,7 @@ function doubt(own: readonly BackupEntry[], { backups, unreadable, now }: Backup
   for (const entry of own) {
     const chain = chainTo(entry, { backups });
     if (typeof chain === "string") reasons.add(entry.backup, { kind: "doubt", text: `not restorable: ${chain}` });
-    if (isAhead({ takenAt: entry.createdAt }, now)) {
+    if (isAhead(entry.createdAt, now)) {
       reasons.add(entry.backup, { kind: "ahead", text: "its time is ahead of the clock, so its age is not known" });
     }
     if (unknown !== undefined) reasons.add(entry.backup, { kind: "doubt", text: `"${unknown.key}" cannot be read, and may need it` });
@@ -221,7 +221,7 @@ export function judgeSnapshots<T extends LocalSnapshot>(facts: SnapshotFacts<T>,
     refuseEmpty(policy);
     const settled = own
       .map(({ name, guid, createdAt }): Taken => ({ name, takenAt: createdAt, isFull: fulls.has(guid) }))
-      .filter((subject) => !isAhead(subject, now));
+      .filter((subject) => !isAhead(subject.takenAt, now));
     for (const [name, why] of keptByRules(settled, policy, now)) for (const reason of why) reasons.add(name, reason);
   }
   for (const { name } of own.slice(-1)) reasons.add(name, { kind: "newest", text: "newest" });
@@ -229,7 +229,7 @@ export function judgeSnapshots<T extends LocalSnapshot>(facts: SnapshotFacts<T>,
     if (anchors.has(guid)) reasons.add(name, { kind: "anchor", text: "anchor in use" });
     if (unfinished.has(name)) reasons.add(name, { kind: "unfinished", text: "of an unfinished run" });
     if (userRefs > 0) reasons.add(name, { kind: "held", text: `held (${userRefs} ${userRefs === 1 ? "hold" : "holds"})` });
-    if (isAhead({ takenAt: createdAt }, now)) reasons.add(name, { kind: "ahead", text: "its time is ahead of the clock, so its age is not known" });
+    if (isAhead(createdAt, now)) reasons.add(name, { kind: "ahead", text: "its time is ahead of the clock, so its age is not known" });
   }
   return own.map((snapshot) => ({ subject: snapshot, reasons: reasons.of(snapshot.name) }));
 }

@@ -83,7 +83,7 @@ function judge(facts: BackupFacts, policy: KeepPolicy): Judged {
 
 function isGood(entry: BackupEntry, { backups, verified }: BackupFacts): boolean {
   const chain = chainTo(entry, { backups });
-  return typeof chain !== "string" && chain.every((one) => verified.get(one.backup)?.ok !== false) && !isAhead({ takenAt: entry.createdAt }, now);
+  return typeof chain !== "string" && chain.every((one) => verified.get(one.backup)?.ok !== false) && !isAhead(entry.createdAt, now);
 }
 
 function own({ backups, dataset }: BackupFacts): BackupEntry[] {
@@ -154,7 +154,7 @@ it(`over ${historyCount} histories: what is locked, an anchor, broken, from the 
       facts.guarded.has(entry.backup) ||
       facts.anchors.has(entry.guid) ||
       typeof chainTo(entry, facts) === "string" ||
-      isAhead({ takenAt: entry.createdAt }, now) ||
+      isAhead(entry.createdAt, now) ||
       facts.unreadable.some((one) => one.entry === null);
     expect(doomed.filter(isProtected)).toEqual([]);
   });
