@@ -143,7 +143,7 @@ async function removeAlone({ backup, attempt }: SeenAttempt, request: SweepReque
   if (reason !== null) return { kind: "stays", reason };
   throwIfOver();
   const unfinishedCount = await (uploads.length === 0 ? removeUnfinished(store, prefix, untold) : store.removeUnfinished(prefix, { signal }));
-  return { kind: "removed", objectCount: await deleteOurs(store, prefix, signal, throwIfOver), unfinishedCount };
+  return { kind: "removed", objectCount: await deleteOurs(store, prefix, { signal, throwIfOver }), unfinishedCount };
 }
 
 /**
@@ -264,7 +264,19 @@ async function committedMeanwhile({ backup, attempt }: SeenAttempt, { store, sig
   }
 }
 
-async function deleteOurs(store: Store, prefix: string, signal: AbortSignal, throwIfOver: () => void): Promise<number> {
+/**
+ * Removes what zferry has stored under the prefix of an attempt, and nothing that others put beside it.
+ *
+ * @param spared - a key that stays
+ * @returns how many objects
+ * @throws whatever `throwIfOver` does, which is asked before each call that removes something; the store's codes
+ */
+export async function deleteOurs(
+  store: Store,
+  prefix: string,
+  { signal, throwIfOver }: Pick<Guard, "signal" | "throwIfOver">,
+  spared: ObjectKey | null = null,
+): Promise<number> {
   let keys: ObjectKey[] = [];
   let count = 0;
   const flush = async (): Promise<void> => {
@@ -274,7 +286,7 @@ async function deleteOurs(store: Store, prefix: string, signal: AbortSignal, thr
     keys = [];
   };
   for await (const { key } of store.list(prefix, { signal })) {
-    if (attemptOfKey(key) !== null) keys.push(key);
+    if (key !== spared && attemptOfKey(key) !== null) keys.push(key);
     if (keys.length === deleteBatch) await flush();
   }
   await flush();

@@ -7,13 +7,9 @@ import { type Begun, noteBegun, noteEnded, readBegun } from "../begun.ts";
 import { manifestOf } from "../commit.ts";
 import { isZferryError, type ZferryError } from "../errors.ts";
 import { attemptPrefix, manifestKey, restoreNoteKey } from "../format/layout.ts";
-import type { ObjectKey, Store } from "../store/store.ts";
-import { attemptOfKey } from "../strays.ts";
+import type { Store } from "../store/store.ts";
+import { deleteOurs } from "../strays.ts";
 import type { DatasetName, SnapshotName } from "../zfs/names.ts";
-
-
-/** Keys removed by one call; S3 takes a thousand at once. */
-const deleteBatch = 1000;
 
 export interface Removing {
   readonly store: Store;
@@ -83,21 +79,10 @@ export async function removeBegun(removing: Removing, { forget }: Pick<Memory, "
   return { goneCount, problems };
 }
 
-/** What zferry has stored of the attempt, and nothing that others put beside it. */
+/** What zferry has stored of the attempt, the note last. */
 async function removeObjects({ store, guard }: Removing, { backup, attempt }: Begun): Promise<void> {
-  const { signal, throwIfOver } = guard;
   const note = restoreNoteKey(backup, attempt);
-  const chunks: ObjectKey[] = [];
-  let hasNote = false;
-  for await (const { key } of store.list(attemptPrefix(backup, attempt), { signal })) {
-    if (key === note) hasNote = true;
-    else if (attemptOfKey(key) !== null) chunks.push(key);
-  }
-  for (let start = 0; start < chunks.length; start += deleteBatch) {
-    throwIfOver();
-    await store.delete(chunks.slice(start, start + deleteBatch), { signal });
-  }
-  if (!hasNote) return;
-  throwIfOver();
-  await store.delete([note], { signal });
+  await deleteOurs(store, attemptPrefix(backup, attempt), guard, note);
+  guard.throwIfOver();
+  await store.delete([note], { signal: guard.signal });
 }
