@@ -44,15 +44,15 @@ function byGuid(backups: readonly BackupEntry[]): ByGuid {
   return groups;
 }
 
-/** The backups to receive one after the other, the wanted one last; or why there is no such way. */
+/** The backups to receive one after the other, the wanted one last; or why there is no such way. Takes time by their number. */
 export function chainTo(entry: BackupEntry, held: Held): BackupEntry[] | string {
-  const chain = [entry];
+  const backwards = new Set([entry]);
   for (let first = entry; first.base !== null; ) {
     const base = baseOf(first, held);
     if (base === null) return `its base, the snapshot with guid ${first.base.guid}, is not in the store`;
-    if (chain.includes(base)) return "its bases form a circle";
-    chain.unshift(base);
+    if (backwards.has(base)) return "its bases form a circle";
+    backwards.add(base);
     first = base;
   }
-  return chain;
+  return [...backwards].reverse();
 }
