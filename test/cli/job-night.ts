@@ -1,6 +1,7 @@
 /** A night of jobs in this process: a configuration, a pretended pool, and what is looked at afterwards. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { expect } from "vitest";
 import { readRuns, type RunRecord } from "../../src/history.ts";
 import { nightly, type Pool } from "./pool.ts";
@@ -45,4 +46,17 @@ export class Night {
     const folder = join(this.scene.stateDir, "journal");
     return existsSync(folder) ? readdirSync(folder) : [];
   }
+}
+
+/** A standard error that acts as soon as it was told `text`; `said` is all of it. */
+export function uponHearing(text: string, act: () => void): { readonly stderr: Writable; readonly said: () => string } {
+  let said = "";
+  const stderr = new Writable({
+    write: (piece: Buffer, _encoding, done) => {
+      said += piece.toString();
+      if (said.includes(text)) act();
+      done();
+    },
+  });
+  return { stderr, said: () => said };
 }

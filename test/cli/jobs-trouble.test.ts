@@ -5,14 +5,13 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { Writable } from "node:stream";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { aloneAmongHosts } from "../../src/alone.ts";
 import { runToExit } from "../../src/cli/program.ts";
 import { takeLocalLock } from "../../src/lock.ts";
 import { parseDatasetName } from "../../src/zfs/names.ts";
 import { openDirectory } from "../../src/store/directory.ts";
-import { Night, tonight } from "./job-night.ts";
+import { Night, tonight, uponHearing } from "./job-night.ts";
 import { ownTerminal } from "./terminal.ts";
 import { documentOf, type Ended, fixtures, recordedAt } from "./zferry.ts";
 import { residentBin } from "../zfs/resident.ts";
@@ -42,17 +41,10 @@ describe("another host at work on a dataset", () => {
   it("is waited for, and then the snapshot that was taken before that is stored", async () => {
     const night = new Night("  all: {datasets: ['tank/src/*']}\n");
     const release = await leaseElsewhere(night, "tank/src/a");
-    let said = "";
-    const stderr = new Writable({
-      write: (text: Buffer, _encoding, done) => {
-        said += text.toString();
-        if (said.includes('all: waits for its turn, because another run is at work on "tank/src/a"')) void release();
-        done();
-      },
-    });
+    const { stderr, said } = uponHearing('all: waits for its turn, because another run is at work on "tank/src/a"', () => void release());
     const environment = { PATH: `${residentBin}:${join(fixtures, "bin")}:${process.env.PATH ?? ""}`, ...night.pool.env };
     const terminal = ownTerminal({ environment, workingDirectory: night.scene.folder, stderr, now: () => recordedAt });
-    expect(await runToExit(["backup"], terminal), said).toBe(0);
+    expect(await runToExit(["backup"], terminal), said()).toBe(0);
     expect(night.scene.manifests).toEqual([`tank/src/a@${tonight}.json`, `tank/src/b@${tonight}.json`]);
     expect(night.intents).toEqual([]);
   });

@@ -3,13 +3,12 @@
  */
 import { chmodSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Writable } from "node:stream";
 import { describe, expect, it, vi } from "vitest";
 import { runToExit } from "../../src/cli/program.ts";
 import { noteIntent } from "../../src/intent.ts";
 import { takeLocalLock } from "../../src/lock.ts";
 import { parseDatasetName, parseSnapshotName } from "../../src/zfs/names.ts";
-import { Night, three, tonight } from "./job-night.ts";
+import { Night, three, tonight, uponHearing } from "./job-night.ts";
 import { guids } from "./pool.ts";
 import { fakeProgram } from "../zfs/fake.ts";
 import { ownTerminal } from "./terminal.ts";
@@ -175,16 +174,9 @@ describe("another run at work on a dataset", () => {
   it("is waited for, which is said, when the job queues", async () => {
     const night = new Night("  all: {dataset: tank/src, recursive: true}\n");
     const { release } = await lock(night);
-    let said = "";
-    const stderr = new Writable({
-      write: (text: Buffer, _encoding, done) => {
-        said += text.toString();
-        if (said.includes('all: waits for its turn, because another run is at work on "tank/src/a"')) void release();
-        done();
-      },
-    });
+    const { stderr, said } = uponHearing('all: waits for its turn, because another run is at work on "tank/src/a"', () => void release());
     const environment = { PATH: `${join(fixtures, "bin")}:${process.env.PATH ?? ""}`, ...night.pool.env };
-    expect(await runToExit(["backup"], ownTerminal({ environment, workingDirectory: night.scene.folder, stderr })), said).toBe(0);
+    expect(await runToExit(["backup"], ownTerminal({ environment, workingDirectory: night.scene.folder, stderr })), said()).toBe(0);
     expect(night.scene.manifests).toHaveLength(3);
   });
 
