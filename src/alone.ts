@@ -1,12 +1,15 @@
 /**
- * One run per dataset and store: on this host by a lock file, between hosts by a lease in the store.
+ * One run per dataset and store: on this host by a lock file, between hosts by a lease in the store. Whoever works on the
+ * dataset itself has a lock of that too; a copy has not, and so does not keep the backups of the nights waiting.
  *
  * A lease can run out, and be lost to another host, while a run is paused or cut off from the store. The run's signal is
  * aborted then, and its last word is `check`, right before the commit. Whether somebody has taken over is seen in the store.
  */
 import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
 import type { FerryProgress } from "./cargo.ts";
-import { holderIdOf, withLocalLock } from "./lock.ts";
+import { holderIdOf, lockPath, withLocalLock, withLockAt } from "./lock.ts";
+import { storeIdOf } from "./state.ts";
 import { takeLease } from "./store/lease.ts";
 import { leaseTiming } from "./store/lease-object.ts";
 import type { Store } from "./store/store.ts";
@@ -20,8 +23,6 @@ export interface AloneRequest {
    * no conditional writes: then the local lock alone keeps runs apart.
    */
   readonly leaseMs: number | null;
-  /** Given when it is not the dataset's local lock that keeps others of this host away: then its lease does that too. */
-  readonly role?: "copy";
   readonly progress: Pick<FerryProgress, "warn">;
   readonly signal: AbortSignal;
 }
@@ -65,22 +66,32 @@ export function unguarded(signal: AbortSignal): Guard {
  */
 export function alone<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
   const { stateDir, signal } = request;
-  return withLocalLock(stateDir, dataset, { signal }, () => aloneAmongHosts(request, dataset, work));
+  return withLocalLock(stateDir, dataset, { signal }, () => aloneInStore(request, dataset, work));
 }
 
 /**
- * The same for a caller that holds the dataset's local lock already, or has a {@link AloneRequest.role} and a lock of that.
+ * The same for a caller that holds the dataset's local lock already, or has nothing to do with the dataset on the pool.
  *
- * @throws ZferryError `locked` when a run of another host is at work
+ * @throws ZferryError `locked` when a run is at work on what is stored of the dataset
  */
-export async function aloneAmongHosts<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
-  const { store, stateDir, leaseMs, progress, signal } = request;
-  if (leaseMs === null) return work(unguarded(signal));
-  const id = await holderIdOf(stateDir);
-  const holder = { id: request.role === undefined ? id : `${id}-${request.role}`, host: hostname() };
+export function aloneInStore<T>(request: AloneRequest, dataset: DatasetName, work: (guard: Guard) => Promise<T>): Promise<T> {
+  const { store, stateDir, leaseMs, signal } = request;
+  const ofDataset = lockPath(stateDir, dataset);
+  const path = join(dirname(ofDataset), `${storeIdOf(store.url)}-${basename(ofDataset)}`);
+  return withLockAt(path, `"${dataset}" in "${store.url}"`, { signal }, () =>
+    leaseMs === null ? work(unguarded(signal)) : aloneAmongHosts({ ...request, leaseMs }, dataset, work),
+  );
+}
+
+/** The caller has the local lock, so that a lease in the name of this state folder is of a run that is over. */
+async function aloneAmongHosts<T>(
+  { store, stateDir, leaseMs, progress, signal }: AloneRequest & { readonly leaseMs: number },
+  dataset: DatasetName,
+  work: (guard: Guard) => Promise<T>,
+): Promise<T> {
   const lease = await takeLease(store, dataset, {
     ...leaseTiming(leaseMs),
-    holder,
+    holder: { id: await holderIdOf(stateDir), host: hostname() },
     signal,
     warn: progress.warn,
   });

@@ -9,7 +9,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { advanceAnchor, secureAnchor } from "./advance.ts";
-import { alone, aloneAmongHosts, type Guard, unguarded } from "./alone.ts";
+import { alone, aloneInStore, type Guard, unguarded } from "./alone.ts";
 import { AttemptDiffers } from "./attempt.ts";
 import type { Cargo } from "./cargo.ts";
 import { readCatalog } from "./catalog.ts";
@@ -45,7 +45,7 @@ export function backup(request: BackupRequest): Promise<BackupOutcome> {
  * @throws ZferryError as {@link backup}
  */
 export function backupUnderLock(request: BackupRequest): Promise<BackupOutcome> {
-  return aloneAmongHosts(request, request.dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
+  return aloneInStore(request, request.dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
 }
 
 async function run(request: BackupRequest, guard: Guard): Promise<BackupOutcome> {

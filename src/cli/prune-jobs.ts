@@ -2,7 +2,6 @@
 import { InvalidArgumentError } from "commander";
 import type { JobSettings } from "../config/jobs.ts";
 import { keepsAnything, type KeepPolicy, maxCount } from "../config/keep.ts";
-import { withCopyLock } from "../copy/copy.ts";
 import { ZferryError } from "../errors.ts";
 import { datasetsOf } from "../job/selection.ts";
 import { prune } from "../prune/prune.ts";
@@ -40,7 +39,7 @@ export function countFlag(text: string): number {
 /** What is pruned for one job, or for flags in its place. */
 interface Task {
   readonly job: Pick<JobSettings, "name" | "datasets" | "exclude" | "isRecursive" | "store" | "zfs" | "keep">;
-  /** In a copy, which has its own lock and nothing to do with the pool. */
+  /** In a copy, which has nothing to do with the pool, and is not what a flag names. */
   readonly isCopy: boolean;
   /** Whether the pool is asked; flags for a store do without. */
   readonly hasPool: boolean;
@@ -73,9 +72,7 @@ async function pruneOne(session: Session, flags: Flags, { job, hasPool, isCopy }
   // Never "write", which would make the folder of a disk that is not mounted.
   const own = isCopy ? copySettings(session, job.store) : storeSettings(session.flags, settings.config, named);
   const outcome = await useStoreAt(session, own, "read", async ({ store, settings: place }): Promise<PruneOutcome> => {
-    const locking = { stateDir: settings.stateDir, dataset, storeUrl: store.url, signal: terminal.signal };
-    const inTurn = isCopy && !isDryRun ? (work: () => Promise<PruneOutcome>) => withCopyLock(locking, work) : (work: () => Promise<PruneOutcome>) => work();
-    const judged = await inTurn(() => prune({
+    const judged = await prune({
       zfs: hasPool ? zfsFor(session, job) : null,
       store,
       dataset,
@@ -86,7 +83,7 @@ async function pruneOne(session: Session, flags: Flags, { job, hasPool, isCopy }
       now: terminal.now,
       progress: { warn: report.warn },
       signal: terminal.signal,
-    }));
+    });
     tell(report, { job: job.name, dataset, storeUrl: store.url, keep: job.keep, isDryRun, outcome: judged });
     return judged;
   });

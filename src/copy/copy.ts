@@ -1,13 +1,12 @@
 /**
  * `zferry copy`: backups of one dataset from one store into another: ciphertext as it is, under the same keys.
  *
- *   look at both stores → lock and lease of the target → what an earlier copy left → each backup: chunks, note, manifest → look again
+ *   look at both stores → be alone in the target → what an earlier copy left → each backup: chunks, note, manifest → look again
  *
  * Fulls come before what starts from them and the manifest of each comes last, so whatever is visible in the target can be
  * restored from it. What is stored of a backup that was cut off is gone on with by the next copy, or removed by it.
  */
-import { dirname, join } from "node:path";
-import { aloneAmongHosts, type Guard } from "../alone.ts";
+import { aloneInStore, type Guard } from "../alone.ts";
 import { noteEnded, readBegun } from "../begun.ts";
 import { type Catalog, readCatalog } from "../catalog.ts";
 import { giveUp, manifestOf } from "../commit.ts";
@@ -17,8 +16,6 @@ import { chainTo } from "../format/chain.ts";
 import { type BackupEntry, datasetOfEntry, isSameManifest } from "../format/entry.ts";
 import { attemptPrefix, manifestKey, manifestsOf } from "../format/layout.ts";
 import type { ReadOptions } from "../get.ts";
-import { lockPath, withLockAt } from "../lock.ts";
-import { storeIdOf } from "../state.ts";
 import type { Store } from "../store/store.ts";
 import type { DatasetName, SnapshotName } from "../zfs/names.ts";
 import { copyBackup } from "./backup.ts";
@@ -71,29 +68,13 @@ export function failuresOf({ backups, problems }: CopyOutcome): readonly ZferryE
  * whole, and the rest is gone on with
  */
 export async function copy(request: CopyRequest): Promise<CopyOutcome> {
-  const { from, to, dataset, stateDir, isDryRun, signal } = request;
+  const { from, to, dataset, isDryRun } = request;
   if (from.url === to.url) {
     throw new ZferryError("usage", `"${from.url}" cannot be copied into itself`, { hint: "name two stores" });
   }
   const first = await look(request);
   if (isDryRun || !(await hasWork(request, first))) return outcomeOf(first, first.wanted.missing.map(planned));
-  const locking = { stateDir, dataset, storeUrl: to.url, signal };
-  return withCopyLock(locking, () => aloneAmongHosts({ ...request, store: to, role: "copy" }, dataset, (guard) => run({ ...request, signal: guard.signal }, guard)));
-}
-
-/**
- * Keeps copies into a store, and prunes of it, apart on this host. The dataset's own lock stays free: a first copy can take
- * days, and backups go on meanwhile.
- *
- * @throws ZferryError `locked`
- */
-export function withCopyLock<T>(
-  { stateDir, dataset, storeUrl, signal }: { readonly stateDir: string; readonly dataset: DatasetName; readonly storeUrl: string; readonly signal: AbortSignal },
-  work: () => Promise<T>,
-): Promise<T> {
-  const path = lockPath(stateDir, dataset);
-  const own = join(dirname(path), `copy-${storeIdOf(storeUrl)}-${path.slice(dirname(path).length + 1)}`);
-  return withLockAt(own, `the copies of "${dataset}" in "${storeUrl}"`, { signal }, work);
+  return aloneInStore({ ...request, store: to }, dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
 }
 
 interface Sight {

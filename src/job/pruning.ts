@@ -21,10 +21,7 @@ export async function pruneAfter(end: TaskEnd, { store, leaseMs }: Pick<Place, "
 /** The dataset in one of the job's copies, once tonight's copy is made: without that what is older is all there is. */
 export async function pruneCopyAfter(end: TaskEnd, { task: { copy }, error }: CopyEnd, place: Pick<CopyPlace, "store" | "leaseMs">, world: World): Promise<void> {
   if (!isToPrune(end) || copy.keep === null || error !== null) return;
-  const { withCopyLock } = await import("../copy/copy.ts");
-  const locking = { stateDir: world.stateDir, dataset: end.task.dataset, storeUrl: place.store.url, signal: world.signal };
-  const pruning = { zfs: null, ...place, keep: { local: null, store: copy.keep } };
-  const counted = await pruneOne(end, pruning, world, (work) => withCopyLock(locking, work));
+  const counted = await pruneOne(end, { zfs: null, ...place, keep: { local: null, store: copy.keep } }, world);
   if (counted !== null) world.info(`${titleOf(end.task)}: pruned ${counted.stored} in the copy "${copy.store}"`);
 }
 
@@ -32,17 +29,12 @@ type Pruning = Pick<PruneRequest, "zfs" | "store" | "leaseMs" | "keep">;
 type Counted = { readonly stored: number; readonly local: number } | null;
 
 /** Null when nothing was removed. */
-async function pruneOne(
-  { task }: TaskEnd,
-  { zfs, store, leaseMs, keep }: Pruning,
-  { stateDir, now, signal, warn }: World,
-  locked: <T>(work: () => Promise<T>) => Promise<T> = (work) => work(),
-): Promise<Counted> {
+async function pruneOne({ task }: TaskEnd, { zfs, store, leaseMs, keep }: Pruning, { stateDir, now, signal, warn }: World): Promise<Counted> {
   try {
     const { prune } = await import("../prune/prune.ts");
     const { failuresIn } = await import("../prune/request.ts");
     const request = { zfs, store, leaseMs, keep, dataset: task.dataset, stateDir, isDryRun: false, now, progress: { warn }, signal };
-    const outcome = await locked(() => prune(request));
+    const outcome = await prune(request);
     const [stored = 0, local = 0] = [outcome.backups, outcome.snapshots].map((pruned) => pruned.filter(({ fate }) => fate === "removed").length);
     const failures = failuresIn(outcome);
     if (failures.length > 0) warn(`${titleOf(task)}: the backup is stored, but prune could not judge or remove: ${failures.slice(0, 3).join(", ")}${failures.length > 3 ? ", …" : ""}`);

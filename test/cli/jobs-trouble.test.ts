@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { aloneAmongHosts } from "../../src/alone.ts";
+import { aloneInStore } from "../../src/alone.ts";
 import { runToExit } from "../../src/cli/program.ts";
 import { takeLocalLock } from "../../src/lock.ts";
 import { parseDatasetName } from "../../src/zfs/names.ts";
@@ -26,7 +26,7 @@ async function leaseElsewhere({ scene }: Night, dataset: string): Promise<() => 
   const elsewhere = { store, stateDir: join(scene.folder, "elsewhere"), leaseMs: 60_000, progress: { warn: (text: string) => expect.fail(text) }, signal };
   const over = new AbortController();
   const held = await new Promise<{ readonly work: Promise<void> }>((resolve) => {
-    const work: Promise<void> = aloneAmongHosts(elsewhere, parseDatasetName(dataset), async () => {
+    const work: Promise<void> = aloneInStore(elsewhere, parseDatasetName(dataset), async () => {
       resolve({ work });
       await once(over.signal, "abort");
     });
