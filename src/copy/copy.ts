@@ -7,7 +7,7 @@
  * restored from it. What is stored of a backup that was cut off is gone on with by the next copy, or removed by it.
  */
 import { aloneInStore, type Guard } from "../alone.ts";
-import { noteEnded, readBegun } from "../begun.ts";
+import { type Begun, noteEnded, readBegun } from "../begun.ts";
 import { type Catalog, readCatalog } from "../catalog.ts";
 import { giveUp, manifestOf } from "../commit.ts";
 import type { KeepPolicy } from "../config/keep.ts";
@@ -68,13 +68,22 @@ export function failuresOf({ backups, problems }: CopyOutcome): readonly ZferryE
  * whole, and the rest is gone on with
  */
 export async function copy(request: CopyRequest): Promise<CopyOutcome> {
-  const { from, to, dataset, isDryRun } = request;
+  const { from, to, dataset, isDryRun, progress } = request;
   if (from.url === to.url) {
     throw new ZferryError("usage", `"${from.url}" cannot be copied into itself`, { hint: "name two stores" });
   }
-  const first = await look(request);
-  if (isDryRun || !(await hasWork(request, first))) return outcomeOf(first, first.wanted.missing.map(planned));
-  return aloneInStore({ ...request, store: to }, dataset, (guard) => run({ ...request, signal: guard.signal }, guard));
+  const copying = { ...request, progress: { ...progress, warn: onceEach(progress.warn) } }; // both stores are looked at twice
+  const first = await look(copying);
+  if (isDryRun || !(await hasWork(copying, first))) return outcomeOf(first, first.wanted.missing.map(planned));
+  return aloneInStore({ ...copying, store: to }, dataset, (guard) => run({ ...copying, signal: guard.signal }, guard));
+}
+
+function onceEach(warn: (text: string) => void): (text: string) => void {
+  const told = new Set<string>();
+  return (text) => {
+    if (!told.has(text)) warn(text);
+    told.add(text);
+  };
 }
 
 interface Sight {
@@ -141,26 +150,28 @@ async function run(request: CopyRequest, guard: Guard): Promise<CopyOutcome> {
 
 /** What an earlier copy has left and this one does not want, goes; what it wants is gone on with. */
 async function settleBegun(request: CopyRequest, { wanted }: Sight): Promise<void> {
-  const { to, progress, signal } = request;
   for (const begun of await readBegun(placeOf(request))) {
     if (wanted.missing.some(({ backup, attempt }) => backup === begun.backup && attempt === begun.attempt)) continue;
     await drop(request, begun);
-    await to.removeUnfinished(attemptPrefix(begun.backup, begun.attempt), { signal }).catch((error: unknown) => {
-      if (!isZferryError(error, "store-denied")) throw error;
-      progress.warn(error.message);
-    });
   }
 }
 
-/** Removes what there is of a backup that was not committed; the note of it stays while anything does. */
-async function drop(request: CopyRequest, begun: { readonly backup: SnapshotName; readonly attempt: string }, cause: unknown = null): Promise<void> {
-  const { to, progress, signal } = request;
-  const attempt = { id: begun.attempt, journal: null };
-  await giveUp(to, begun.backup, attempt, progress.warn, cause);
-  if ((await manifestOf(to, begun.backup, attempt, signal)) === null) {
-    for await (const _left of to.list(attemptPrefix(begun.backup, begun.attempt), { signal })) return;
+/** Removes what there is of a backup that was not committed; the note of it stays while anything does, or cannot be told. */
+async function drop(request: CopyRequest, begun: Begun, cause: unknown = null): Promise<void> {
+  await giveUp(request.to, begun.backup, { id: begun.attempt, journal: null }, request.progress.warn, cause);
+  if (await isSettled(request, begun)) await noteEnded(placeOf(request), begun);
+}
+
+/** Whether it is a backup, or nothing of it is there. */
+async function isSettled({ to, signal }: CopyRequest, { backup, attempt }: Begun): Promise<boolean> {
+  try {
+    if ((await manifestOf(to, backup, { id: attempt, journal: null }, signal)) !== null) return true;
+  } catch (error) {
+    if (isZferryError(error, "manifest-invalid", "format-too-new")) return false; // it may name the attempt
+    throw error;
   }
-  await noteEnded(placeOf(request), begun);
+  for await (const _left of to.list(attemptPrefix(backup, attempt), { signal })) return false;
+  return true;
 }
 
 /** Null when it was removed from the source meanwhile. */

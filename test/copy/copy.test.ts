@@ -3,10 +3,12 @@
  * source, a target that fails and a lost lease come to.
  */
 import { beforeEach, describe, expect, it } from "vitest";
-import { copy, type CopyOutcome, type CopyRequest, failuresOf, withCopyLock } from "../../src/copy/copy.ts";
+import { aloneInStore } from "../../src/alone.ts";
+import { copy, type CopyOutcome, type CopyRequest, failuresOf } from "../../src/copy/copy.ts";
 import { ZferryError } from "../../src/errors.ts";
 import { chunkKey, manifestKey } from "../../src/format/layout.ts";
 import { openBackup } from "../../src/catalog.ts";
+import { withLocalLock } from "../../src/lock.ts";
 import { retrieve } from "../../src/retrieve.ts";
 import { takeLease } from "../../src/store/lease.ts";
 import { leaseTiming } from "../../src/store/lease-object.ts";
@@ -193,6 +195,16 @@ describe("a target whose manifest cannot be read", () => {
   });
 });
 
+describe("a warning", () => {
+  it("is given once, however often both stores are looked at", async () => {
+    await main.delete([manifestKey(one)], { signal: never });
+    await ferrying(main, { stream: recorded("holes"), cargo: { backup: parseSnapshotName("tank/src@late") } });
+    const warnings: string[] = [];
+    expect(failuresOf(await copying({ warnings }))).toEqual([]);
+    expect(warnings).toEqual([expect.stringContaining('"tank/src@s2" is not copied: its base')]);
+  });
+});
+
 describe("a copy that is cut off", () => {
   const broken = new ZferryError("store-failed", "injected");
   const cheap = { leaseMs: null, reading: keyless };
@@ -218,6 +230,22 @@ describe("a copy that is cut off", () => {
     const [first] = outcome.backups;
     expect(first?.entry.backup).toBe(one);
     expect(first?.sentBytes).toBe((first?.entry.messageBytes ?? 0) - 5 * 64 * 1024);
+  });
+
+  it("before a manifest that nobody can read came into its place, is in the way of no other backup", async () => {
+    const [cut] = cutAt(away, 5);
+    await expect(copying({ to: cut, ...cheap })).rejects.toBe(broken);
+    const left = await keysIn(away);
+    await away.put(manifestKey(one), Buffer.from("{}"), { when: "replace", signal: never });
+    const late = parseSnapshotName("tank/src@late");
+    await ferrying(main, { stream: recorded("holes"), cargo: { backup: late } });
+    const outcome = await copying({ ...cheap });
+    expect(tellOf(outcome)).toContain(`copied ${late}`);
+    expect(failuresOf(outcome).map(({ code }) => code)).toContain("manifest-invalid");
+    expect(await keysIn(away)).toEqual(expect.arrayContaining(left)); // it may be theirs
+    await away.delete([manifestKey(one)], { signal: never });
+    expect(failuresOf(await copying({ ...cheap }))).toEqual([]);
+    await expectSame();
   });
 
   it("and was pruned from the source meanwhile, leaves nothing once the next one has looked", async () => {
@@ -253,10 +281,23 @@ describe("a copy that is cut off", () => {
 });
 
 describe("two copies of a dataset into one store", () => {
-  it("are not made at once: the second one ends as locked, and has changed nothing", async () => {
-    const locking = { stateDir, dataset, storeUrl: away.url, signal: never };
-    await withCopyLock(locking, () => expect(copying()).rejects.toMatchObject({ code: "locked" }));
-    expect(await keysIn(away)).toEqual([]);
+  it.for([60_000, null])("are not made at once: the second one ends as locked, and has changed nothing (lease: %s ms)", async (leaseMs) => {
+    const first = { store: away, stateDir, leaseMs, progress: { warn: () => undefined }, signal: never };
+    await aloneInStore(first, dataset, () => expect(copying({ leaseMs })).rejects.toMatchObject({ code: "locked" }));
+    expect(await manifestsIn(away)).toEqual([]);
+  });
+
+  it("do not keep the dataset itself, of which backups go on", async () => {
+    let isFree = false;
+    const watched: Store = {
+      ...away,
+      put: async (key, body, options) => {
+        isFree = await withLocalLock(stateDir, dataset, { signal: never }, () => Promise.resolve(true));
+        return away.put(key, body, options);
+      },
+    };
+    expect(failuresOf(await copying({ to: watched }))).toEqual([]);
+    expect(isFree).toBe(true);
   });
 
   it("are not made by two hosts at once either", async () => {
