@@ -1,7 +1,7 @@
 /** How copies are shown: a line, or a document, for each dataset and each store it is copied into. */
 import { formatSize } from "../bytes.ts";
 import { failuresOf } from "../copy/copy.ts";
-import { type CopyEnd, type CopyProgress, type CopyTask, isBusy } from "../job/copies.ts";
+import { type CopyEnd, type CopyProgress, type CopyTask } from "../job/copies.ts";
 import { titleOf, toldError } from "../job/task.ts";
 import { Progress } from "./progress.ts";
 import { counted, type Report, rounded } from "./report.ts";
@@ -59,7 +59,7 @@ export class CopyReport {
   }
 
   #outcomeOf(end: CopyEnd): "copied" | "planned" | "nothing" | "failed" | "skipped" {
-    if (isBusy(end)) return "skipped";
+    if (end.isBusy) return "skipped";
     if (end.error !== null || end.outcome === null) return "failed";
     if (end.outcome.backups.length === 0) return "nothing";
     return this.#isDryRun ? "planned" : "copied";
@@ -68,7 +68,7 @@ export class CopyReport {
   #linesOf(end: CopyEnd): string[] {
     const { task, outcome, error } = end;
     const title = `${titleOf(task)}: copy in ${task.copy.store}`;
-    if (outcome === null) return isBusy(end) ? [`${title}: skipped: ${toldError(error).message}`] : [];
+    if (outcome === null) return end.isBusy ? [`${title}: skipped: ${toldError(error).message}`] : [];
     const { backups, thereCount, unwantedCount } = outcome;
     const done = backups.filter(({ fate }) => fate !== "failed");
     const bytes = done.reduce((sum, { entry, sentBytes }) => sum + (this.#isDryRun ? entry.messageBytes : sentBytes), 0);

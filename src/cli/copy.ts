@@ -4,7 +4,7 @@ import { readCatalog } from "../catalog.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import { ZferryError } from "../errors.ts";
 import { datasetOfEntry } from "../format/entry.ts";
-import { type CopyEnd, copyFailure, CopyPlaces, type CopyWorld, isBusy, runCopy } from "../job/copies.ts";
+import { type CopyEnd, copyFailure, CopyPlaces, type CopyWorld, runCopy } from "../job/copies.ts";
 import { datasetsOf } from "../job/selection.ts";
 import { makeTeller } from "../notify/tell.ts";
 import type { Store } from "../store/store.ts";
@@ -100,7 +100,7 @@ async function copyJobs(session: Session, jobs: readonly JobSettings[], world: C
         for (const dataset of await datasetsOf(job, zfsFor(session, job), world)) {
           for (const copy of job.copies) {
             const end = await runCopy({ job, dataset, copy, from }, places, world);
-            if (end.error !== null && !isBusy(end)) failures.push(copyFailure(end));
+            if (end.error !== null && !end.isBusy) failures.push(copyFailure(end));
           }
         }
       });

@@ -35,7 +35,12 @@ export interface CopyRequest {
   /** Only look. */
   readonly isDryRun: boolean;
   readonly now: () => Date;
-  readonly progress: { readonly onCopied: (bytes: number) => void; readonly warn: (text: string) => void };
+  readonly progress: {
+    /** Called when nobody else is at work in the target: what is `locked` from here on has failed. */
+    readonly onBegin: () => void;
+    readonly onCopied: (bytes: number) => void;
+    readonly warn: (text: string) => void;
+  };
   readonly signal: AbortSignal;
 }
 
@@ -137,6 +142,7 @@ async function hasWork(request: CopyRequest, { wanted }: Sight): Promise<boolean
 }
 
 async function run(request: CopyRequest, guard: Guard): Promise<CopyOutcome> {
+  request.progress.onBegin();
   const sight = await look(request); // again: what was seen before may have been copied, or pruned, meanwhile
   await settleBegun(request, sight);
   const done: CopiedBackup[] = [];

@@ -5,7 +5,7 @@
  * goes before it was copied.
  */
 import type { JobSettings } from "../config/jobs.ts";
-import { type CopyEnd, copyFailure, CopyPlaces, isBusy, runCopy } from "./copies.ts";
+import { type CopyEnd, copyFailure, CopyPlaces, runCopy } from "./copies.ts";
 import { pruneAfter, pruneCopyAfter } from "./pruning.ts";
 import type { Place, TaskEnd, World } from "./task.ts";
 import { tellFailure } from "./told.ts";
@@ -35,7 +35,7 @@ export async function copyAndPrune(ends: readonly TaskEnd[], world: World): Prom
       });
       if (place === null) continue;
       const made = await copyAll(end, place, copies, world);
-      for (const one of made.filter((each) => each.error !== null && !isBusy(each))) fail(job, copyFailure(one));
+      for (const one of made.filter((each) => each.error !== null && !each.isBusy)) fail(job, copyFailure(one));
       await pruneAfter(end, place, world);
       for (const one of made.filter(({ error }) => error === null)) await pruneCopyAfter(end, one, await copies.of(one.task.copy), world);
     }

@@ -40,6 +40,8 @@ export interface CopyEnd {
   readonly outcome: CopyOutcome | null;
   /** The first thing that failed; null when all is well. */
   readonly error: unknown;
+  /** Another is at work there, as a first copy may be for days: it does what is to be done. */
+  readonly isBusy: boolean;
 }
 
 /** How the progress of one copy is shown. */
@@ -71,28 +73,20 @@ export interface CopyWorld {
   readonly copied: (end: CopyEnd) => void;
 }
 
-/**
- * The further stores of one run: each is opened once, and one that has failed is not waited for again by the next dataset.
- */
+/** The further stores of one run: each is opened once. */
 export class CopyPlaces {
   readonly #world: CopyWorld;
   readonly #open = new Map<string, CopyPlace>();
-  readonly #broken = new Map<string, unknown>();
 
   constructor(world: CopyWorld) {
     this.#world = world;
   }
 
-  /** @throws what {@link broke} was told of it, and whatever opening throws */
+  /** @throws whatever opening throws */
   async of(copy: CopySettings): Promise<CopyPlace> {
-    if (this.#broken.has(copy.store)) throw this.#broken.get(copy.store);
     const place = this.#open.get(copy.store) ?? (await this.#world.openCopy(copy));
     this.#open.set(copy.store, place);
     return place;
-  }
-
-  broke({ store }: CopySettings, error: unknown): void {
-    if (isZferryError(error, ...storeFailures)) this.#broken.set(store, error);
   }
 
   async close(): Promise<void> {
@@ -100,44 +94,46 @@ export class CopyPlaces {
   }
 }
 
-const storeFailures = ["store-failed", "store-denied", "store-not-found", "store-full", "secret-unusable"] as const;
-
 /** Copies, notes what it came to, and tells of a failure. @throws the signal's reason, and nothing else */
 export async function runCopy(task: CopyTask, places: CopyPlaces, world: CopyWorld): Promise<CopyEnd> {
   const startedAt = world.now();
   const progress = world.copyProgressOf(task);
   let storeUrl = task.copy.store;
-  const ended = (outcome: CopyOutcome | null, error: unknown): CopyEnd => ({ task, storeUrl, startedAt, endedAt: world.now(), outcome, error });
+  let hasBegun = false;
+  const onBegin = (): void => {
+    hasBegun = true;
+  };
+  const ended = (outcome: CopyOutcome | null, error: unknown): CopyEnd => {
+    return { task, storeUrl, startedAt, endedAt: world.now(), outcome, error, isBusy: !hasBegun && isZferryError(error, "locked") };
+  };
   let end: CopyEnd;
   try {
     world.signal.throwIfAborted();
     const place = await places.of(task.copy);
     storeUrl = place.store.url;
     const { copy, failuresOf } = await import("../copy/copy.ts");
-    const request = await requestFor(task, place, progress, world);
-    const outcome = await copy(request);
+    const outcome = await copy(await requestFor(task, place, { onBegin, onCopied: progress.onCopied, warn: world.warn }, world));
     end = ended(outcome, failuresOf(outcome)[0] ?? null);
   } catch (error) {
     world.signal.throwIfAborted();
-    places.broke(task.copy, error);
     end = ended(null, error);
   } finally {
     progress.end();
   }
   world.copied(end);
-  if (world.isDryRun || isBusy(end) || !world.isNoted) return end;
+  if (world.isDryRun || end.isBusy || !world.isNoted) return end;
   await noteCopy(end, world);
   if (end.error !== null) await tellCopyFailure(end, world);
   return end;
 }
 
-/** Another copy of the same is at work, as a first one may be for days: it does what is to be done. */
-export function isBusy({ error }: Pick<CopyEnd, "error">): boolean {
-  return isZferryError(error, "locked");
-}
-
-async function requestFor({ copy, dataset, from }: CopyTask, { store, leaseMs }: CopyPlace, progress: CopyProgress, world: CopyWorld): Promise<CopyRequest> {
-  const { stateDir, isDryRun, warn, now, signal, concurrency, allowUnauthenticated } = world;
+async function requestFor(
+  { copy, dataset, from }: CopyTask,
+  { store, leaseMs }: CopyPlace,
+  progress: CopyRequest["progress"],
+  world: CopyWorld,
+): Promise<CopyRequest> {
+  const { stateDir, isDryRun, now, signal, concurrency, allowUnauthenticated } = world;
   return {
     from,
     to: store,
@@ -148,7 +144,7 @@ async function requestFor({ copy, dataset, from }: CopyTask, { store, leaseMs }:
     leaseMs,
     isDryRun,
     now,
-    progress: { onCopied: progress.onCopied, warn },
+    progress,
     signal,
   };
 }

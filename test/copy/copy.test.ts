@@ -53,7 +53,7 @@ function copying(options: Partial<CopyRequest> & { readonly warnings?: string[] 
     leaseMs: 60_000,
     isDryRun: false,
     now: () => new Date("2026-11-21T12:00:00Z"),
-    progress: { onCopied: () => undefined, warn: (text) => void warnings.push(text) },
+    progress: { onBegin: () => undefined, onCopied: () => undefined, warn: (text) => void warnings.push(text) },
     signal: never,
     ...rest,
   });
