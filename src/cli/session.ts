@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import { ZferryError } from "../errors.ts";
 import type { ReadOptions } from "../get.ts";
 import { readStoreState } from "../state.ts";
-import { defaultRetryPolicy, type RetryPolicy } from "../store/retry.ts";
+import { defaultRetryPolicy, type Outage, type RetryPolicy } from "../store/retry.ts";
 import { leaseSupport } from "../store/lease.ts";
 import { ttlFor } from "../store/lease-object.ts";
 import { openStore, storeLimits } from "../store/open.ts";
@@ -31,11 +31,13 @@ export interface Session {
   readonly terminal: Terminal;
   readonly report: Report;
   readonly settings: Settings;
+  /** By URL: a store that one dataset has waited for in vain is not waited for by the next. */
+  readonly outages: Map<string, Outage>;
 }
 
 export async function openSession(flags: SharedFlags, terminal: Terminal): Promise<Session> {
   const report = new Report(terminal, reportOptions(flags));
-  return { flags, terminal, report, settings: await settle(flags, terminal) };
+  return { flags, terminal, report, settings: await settle(flags, terminal), outages: new Map() };
 }
 
 /** A store and what it was opened with. */
@@ -76,7 +78,7 @@ export async function openStoreAt(session: Session, settings: StoreSettings, acc
   return openStore(settings.url, {
     partBytes: settings.partBytes,
     concurrency: settings.concurrency,
-    retry: retryPolicy(session.report, settings.retryMs),
+    retry: retryPolicy(session, settings),
     access,
     environment,
     credentials: settings.credentials === null ? null : await readKeys(settings.credentials, environment),
@@ -101,10 +103,13 @@ async function refuseVanishedFolder({ report, terminal, settings }: Session, { u
   });
 }
 
-function retryPolicy(report: Report, budgetMs: number): RetryPolicy {
+function retryPolicy({ report, outages }: Session, { url, retryMs }: StoreSettings): RetryPolicy {
+  const outage = outages.get(url) ?? { isOn: false };
+  outages.set(url, outage);
   return {
     ...defaultRetryPolicy,
-    budgetMs,
+    budgetMs: retryMs,
+    outage,
     onRetry: ({ what, attempt, delayMs, error }) => {
       const why = (error instanceof Error ? error.message : String(error)).replace(`cannot ${what}: `, "");
       report.warn(`${what} failed (try ${attempt}): ${why}; trying again in ${clock(delayMs / 1000)}`);

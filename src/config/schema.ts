@@ -40,7 +40,7 @@ const storeSchema = z.strictObject({
   url: setting(z.string().min(1), "`s3://bucket/prefix?endpoint=…&region=…&provider=…&path_style=…&profile=…&ca=…`, `file:///path`, or a path"),
   part_size: setting(size.default(defaultSettings.partBytes), "size of an upload part, 4 KiB or more; S3 and R2 take 5 MiB to about 5 GiB", "16MiB"),
   concurrency: setting(concurrency.default(defaultSettings.concurrency), "1 to 64 parts in flight; `get`, `restore` and `download` fetch two ranges at a time at most", 4),
-  retry_for: setting(duration.default(defaultSettings.retryMs), "how long one failing request is tried again", "1h"),
+  retry_for: setting(duration.default(defaultSettings.retryMs), "how long one failing request is tried again; once that was in vain, each further one of the run is tried once, until one succeeds", "1h"),
   lease_ttl: setting(leaseTtl, "10 s to 1 d: how long a host that has died keeps others from its datasets; when left out `retry_for` (`1m` at least) and `1m`").optional(),
   credentials: setting(keysSchema, "where the keys of an S3 store are; when left out `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or a profile").optional(),
 });

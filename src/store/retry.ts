@@ -29,6 +29,14 @@ export interface RetryClock {
   random(): number;
 }
 
+/**
+ * Whether a store has been waited for in vain: one operation has used up its budget, and none has succeeded since. Others
+ * are tried once then, so that a run over many datasets waits for a dead store once and not for each of them.
+ */
+export interface Outage {
+  isOn: boolean;
+}
+
 export interface RetryPolicy {
   /** From the first failure of an operation until no further try is begun. 0 never tries again. */
   readonly budgetMs: number;
@@ -36,6 +44,8 @@ export interface RetryPolicy {
   readonly firstDelayMs: number;
   /** No wait is longer, `Retry-After` included. */
   readonly maxDelayMs: number;
+  /** Shared by all that is asked of one store; without it each operation has all of the budget. */
+  readonly outage?: Outage;
   readonly onRetry?: (notice: RetryNotice) => void;
   readonly clock?: RetryClock;
 }
@@ -63,20 +73,22 @@ export interface RetryOptions {
 }
 
 /**
- * Runs `operation` until it succeeds, fails for good, or the budget is gone. Then it throws the last failure as a
+ * Runs `operation` until it succeeds, fails for good, or the budget is gone ({@link Outage}). Then it throws the last failure as a
  * `store-failed` that no outer retry will try again. Throws the signal's reason once it is aborted.
  *
  * @param operation - given the number of the try, from 1
  */
 export async function retry<T>(operation: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
   const { policy, signal } = options;
-  const clock = policy.clock ?? systemClock;
+  const { clock = systemClock, outage = { isOn: false } } = policy;
   const failures = new Map<Fault, number>();
   let firstFailureAt: number | null = null;
   for (let attempt = 1; ; attempt += 1) {
     signal.throwIfAborted();
     try {
-      return await operation(attempt);
+      const result = await operation(attempt);
+      outage.isOn = false;
+      return result;
     } catch (error) {
       if (signal.aborted) throw reasonOf(signal);
       const fault = (options.faultOf ?? faultOf)(error);
@@ -86,8 +98,11 @@ export async function retry<T>(operation: (attempt: number) => Promise<T>, optio
       firstFailureAt ??= clock.now();
       const elapsedMs = clock.now() - firstFailureAt;
       const delayMs = waitBefore(attempt + 1, error, policy, clock);
-      if (count > triesAfter[fault] || elapsedMs + delayMs > policy.budgetMs) {
-        throw givenUp(error, { count: attempt, elapsedMs });
+      const isSpent = outage.isOn || elapsedMs + delayMs > policy.budgetMs;
+      if (isSpent || count > triesAfter[fault]) {
+        const isKnown = outage.isOn;
+        if (fault === "transient" && isSpent) outage.isOn = true;
+        throw givenUp(error, { count: attempt, elapsedMs, isKnown });
       }
       policy.onRetry?.({ what: options.what, attempt, delayMs, error });
       await clock.sleep(delayMs, signal);

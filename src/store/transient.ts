@@ -75,10 +75,17 @@ export function badDigest(message: string): Error {
 
 const exhausted = new WeakSet<Error>();
 
+interface Tries {
+  readonly count: number;
+  readonly elapsedMs: number;
+  /** Whether it was known before that the store is out of reach (`retry.ts`). */
+  readonly isKnown: boolean;
+}
+
 /** The same failure, as one that has had all its tries; {@link faultOf} calls it permanent. */
-export function givenUp(error: unknown, tries: { readonly count: number; readonly elapsedMs: number }): Error {
+export function givenUp(error: unknown, tries: Tries): Error {
   const message = error instanceof Error ? error.message : String(error);
-  const spent = `given up after ${tries.count} tries in ${Math.round(tries.elapsedMs / 1000)} s`;
+  const spent = tries.isKnown ? "not tried for longer, because this store has been waited for in vain just before" : `given up after ${tries.count} tries in ${Math.round(tries.elapsedMs / 1000)} s`;
   const last = new ZferryError("store-failed", `${message}; ${spent}`, {
     hint: (error instanceof ZferryError ? error.hint : null) ?? "check the connection and the provider's status page",
     cause: error,

@@ -153,3 +153,15 @@ it("a record of stopped services that cannot be read keeps no backup from being 
   expect(stderr).toContain("cannot be read, so nobody knows which after_snapshot hooks are owed");
   expect(night.scene.manifests).toEqual([`tank/src/a@${tonight}.json`]);
 });
+
+describe("a store that is out of reach", () => {
+  it("is waited for once, and not for every dataset", async () => {
+    const night = new Night("  all: {dataset: tank/src, recursive: true, store: gone, chunk_size: 64MiB}\n");
+    const keys = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
+    const { exit, stderr } = await night.scene.run(["backup"], { env: { ...night.pool.env, ...keys } });
+    expect(exit, stderr).toBe(15);
+    expect(stderr.match(/given up after \d+ tries/g)).toHaveLength(1);
+    expect(stderr.match(/in vain just before/g)).toHaveLength(2);
+    expect((await night.runs).map(({ outcome }) => outcome)).toEqual(["failed", "failed", "failed"]);
+  });
+});

@@ -53,6 +53,25 @@ describe("retry", () => {
     expect((error as Error).cause).toMatchObject({ code: "ECONNRESET" });
   });
 
+  it("tries once what comes behind an operation that was in vain, and is patient again as soon as something works", async () => {
+    const policy = { ...impatient({ budgetMs: 1000, firstDelayMs: 200, maxDelayMs: 400 }), outage: { isOn: false } };
+    await expect(run(failing(times(50)), policy)).rejects.toMatchObject({ message: expect.stringContaining("given up after 6 tries") as string });
+    const waits = policy.notices.length;
+    await expect(run(failing(times(50)), policy)).rejects.toMatchObject({ code: "store-failed", message: expect.stringContaining("waited for in vain just before") as string });
+    expect(policy.notices).toHaveLength(waits);
+    expect(await run(failing([]), policy)).toBe(1);
+    expect(await run(failing(times(3)), policy)).toBe(4);
+  });
+
+  it.for([
+    ["a refusal", new ZferryError("store-denied", "no")],
+    ["bytes damaged on their way", serviceError("BadDigest", 400)],
+  ] as const)("is as patient as before behind %s", async ([, error]) => {
+    const policy = { ...impatient(), outage: { isOn: false } };
+    await expect(run(failing(times(50, error)), policy)).rejects.toBeInstanceOf(ZferryError);
+    expect(await run(failing(times(2)), policy)).toBe(3);
+  });
+
   it("counts the budget from the first failure, not from the start", async () => {
     const policy = impatient({ budgetMs: 1000 });
     const slow = async (attempt: number): Promise<number> => {
