@@ -27,7 +27,7 @@ export class CopyReport {
 
   readonly copied = (end: CopyEnd): void => {
     this.#report.json(this.#documentOf(end));
-    const isSaid = this.#isDryRun || this.#outcomeOf(end) === "failed" || isBusy(end);
+    const isSaid = this.#isDryRun || this.#outcomeOf(end) === "failed" || end.isBusy;
     if (isSaid) this.#report.text(this.#linesOf(end));
     else this.#report.done(this.#linesOf(end));
   };

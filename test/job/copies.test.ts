@@ -14,7 +14,7 @@ import { jobOf } from "../status/standings.ts";
 
 const dataset = parseDatasetName("tank/src");
 const copy = { store: "away", keep: null };
-const job = jobOf("dataset: tank/src", "copies: [{store: /away}]");
+const job = jobOf("dataset: tank/src");
 
 let main: Store;
 let away: Store;
