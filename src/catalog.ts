@@ -5,6 +5,7 @@
  * A manifest that cannot be read never hides the others: it is listed as damaged. A store that cannot be read is an
  * error and never an empty catalog.
  */
+import { sessionKeyOf } from "./added-keys.ts";
 import { gather, MiB } from "./bytes.ts";
 import { entryOfVersion, recall, remember } from "./catalog-cache.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
@@ -12,7 +13,7 @@ import { type BackupEntry, byAge, entryOf, isSameManifest } from "./format/entry
 import { backupOfManifestKey, manifestKey, manifestsOf, manifestsPrefix } from "./format/layout.ts";
 import { type Manifest, maxManifestBytes, type ParsedManifest, parseManifest } from "./format/manifest.ts";
 import { ManifestReplaced } from "./manifest-replaced.ts";
-import { manifestKey as hmacKey, type Keyring, openSessionKey } from "./openpgp/session.ts";
+import { manifestKey as hmacKey, type Keyring } from "./openpgp/session.ts";
 import type { KnownManifest, StoreState } from "./state.ts";
 import type { Store, StoredObject } from "./store/store.ts";
 import { parallel } from "./stream/parallel.ts";
@@ -197,17 +198,17 @@ export async function openBackup(
   keyring: Keyring,
   signal: AbortSignal,
 ): Promise<OpenedBackup> {
-  return openManifest(await fetchManifest(store, backup, signal), keyring);
+  return openManifest(store, await fetchManifest(store, backup, signal), keyring, signal);
 }
 
 /**
- * Opens the session key of a manifest and checks its seal.
+ * Opens the session key of a manifest, also by keys that were added to the backup in that store, and checks its seal.
  *
  * @throws ZferryError `key-missing`, `key-wrong`, and `manifest-invalid` when the seal is broken
  */
-export async function openManifest(parsed: ParsedManifest, keyring: Keyring): Promise<OpenedBackup> {
+export async function openManifest(store: Store, parsed: ParsedManifest, keyring: Keyring, signal: AbortSignal): Promise<OpenedBackup> {
   const { backup, encryption } = parsed.manifest;
-  const { packet, sessionKeyPackets, keyCheck } = encryption;
+  const { packet, sessionKeyPackets } = encryption;
   if (!parsed.isKeyed) {
     if (packet === "none") return { manifest: parsed.manifest, sessionKey: null, isAuthentic: false };
     throw new ZferryError("manifest-invalid", `the manifest of "${backup}" is encrypted and yet sealed without a key`);
@@ -215,7 +216,7 @@ export async function openManifest(parsed: ParsedManifest, keyring: Keyring): Pr
   if (sessionKeyPackets === null) {
     throw new ZferryError("manifest-invalid", `the manifest of "${backup}" is sealed with a key it does not carry`);
   }
-  const sessionKey = await openSessionKey(Buffer.from(sessionKeyPackets, "base64"), keyring, keyCheck);
+  const sessionKey = await sessionKeyOf(store, parsed.manifest, { keyring, signal });
   parsed.checkSeal(hmacKey(sessionKey));
   return { manifest: parsed.manifest, sessionKey, isAuthentic: true };
 }

@@ -5,6 +5,7 @@
  * Needs no key. Each piece is checked against the manifest's digests on its way, the manifest is written last, and a
  * chunk that is there already with the right digest is not fetched again.
  */
+import { copyAddedKeys } from "./added-keys.ts";
 import { gather } from "./bytes.ts";
 import { fetchManifest, readCatalog } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
@@ -51,6 +52,7 @@ async function copyBackup(request: DownloadRequest, backup: SnapshotName): Promi
   const { manifest } = await fetchManifest(from, backup, signal);
   for (const [index, chunk] of manifest.chunks.entries()) await copyChunk(request, manifest, index, chunk);
   await copySmall(request, restoreNoteKey(backup, manifest.attempt));
+  await copyAddedKeys(from, request.to, manifest, signal);
   await copySmall(request, manifestKey(backup));
 }
 

@@ -59,7 +59,7 @@ async function openTrusted(store: Store, backup: SnapshotName, options: ReadOpti
  * @throws ZferryError the codes of `fetchListed`, `openManifest` and {@link trusted}
  */
 export async function openListed(store: Store, listed: BackupEntry, options: ReadOptions): Promise<OpenedBackup> {
-  return trusted(await openManifest(await fetchListed(store, listed, options.signal), options.keyring), options);
+  return trusted(await openManifest(store, await fetchListed(store, listed, options.signal), options.keyring, options.signal), options);
 }
 
 /**

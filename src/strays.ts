@@ -12,12 +12,14 @@ import { readCatalog } from "./catalog.ts";
 import { manifestOf } from "./commit.ts";
 import { isZferryError } from "./errors.ts";
 import {
+  addedKeyKey,
   attemptPrefix,
   type Attempt,
   backupOfManifestKey,
   chunkKey,
   chunkStem,
   manifestKey,
+  nameOfAddedKey,
   packetNames,
   restoreNoteKey,
   streamsPrefix,
@@ -212,6 +214,8 @@ export function attemptOfKey(key: ObjectKey): { readonly backup: SnapshotName; r
 
 function isOurs(key: ObjectKey, backup: SnapshotName, attempt: Attempt): boolean {
   if (key === restoreNoteKey(backup, attempt)) return true;
+  const name = nameOfAddedKey(key);
+  if (name !== null) return key === addedKeyKey(backup, attempt, name);
   const number = Number(/\.(\d{6})$/.exec(key)?.[1] ?? Number.NaN);
   const packets = packetNames.filter((packet) => key.includes(`/${chunkStem(backup, packet)}.`));
   return packets.some((packet) => key === chunkKey(backup, attempt, packet, number));

@@ -21,7 +21,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   // The steps the verbs are made of.
   [5, ["cargo.ts", "catalog.ts", "catalog-cache.ts", "manifest-replaced.ts", "taken-name.ts", "ferry.ts", "commit.ts", "advance.ts", "holding.ts", "taken.ts"]],
   [5, ["packing.ts", "retrieve.ts", "fall-over.ts", "catalogs.ts", "foreign.ts", "alone.ts", "attempt.ts", "resume.ts", "settle.ts", "voyage.ts"]],
-  [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "begun.ts", "doctor-probes.ts", "doctor-rules.ts"]],
+  [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "begun.ts", "added-keys.ts", "key.ts", "doctor-probes.ts", "doctor-rules.ts"]],
   // The verbs that are a folder of their own.
   [6, ["bench/", "verify/", "prune/", "machine/", "copy/", "plain/", "import/"]],
   [7, ["job/", "drill/"]],

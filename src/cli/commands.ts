@@ -72,6 +72,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./import.ts")).importCommand,
   },
   {
+    usage: "key",
+    summary: "who can open the backups there are; add a passphrase or certificate to them without sending data again",
+    load: async () => (await import("./key.ts")).keyCommand,
+  },
+  {
     usage: "status [job...]",
     summary: "how every dataset stands: last success, what is overdue, failed or damaged; or serve that on HTTP",
     load: async () => (await import("./status.ts")).statusCommand,

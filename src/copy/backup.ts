@@ -2,6 +2,7 @@
  * One backup on its way from store to store: its manifest is found authentic, every piece of every chunk is checked against
  * it while it passes, and it is written last.
  */
+import { copyAddedKeys } from "../added-keys.ts";
 import type { Guard } from "../alone.ts";
 import { noteBegun, noteEnded } from "../begun.ts";
 import { fetchManifestFile, openManifest } from "../catalog.ts";
@@ -42,6 +43,7 @@ export async function copyBackup(request: CopyRequest, guard: Guard, entry: Back
   }
   // Made anew: nothing vouches for the note in the source, and people type what it says.
   await to.put(restoreNoteKey(manifest.backup, manifest.attempt), Buffer.from(restoreNote(manifest)), { when: "replace", signal });
+  await copyAddedKeys(from, to, manifest, signal);
   await guard.check();
   signal.throwIfAborted();
   await commit(to, { manifest, file, attempt: { id: manifest.attempt, journal: null } }, progress.warn, signal);
@@ -55,11 +57,11 @@ export async function copyBackup(request: CopyRequest, guard: Guard, entry: Back
  *
  * @throws ZferryError `manifest-invalid`, `key-missing`, `key-wrong`
  */
-async function refuseForged({ reading, progress }: CopyRequest, parsed: ParsedManifest): Promise<void> {
+async function refuseForged({ from, reading, progress, signal }: CopyRequest, parsed: ParsedManifest): Promise<void> {
   const { keyring, allowUnauthenticated } = reading;
   if (keyring.passphrases.length + keyring.privateKeys.length === 0) return;
   try {
-    trusted(await openManifest(parsed, keyring), { keyring, allowUnauthenticated, warn: progress.warn });
+    trusted(await openManifest(from, parsed, keyring, signal), { keyring, allowUnauthenticated, warn: progress.warn });
   } catch (error) {
     if (!allowUnauthenticated || !isZferryError(error, "key-missing", "key-wrong")) throw error;
     progress.warn(`"${parsed.manifest.backup}" is copied unauthenticated: ${error.message}`);

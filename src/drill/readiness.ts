@@ -123,7 +123,7 @@ async function keysOf(best: readonly Best[], { store, keyring, signal }: Readine
   const entries = new Set(best.flatMap(({ chain }) => chain ?? []));
   for (const entry of entries) {
     try {
-      await openManifest(await fetchListed(store, entry, signal), keyring);
+      await openManifest(store, await fetchListed(store, entry, signal), keyring, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!isZferryError(error)) throw error;

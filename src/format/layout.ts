@@ -55,6 +55,24 @@ export function chunkKey(backup: SnapshotName, attempt: Attempt, packet: PacketN
   return `${attemptPrefix(backup, attempt)}${chunkStem(backup, packet)}.${String(index).padStart(6, "0")}`;
 }
 
+/** What a key that was added to a backup may be called. */
+export const addedKeyName = /^[a-z0-9][a-z0-9-]{0,31}$/;
+
+/** Session-key packets that were added to a backup later: they open it like those in its first chunk. */
+export function addedKeyKey(backup: SnapshotName, attempt: Attempt, name: string): string {
+  return `${addedKeysPrefix(backup, attempt)}${name}.pgp`;
+}
+
+export function addedKeysPrefix(backup: SnapshotName, attempt: Attempt): string {
+  return `${attemptPrefix(backup, attempt)}KEY-`;
+}
+
+/** The name in the key of such an object; null for every other key. */
+export function nameOfAddedKey(key: string): string | null {
+  const name = /\/KEY-([^/]+)\.pgp$/.exec(key)?.[1] ?? "";
+  return addedKeyName.test(name) ? name : null;
+}
+
 export function restoreNoteKey(backup: SnapshotName, attempt: Attempt): string {
   return `${attemptPrefix(backup, attempt)}RESTORE.md`;
 }

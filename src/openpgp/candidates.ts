@@ -77,6 +77,18 @@ export async function* findCandidates(
   throw hasPassphrase || state.appliesCount > 0 ? keyWrong() : keyMissing(found);
 }
 
+/** Who a session-key packet is for. */
+export type KeyHolder = Pick<SessionKeyPacket, "kind" | "keyIds">;
+
+/**
+ * Who `packets` are for, in their order; those of unknown versions are left out.
+ *
+ * @throws ZferryError `message-invalid` for malformed packets, and when none is of a known kind
+ */
+export async function holdersOf(packets: Buffer): Promise<readonly KeyHolder[]> {
+  return (await readSessionKeyPackets(packets, "any")).map(({ kind, keyIds }) => ({ kind, keyIds }));
+}
+
 /** All candidates of {@link findCandidates}, at least one. */
 export async function gatherCandidates(
   packets: Buffer,

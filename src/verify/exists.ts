@@ -7,7 +7,7 @@
 import type { Catalog } from "../catalog.ts";
 import { baseOf, chainTo } from "../format/chain.ts";
 import type { BackupEntry } from "../format/entry.ts";
-import { attemptPrefix, chunkKey, manifestKey, restoreNoteKey } from "../format/layout.ts";
+import { attemptPrefix, chunkKey, manifestKey, nameOfAddedKey, restoreNoteKey } from "../format/layout.ts";
 import type { Manifest } from "../format/manifest.ts";
 import type { ObjectKey, Store } from "../store/store.ts";
 import { type Finding, finding } from "./findings.ts";
@@ -49,7 +49,7 @@ export function checkObjects(manifest: Manifest, folders: ReadonlyMap<string, Fo
     }
   }
   for (const key of folder.keys()) {
-    if (!named.has(key)) found.push(finding("extra-object", `"${key}" is not in the manifest`, key));
+    if (!named.has(key) && nameOfAddedKey(key) === null) found.push(finding("extra-object", `"${key}" is not in the manifest`, key));
   }
   return found;
 }

@@ -16,12 +16,14 @@ import { prune, retention } from "./clearing.ts";
 import { error, message } from "./lines.ts";
 import { bench, benchPlan } from "./measuring.ts";
 import { download, drill, list, restore, verify } from "./reading.ts";
+import { keyAdd, keyList, keyRemove } from "./opening.ts";
 import { backup, backupSummary, copy, imported, put } from "./storing.ts";
 import { doctor, doctorRestore, happening, init, recover, stateRebuild, status, systemd } from "./watching.ts";
 
 /** Documents on stdout, by their `type`. */
 export const outputs: Readonly<Record<string, z.ZodType>> = {
   ...{ put, backup, "backup-summary": backupSummary, copy, import: imported },
+  ...{ "key-list": keyList, "key-add": keyAdd, "key-remove": keyRemove },
   ...{ list, restore, download, verify, drill },
   ...{ status, doctor, "doctor-restore": doctorRestore, recover, init, "state-rebuild": stateRebuild, systemd },
   ...{ retention, prune, bench, "bench-plan": benchPlan },
