@@ -56,7 +56,7 @@ async function streamWith(keyring: Keyring, from: Store = store): Promise<boolea
   return Buffer.concat(slices).equals(fullStream);
 }
 
-describe("a key that was added", () => {
+describe("a key that was added", { timeout: 60_000 }, () => {
   it("opens the backup, beside those it was made for, and not one byte that was there is changed", async () => {
     await expect(openBackup(store, someBackup, withSpare, never)).rejects.toMatchObject({ code: "key-missing" });
     expect(await adding("spare")).toMatchObject({ outcome: "added", error: null });

@@ -9,9 +9,10 @@ import { readKeyring, readRecipients } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
 import { parseDatasetName, parseSnapshotName } from "../zfs/names.ts";
 import { more, type SharedFlags, withKeyring, withStore } from "./options.ts";
-import { counted, table } from "./report.ts";
+import { counted } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore } from "./session.ts";
+import { table } from "./table.ts";
 
 const adding = `
 NAME is what you will know the key by: lower-case letters, digits and dashes. Without a dataset or snapshot it is added to every
@@ -57,7 +58,7 @@ async function listKeys(session: Session, [word]: readonly string[]): Promise<vo
     return all;
   });
   report.json({ type: "key-list", backups: rows.map(({ entry, keys }) => ({ backup: entry.backup, keys: keys.map(toDocument) })) });
-  report.text(rows.length === 0 ? ["no backups"] : table([["backup", "made for", "added"], ...rows.map(({ entry, keys }) => toRow(entry, keys))]));
+  report.text(rows.length === 0 ? ["no backups"] : table([["backup", "made for", "added"], ...rows.map(({ entry, keys }) => toRow(entry, keys))], { width: report.columns }));
 }
 
 function toDocument({ name, holders }: HeldKey): Record<string, unknown> {

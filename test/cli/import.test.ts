@@ -53,7 +53,7 @@ function importing(scene: Scene, from: string, ...flags: string[]): Promise<Ende
   return scene.run(["import", from, ...scene.place, ...scene.secret, ...flags]);
 }
 
-describe("what ZFS2Cloud has exported", () => {
+describe("what ZFS2Cloud has exported", { timeout: 60_000 }, () => {
   it.for(["1.2", "1.0 and 1.1"] as const)("(%s) is imported, listed, verified and restored, full and incremental", async (version, context) => {
     const [scene, pool] = [new Scene(), new Pool({ datasets: {} })];
     const base = exported(scene, context, version);

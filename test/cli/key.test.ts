@@ -7,7 +7,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { need } from "../systems.ts";
 import { documentOf, recorded, Scene } from "./zferry.ts";
 
-it("a passphrase added later opens every backup, and gpg opens them with it, word for word as the guide says", async (context) => {
+it("a passphrase added later opens every backup, and gpg opens them with it, word for word as the guide says", { timeout: 120_000 }, async (context) => {
   const gpg = need(context, "gpg");
   const scene = new Scene();
   await scene.put("tank/src@s1", recorded("full"));
