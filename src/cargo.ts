@@ -5,6 +5,7 @@ import type { ByteSource } from "./bytes.ts";
 import type { PacketName } from "./format/layout.ts";
 import type { Recipients } from "./openpgp/session.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
+import type { Pressure } from "./stream/pressure.ts";
 import type { Guid, SnapshotName } from "./zfs/names.ts";
 
 /** What is to be stored, and under which name. */
@@ -42,6 +43,8 @@ export interface FerryProgress {
   readonly onRead: (bytes: number) => void;
   readonly onStored: (bytes: number) => void;
   readonly warn: (text: string) => void;
+  /** Told which end holds the other up. */
+  readonly pressure?: Pressure;
 }
 
 /** What opens a backup: its session key, and the packets in which every holder of a key finds it. */

@@ -15,6 +15,7 @@ import { chunkKey, manifestKey, restoreNoteKey } from "./format/layout.ts";
 import { type ChunkEntry, type Manifest, maxManifestBytes } from "./format/manifest.ts";
 import { chunkPieces } from "./retrieve.ts";
 import { measure } from "./stream/digest.ts";
+import { type Pressure, watched } from "./stream/pressure.ts";
 import type { Store } from "./store/store.ts";
 import type { SnapshotName } from "./zfs/names.ts";
 
@@ -24,6 +25,9 @@ export interface DownloadRequest {
   readonly backup: SnapshotName;
   readonly concurrency: number;
   readonly onFetched: (bytes: number) => void;
+  /** Of all backups together, before the first byte. */
+  readonly onTotal?: (bytes: number) => void;
+  readonly pressure?: Pressure;
   readonly warn: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -43,6 +47,7 @@ export async function download(request: DownloadRequest): Promise<BackupEntry[]>
       hint: "`zferry list` shows what can be restored; nothing was downloaded",
     });
   }
+  request.onTotal?.(chain.reduce((sum, { messageBytes }) => sum + messageBytes, 0));
   for (const step of chain) await copyBackup(request, step.backup);
   return chain;
 }
@@ -63,7 +68,7 @@ async function copyBackup(request: DownloadRequest, backup: SnapshotName): Promi
  * @throws ZferryError `chunk-invalid`, and the codes of both stores
  */
 export async function copyChunk(
-  request: Omit<DownloadRequest, "backup" | "warn">,
+  request: Omit<DownloadRequest, "backup" | "warn" | "onTotal">,
   manifest: Manifest,
   index: number,
   chunk: ChunkEntry,
@@ -74,7 +79,7 @@ export async function copyChunk(
     onFetched(chunk.sizeBytes);
     return false;
   }
-  await to.put(key, chunkPieces(from, manifest, [index], request), { when: "replace", signal });
+  await to.put(key, watched(chunkPieces(from, manifest, [index], request), request.pressure, "asking"), { when: "replace", signal });
   return true;
 }
 

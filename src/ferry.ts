@@ -23,6 +23,7 @@ import { type Chunk, cut } from "./stream/cut.ts";
 import { ChunkMeter, type MarkQueue } from "./stream/digest.ts";
 import { inspection } from "./stream/inspect.ts";
 import { parallel } from "./stream/parallel.ts";
+import { watched } from "./stream/pressure.ts";
 import { Run } from "./stream/run.ts";
 
 /** Chunks in flight: the next one fills while the last one is being completed. */
@@ -51,7 +52,7 @@ export async function ferry(
   let manifest: Manifest;
   let file: Buffer;
   try {
-    const stream = inspected.through(counted(cargo.open(run.signal), progress.onRead));
+    const stream = inspected.through(counted(watched(cargo.open(run.signal), progress.pressure, "reading"), progress.onRead));
     const { message, marks } = packing(stream, attempt, settings, run);
     const chunks = cut(message, { chunkBytes: settings.chunkBytes });
     const entries: ChunkEntry[] = [];
@@ -99,13 +100,14 @@ export async function ferry(
   async function transfer(chunk: Chunk, meter: ChunkMeter): Promise<void> {
     const key = chunkKey(cargo.backup, attempt.id, settings.packet, chunk.index);
     const body = meter.through(lent(chunk.body));
+    const asked = watched(body, progress.pressure, "asking");
     const known = storedChunk(attempt, chunk.index);
     if (known !== null && (await store.head(key, { signal: run.signal }))?.sizeBytes === known.sizeBytes) {
       while ((await body.next()).done !== true);
       if (meter.digest().sha256 !== known.sha256) throw new AttemptDiffers(`chunk ${chunk.index}`);
       return;
     }
-    await store.put(key, body, { when: "replace", signal: run.signal, onStored: progress.onStored });
+    await store.put(key, asked, { when: "replace", signal: run.signal, onStored: progress.onStored });
   }
 }
 

@@ -8,6 +8,7 @@ import type { BackupEntry } from "./format/entry.ts";
 import { manifestKey } from "./format/layout.ts";
 import type { Keyring } from "./openpgp/session.ts";
 import { retrieve } from "./retrieve.ts";
+import type { Pressure } from "./stream/pressure.ts";
 import type { Store } from "./store/store.ts";
 import type { SnapshotName } from "./zfs/names.ts";
 
@@ -21,6 +22,8 @@ export interface ReadOptions {
   /** Worker threads for hashes and ciphers, 0 (the default) to 2. */
   readonly threads?: number;
   readonly onFetched: (bytes: number) => void;
+  /** Told which end holds the other up. */
+  readonly pressure?: Pressure;
   readonly warn: (text: string) => void;
   readonly signal: AbortSignal;
 }

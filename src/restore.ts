@@ -39,6 +39,8 @@ export interface RestoreRequest extends ReadOptions {
   readonly stateDir: string | null;
   readonly isDryRun: boolean;
   readonly onStep: (step: RestoreStep) => void;
+  /** What will be fetched if nothing is fetched twice; before the first step. */
+  readonly onTotal?: (bytes: number) => void;
 }
 
 /** One backup of the chain, and whether the target holds its snapshot already. */
@@ -69,6 +71,7 @@ export async function restore(request: RestoreRequest): Promise<RestoreStep[]> {
   for (const { key, error } of catalogs.damaged) if (key.startsWith(manifestsOf(dataset))) warn(error.message);
   const steps = await openChain(request, sources, catalogs);
   if (!request.isDryRun) {
+    request.onTotal?.(steps.reduce((sum, { step }) => sum + (step.isThere ? 0 : step.entry.messageBytes), 0));
     for (const one of steps) {
       request.onStep(one.step);
       if (!one.step.isThere) await receiveStep(request, one);

@@ -19,6 +19,7 @@ import type { ByteRange, Store, StoredObject } from "./store/store.ts";
 import { ChunkCheck } from "./stream/digest.ts";
 import { inspection } from "./stream/inspect.ts";
 import { parallel } from "./stream/parallel.ts";
+import { type Pressure, watched } from "./stream/pressure.ts";
 import { Run } from "./stream/run.ts";
 import { withheldBytes, withhold } from "./stream/withhold.ts";
 import { throughLine } from "./thread/line.ts";
@@ -38,6 +39,8 @@ export interface RetrieveOptions {
   /** Worker threads for hashes and ciphers, 0 (the default) to 2. */
   readonly threads?: number;
   readonly onFetched: (bytes: number) => void;
+  /** Told which end holds the other up. */
+  readonly pressure?: Pressure;
   readonly signal: AbortSignal;
 }
 
@@ -54,7 +57,7 @@ export async function* retrieve(from: Store | Sources, backup: OpenedBackup, opt
   const sources = sourcesOf(from);
   const stream = threads === 0 ? openedHere(sources, backup, options) : openedInThreads(sources, backup, { ...options, threads });
   const inspected = inspection({ expect: identityOf(manifest), signal: options.signal });
-  yield* withhold(inspected.through(stream), { bytes: withheldBytes });
+  yield* watched(withhold(inspected.through(stream), { bytes: withheldBytes }), options.pressure, "asking");
 }
 
 function openedHere(sources: Sources, { manifest, sessionKey }: OpenedBackup, options: RetrieveOptions): LentSource {
@@ -65,7 +68,7 @@ function openedHere(sources: Sources, { manifest, sessionKey }: OpenedBackup, op
 async function* openedInThreads(
   sources: Sources,
   { manifest, sessionKey }: OpenedBackup,
-  { concurrency, threads, onFetched, signal }: Required<RetrieveOptions>,
+  { concurrency, threads, onFetched, pressure, signal }: RetrieveOptions & { readonly threads: number },
 ): AsyncGenerator<Uint8Array> {
   const run = new Run(signal);
   const largestBytes = largestPieceBytes(manifest);
@@ -75,7 +78,7 @@ async function* openedInThreads(
   if (sessionKey !== null && manifest.encryption.packet !== "none") stations.push({ kind: "open", sessionKey });
   const plan = { stations, threads, keptBlocks: Math.ceil(largestBytes / blockBytes) };
   const feed = async (input: Sender<PieceClaim | null>): Promise<null> => {
-    for await (const one of fetched(sources, manifest, manifest.chunks.keys(), { buffers, limit, run })) {
+    for await (const one of watched(fetched(sources, manifest, manifest.chunks.keys(), { buffers, limit, run }), pressure, "reading")) {
       const claim = claimOf(manifest, one.piece, sources);
       for (;;) {
         onFetched(one.bytes.length);
@@ -122,13 +125,13 @@ export async function* chunkPieces(
   from: Store | Sources,
   manifest: Manifest,
   indices: Iterable<number>,
-  { concurrency, onFetched, signal }: Omit<RetrieveOptions, "threads">,
+  { concurrency, onFetched, pressure, signal }: Omit<RetrieveOptions, "threads">,
 ): AsyncGenerator<Buffer> {
   const run = new Run(signal);
   const limit = Math.min(concurrency, maxRangesInFlight);
   const buffers = new Pool<Buffer>(limit + 1, () => Buffer.allocUnsafeSlow(largestPieceBytes(manifest)));
   let check: ChunkCheck | null = null;
-  for await (const one of fetched(sourcesOf(from), manifest, indices, { buffers, limit, run })) {
+  for await (const one of watched(fetched(sourcesOf(from), manifest, indices, { buffers, limit, run }), pressure, "reading")) {
     const { piece, bytes, buffer } = one;
     onFetched(bytes.length);
     if (check === null || piece.range.startBytes === 0) check = new ChunkCheck(piece.chunk);

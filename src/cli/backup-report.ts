@@ -4,7 +4,8 @@ import type { Failure } from "../job/run.ts";
 import { type Task, type TaskEnd, type TaskProgress, titleOf, toldError } from "../job/task.ts";
 import type { FilesOutcome } from "../plain/copy-files.ts";
 import type { BackupOutcome } from "../voyage.ts";
-import { clock, Progress } from "./progress.ts";
+import { clock } from "./clock.ts";
+import { Progress } from "./progress.ts";
 import { counted, type Report, rounded } from "./report.ts";
 
 export class BackupReport {
@@ -27,7 +28,7 @@ export class BackupReport {
 
   readonly progressOf = (task: Task): TaskProgress => {
     const title = titleOf(task);
-    const progress = new Progress(this.#report, `${title}: sent`);
+    const progress = new Progress(this.#report, `${title}: sent`, { source: "zfs send", sink: "the store" });
     return {
       onPlan: ({ kind, reason }) => {
         this.#report.info(`${title}: ${kind}: ${reason}`);
@@ -38,6 +39,7 @@ export class BackupReport {
       onRead: progress.count,
       onStored: () => undefined,
       warn: this.#report.warn,
+      ...progress.watching,
       end: () => {
         progress.end();
         this.#secondsOf.set(task, progress.seconds);

@@ -16,9 +16,11 @@ export class CopyReport {
   }
 
   readonly copyProgressOf = (task: CopyTask): CopyProgress => {
-    const progress = new Progress(this.#report, `${titleOf(task)}: copied to ${task.copy.store}`);
+    const progress = new Progress(this.#report, `${titleOf(task)}: copied to ${task.copy.store}`, { source: "the store", sink: "the other store" });
     return {
       onCopied: progress.count,
+      onTotal: progress.total,
+      ...progress.watching,
       end: () => {
         progress.end();
       },

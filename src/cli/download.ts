@@ -5,7 +5,8 @@ import { download } from "../download.ts";
 import { parseSnapshotName } from "../zfs/names.ts";
 import { defaultSettings } from "../config/schema.ts";
 import { withStore } from "./options.ts";
-import { clock, Progress } from "./progress.ts";
+import { clock } from "./clock.ts";
+import { Progress } from "./progress.ts";
 import { rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore, useStoreAt } from "./session.ts";
@@ -17,7 +18,7 @@ export function downloadCommand(command: Command, run: RunCommand): void {
 async function downloadBackup(session: Session, [name = "", folder = ""]: readonly string[]): Promise<void> {
   const { report, terminal } = session;
   const backup = parseSnapshotName(name);
-  const progress = new Progress(report, "downloaded");
+  const progress = new Progress(report, "downloaded", { source: "the store", sink: "the folder" });
   const { partBytes, retryMs, concurrency } = defaultSettings;
   const chain = await useStore(session, { access: "read", named: null }, ({ store: from, settings }) =>
     useStoreAt(session, { url: folder, partBytes, retryMs, concurrency, leaseMs: null, credentials: null }, "write", ({ store: to }) =>
@@ -27,6 +28,8 @@ async function downloadBackup(session: Session, [name = "", folder = ""]: readon
         backup,
         concurrency: settings.concurrency,
         onFetched: progress.count,
+        onTotal: progress.total,
+        ...progress.watching,
         warn: report.warn,
         signal: terminal.signal,
       }),

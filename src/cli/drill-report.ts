@@ -4,7 +4,7 @@ import type { DrillOutcome, DrillPlan } from "../drill/drill.ts";
 import type { DrillReport } from "../drills.ts";
 import type { Happening } from "../notify/tell.ts";
 import { parseDatasetName } from "../zfs/names.ts";
-import { clock } from "./progress.ts";
+import { clock } from "./clock.ts";
 import { counted, rounded } from "./report.ts";
 import type { Session } from "./session.ts";
 

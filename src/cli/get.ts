@@ -7,7 +7,8 @@ import { ZferryError } from "../errors.ts";
 import { getLent } from "../get.ts";
 import { datasetOf, parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withOpening, withStores } from "./options.ts";
-import { clock, Progress } from "./progress.ts";
+import { clock } from "./clock.ts";
+import { Progress } from "./progress.ts";
 import type { RunCommand } from "./run-command.ts";
 import { readOptions, type Session } from "./session.ts";
 import { patience } from "./settings.ts";
@@ -20,9 +21,9 @@ export function getCommand(command: Command, run: RunCommand): void {
 async function getStream(session: Session, [name = ""]: readonly string[], flags: SharedFlags): Promise<void> {
   const { report, terminal, settings } = session;
   const backup = parseSnapshotName(name);
-  const progress = new Progress(report, "read");
+  const progress = new Progress(report, "read", { source: "the store", sink: "stdout" });
   const wanted = sourceSettings(flags, settings.config, flags.stores ?? [], datasetOf(backup));
-  const options = await readOptions(session, wanted[0], progress.count);
+  const options = { ...(await readOptions(session, wanted[0], progress.count)), ...progress.watching };
   const fallOvers = new FallOvers(report);
   await useSources(session, { wanted, fallOvers }, (sources) => writeAll(getLent(sources, backup, options), terminal.stdout, terminal.signal)).finally(() => {
     progress.end();

@@ -5,7 +5,8 @@ import { put } from "../put.ts";
 import { parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withPacking, withStore } from "./options.ts";
 import { readPipe } from "./pipe-reader.ts";
-import { clock, Progress } from "./progress.ts";
+import { clock } from "./clock.ts";
+import { Progress } from "./progress.ts";
 import { counted, rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { ferrySettings, leaseMsFor, type Session, useStore } from "./session.ts";
@@ -26,7 +27,7 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
   const { config } = session.settings;
   const settings = await ferrySettings(session, storeSettings(flags, config, null), config.defaults.chunkBytes);
   if (settings.packet === "none") report.warn('packet "none": the stream is stored as it is, readable by whoever can read the store');
-  const progress = new Progress(report, "read");
+  const progress = new Progress(report, "read", { source: "stdin", sink: "the store" });
   let storeUrl = "";
   const manifest = await useStore(session, { access: "write", named: null }, ({ store, settings: opened }) => {
     storeUrl = store.url;
@@ -38,7 +39,7 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
       stateDir: session.settings.stateDir,
       leaseMs: leaseMsFor(session, opened),
       isResumed: flags.resume === true,
-      progress: { onRead: progress.count, onStored: () => undefined, warn: report.warn },
+      progress: { onRead: progress.count, onStored: () => undefined, warn: report.warn, ...progress.watching },
       signal: terminal.signal,
     });
   }).finally(() => {

@@ -8,6 +8,7 @@ import { type ErrorCode, exitStatus, isZferryError } from "../errors.ts";
 import { visible, visibleLines } from "../visible.ts";
 import { type Line, painted, rendered, type Tone, wantsColour } from "./paint.ts";
 import type { Terminal } from "./terminal.ts";
+import type { Traffic } from "./traffic.ts";
 
 export const logLevels = ["error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -31,6 +32,9 @@ export function reportOptions({ json, logLevel, quiet }: { readonly json?: boole
 export class Report {
   readonly #terminal: Terminal;
   readonly #options: ReportOptions;
+  #liveLines = 1;
+  /** Between this run and its stores, once it has any. */
+  traffic: Traffic | null = null;
 
   constructor(terminal: Terminal, options: ReportOptions) {
     this.#terminal = terminal;
@@ -64,9 +68,10 @@ export class Report {
     this.#say("warn", text);
   };
 
-  /** Text that replaces the last one of its kind; only when `isLive`. */
+  /** Text that replaces the last one of its kind; only when `isLive`. Lines must not be wider than the terminal. */
   live(text: string): void {
-    this.#terminal.stderr.write(`\r\u001b[2K${text}`);
+    this.#terminal.stderr.write(`${"\r\u001b[2K\u001b[1A".repeat(this.#liveLines - 1)}\r\u001b[2K${text}`);
+    this.#liveLines = text.split("\n").length;
   }
 
   /** What was asked for, for people; nothing with `--json`. */

@@ -10,7 +10,8 @@ import { restoreForeign } from "../restore-foreign.ts";
 import { datasetOf, parseDatasetName, parseSnapshotName, shortNameOf } from "../zfs/names.ts";
 import type { ReceiveOptions } from "../zfs/receive.ts";
 import { more, type SharedFlags, withOpening, withStores, withZfs } from "./options.ts";
-import { clock, Progress } from "./progress.ts";
+import { clock } from "./clock.ts";
+import { Progress } from "./progress.ts";
 import { rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { readOptions, type Session, zfsFor } from "./session.ts";
@@ -80,15 +81,15 @@ async function restoreBackup(session: Session, [name = ""]: readonly string[], f
   };
   const { report, settings } = session;
   const zfs = zfsFor(session, settings.config.defaults);
-  const progress = new Progress(report, "fetched");
+  const progress = new Progress(report, "fetched", { source: "the store", sink: "zfs receive" });
   const dataset = wanted.kind === "snapshot" ? datasetOf(wanted.name) : wanted.dataset;
   const stores = sourceSettings(flags, settings.config, flags.from ?? flags.stores ?? [], dataset);
-  const options = await readOptions(session, stores[0], progress.count);
+  const options = { ...(await readOptions(session, stores[0], progress.count)), ...progress.watching };
 
   const folder = stores.length === 1 ? folderOf(stores[0].url) : null;
   const files = folder !== null && wanted.kind === "snapshot" ? await findChunkFiles(folder, wanted.name) : null;
   if (files !== null && wanted.kind === "snapshot") {
-    progress.expect(await sizeOfFiles(files));
+    progress.total(await sizeOfFiles(files));
     report.warn(`"${folder ?? ""}" holds chunks without a manifest: they are checked only as far as OpenPGP does`);
     if (flags.dryRun === true) {
       report.json({ type: "restore", dryRun: true, steps: [], fallOvers: [], files });
@@ -115,8 +116,8 @@ async function restoreBackup(session: Session, [name = ""]: readonly string[], f
       onStep: ({ entry, isThere, store }) => {
         const from = stores.length === 1 ? "" : ` from "${store}"`;
         report.info(isThere ? `"${target}" holds ${entry.backup} already` : `receiving ${entry.backup}${from} into "${target}"`);
-        if (!isThere) progress.expect(progress.bytes + entry.messageBytes);
       },
+      onTotal: progress.total,
     }),
   ).finally(() => {
     progress.end();

@@ -21,9 +21,10 @@ import type { SharedFlags } from "./options.ts";
 import { counted, Report, reportOptions } from "./report.ts";
 import { type Settings, settle, storeSettings, zfsCommand } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
+import { Traffic } from "./traffic.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import { defaultSettings } from "../config/schema.ts";
-import { clock } from "./progress.ts";
+import { clock } from "./clock.ts";
 
 /** One command's run. */
 export interface Session {
@@ -37,6 +38,7 @@ export interface Session {
 
 export async function openSession(flags: SharedFlags, terminal: Terminal): Promise<Session> {
   const report = new Report(terminal, reportOptions(flags));
+  report.traffic = new Traffic();
   return { flags, terminal, report, settings: await settle(flags, terminal), outages: new Map() };
 }
 
@@ -79,6 +81,9 @@ export async function openStoreAt(session: Session, settings: StoreSettings, acc
     partBytes: settings.partBytes,
     concurrency: settings.concurrency,
     retry: retryPolicy(session, settings),
+    onPart: (change) => {
+      session.report.traffic?.onPart(change, settings.concurrency);
+    },
     access,
     environment,
     credentials: settings.credentials === null ? null : await readKeys(settings.credentials, environment),
@@ -110,7 +115,9 @@ function retryPolicy({ report, outages }: Session, { url, retryMs }: StoreSettin
     ...defaultRetryPolicy,
     budgetMs: retryMs,
     outage,
-    onRetry: ({ what, attempt, delayMs, error }) => {
+    onRetry: (notice) => {
+      const { what, attempt, delayMs, error } = notice;
+      report.traffic?.onRetry(notice);
       const why = (error instanceof Error ? error.message : String(error)).replace(`cannot ${what}: `, "");
       report.warn(`${what} failed (try ${attempt}): ${why}; trying again in ${clock(delayMs / 1000)}`);
     },

@@ -13,7 +13,8 @@ import { type Drill, tellDrill } from "./drill.ts";
 import { publish } from "./gathering.ts";
 import { type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
 import { type Line, painted } from "./paint.ts";
-import { clock, Progress } from "./progress.ts";
+import { clock } from "./clock.ts";
+import { Progress } from "./progress.ts";
 import { counted, rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { readOptions, type Session, useStore, zfsFor } from "./session.ts";
@@ -87,6 +88,7 @@ async function verifyBackups(session: Session, [name]: readonly string[], flags:
       stateDir: settings.stateDir,
       now: terminal.now,
       onBackup: told.backup,
+      onTotal: progress.total,
     });
     told.end(findings);
   })

@@ -36,7 +36,7 @@ export async function copyBackup(request: CopyRequest, guard: Guard, entry: Back
   await noteBegun(place, entry);
   await removeUnfinished(to, attemptPrefix(entry.backup, entry.attempt), { warn: progress.warn, signal });
   let sentBytes = 0;
-  const moving = { from, to, concurrency: reading.concurrency, onFetched: progress.onCopied, signal };
+  const moving = { from, to, concurrency: reading.concurrency, onFetched: progress.onCopied, ...(progress.pressure === undefined ? {} : { pressure: progress.pressure }), signal };
   for (const [index, chunk] of manifest.chunks.entries()) {
     guard.throwIfOver();
     if (await copyChunk(moving, manifest, index, chunk)) sentBytes += chunk.sizeBytes;

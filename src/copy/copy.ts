@@ -16,10 +16,23 @@ import { chainTo } from "../format/chain.ts";
 import { type BackupEntry, datasetOfEntry, isSameManifest } from "../format/entry.ts";
 import { attemptPrefix, manifestKey, manifestsOf } from "../format/layout.ts";
 import type { ReadOptions } from "../get.ts";
+import type { Pressure } from "../stream/pressure.ts";
 import type { Store } from "../store/store.ts";
 import type { DatasetName, SnapshotName } from "../zfs/names.ts";
 import { copyBackup } from "./backup.ts";
 import { type Wanted, wantedOf } from "./wanted.ts";
+
+/** What a copy tells while it goes on. */
+export interface CopyingProgress {
+  /** Called when nobody else is at work in the target: what is `locked` from here on has failed. */
+  readonly onBegin: () => void;
+  /** Counts since the last call. */
+  readonly onCopied: (bytes: number) => void;
+  /** Of all that will be copied, before the first byte. */
+  readonly onTotal?: (bytes: number) => void;
+  readonly pressure?: Pressure;
+  readonly warn: (text: string) => void;
+}
 
 export interface CopyRequest {
   readonly from: Store;
@@ -35,12 +48,7 @@ export interface CopyRequest {
   /** Only look. */
   readonly isDryRun: boolean;
   readonly now: () => Date;
-  readonly progress: {
-    /** Called when nobody else is at work in the target: what is `locked` from here on has failed. */
-    readonly onBegin: () => void;
-    readonly onCopied: (bytes: number) => void;
-    readonly warn: (text: string) => void;
-  };
+  readonly progress: CopyingProgress;
   readonly signal: AbortSignal;
 }
 
@@ -146,6 +154,7 @@ async function run(request: CopyRequest, guard: Guard): Promise<CopyOutcome> {
   const sight = await look(request); // again: what was seen before may have been copied, or pruned, meanwhile
   await settleBegun(request, sight);
   const done: CopiedBackup[] = [];
+  request.progress.onTotal?.(sight.wanted.missing.reduce((sum, { messageBytes }) => sum + messageBytes, 0));
   for (const entry of sight.wanted.missing) {
     request.signal.throwIfAborted();
     const copied = await tryToCopy(request, guard, { entry, sight, done });

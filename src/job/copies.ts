@@ -6,7 +6,7 @@
 import type { CopySettings } from "../config/copies.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import { appendCopy } from "../copy-history.ts";
-import type { CopyOutcome, CopyRequest } from "../copy/copy.ts";
+import type { CopyingProgress, CopyOutcome, CopyRequest } from "../copy/copy.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import type { Teller } from "../notify/tell.ts";
 import type { Keyring } from "../openpgp/session.ts";
@@ -45,8 +45,7 @@ export interface CopyEnd {
 }
 
 /** How the progress of one copy is shown. */
-export interface CopyProgress {
-  readonly onCopied: (bytes: number) => void;
+export interface CopyProgress extends Omit<CopyingProgress, "onBegin" | "warn"> {
   /** No more of it. */
   end(): void;
 }
@@ -112,7 +111,7 @@ export async function runCopy(task: CopyTask, places: CopyPlaces, world: CopyWor
     const place = await places.of(task.copy);
     storeUrl = place.store.url;
     const { copy, failuresOf } = await import("../copy/copy.ts");
-    const outcome = await copy(await requestFor(task, place, { onBegin, onCopied: progress.onCopied, warn: world.warn }, world));
+    const outcome = await copy(await requestFor(task, place, { ...progress, onBegin, warn: world.warn }, world));
     end = ended(outcome, failuresOf(outcome)[0] ?? null);
   } catch (error) {
     world.signal.throwIfAborted();

@@ -79,7 +79,9 @@ export async function uploadInParts({ session, key, parts, first, run, put }: Up
       checkCount(session, part);
       const slot = await session.requests.take(run.signal);
       unsent = null;
+      session.onPart(1);
       const flight = sendPart(upload, part, run, put).finally(() => {
+        session.onPart(-1);
         session.requests.give(slot);
         flights.delete(flight);
       });

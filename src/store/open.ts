@@ -16,6 +16,8 @@ export interface OpenOptions {
   /** Parts in flight. */
   readonly concurrency: number;
   readonly retry: RetryPolicy;
+  /** Told of each part that is sent (1), and that is in or has failed (-1). */
+  readonly onPart?: (change: 1 | -1) => void;
   /** `write` makes a folder that is missing, and tidies it. */
   readonly access: "read" | "write";
   /** Where credentials, region and home folder are looked up: `process.env`, or a test's own. */

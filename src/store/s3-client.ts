@@ -35,6 +35,7 @@ export interface BucketOptions {
   readonly partBytes: number;
   readonly concurrency: number;
   readonly retry: RetryPolicy;
+  readonly onPart?: (change: 1 | -1) => void;
   readonly environment: Environment;
   /** Goes before all that is looked up. */
   readonly credentials?: Credentials | null;
@@ -54,6 +55,7 @@ export async function openBucket(location: S3Location, options: BucketOptions): 
     partBytes: options.partBytes,
     concurrency: options.concurrency,
     policy: options.retry,
+    ...(options.onPart === undefined ? {} : { onPart: options.onPart }),
     idleMs,
   });
 }

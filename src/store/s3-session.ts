@@ -43,6 +43,7 @@ export interface S3SessionOptions {
   /** Part uploads in flight, over all puts of the store. */
   readonly concurrency: number;
   readonly policy: RetryPolicy;
+  readonly onPart?: (change: 1 | -1) => void;
   /** No byte either way for this long ends a request. */
   readonly idleMs: number;
 }
@@ -63,6 +64,7 @@ export class S3Session {
   readonly url: string;
   readonly provider: Provider;
   readonly policy: RetryPolicy;
+  readonly onPart: (change: 1 | -1) => void;
   /**
    * `concurrency` + 1 of them, of one part each, made when first needed: what is in flight, and one being filled, of this
    * object or of the next, which starts while this one ends. This is all the memory uploads take.
@@ -83,6 +85,7 @@ export class S3Session {
     this.url = options.url;
     this.provider = options.provider;
     this.policy = options.policy;
+    this.onPart = options.onPart ?? (() => undefined);
     this.checksumKind = options.provider.checksum;
     this.buffers = new Pool<Buffer>(options.concurrency + 1, () => Buffer.allocUnsafeSlow(options.partBytes));
     this.requests = new Pool(options.concurrency, () => Symbol("request"));

@@ -45,3 +45,15 @@ export class Budget {
     this.#spentBytes += bytes;
   }
 }
+
+/** What a budget will be spent on, of costs in their order. */
+export function totalWithin(costs: readonly number[], limitBytes: number | null): number {
+  const budget = new Budget(limitBytes);
+  let totalBytes = 0;
+  for (const costBytes of costs) {
+    if (!budget.allows(costBytes)) break;
+    budget.spend(costBytes);
+    totalBytes += costBytes;
+  }
+  return totalBytes;
+}

@@ -14,7 +14,7 @@ import type { ReadOptions } from "../get.ts";
 import { readStoreState, type StoreState, updateStoreState } from "../state.ts";
 import type { Store } from "../store/store.ts";
 import { lastVerified, verifiedAt, type VerifyLevel, withResult } from "../verified.ts";
-import { Budget, byNeed, type Candidate } from "./budget.ts";
+import { Budget, totalWithin, byNeed, type Candidate } from "./budget.ts";
 import type { Finding } from "./findings.ts";
 import { hasKey, readBackup, type Reading } from "./read.ts";
 import { checkScratch, type Scratch } from "./receive.ts";
@@ -36,6 +36,8 @@ export interface VerifyRequest extends ReadOptions {
   readonly now: () => Date;
   /** Told of each backup when all is known of it. */
   readonly onBackup: (result: VerifiedBackup) => void;
+  /** What will be read, as far as it is known beforehand; before the first byte. */
+  readonly onTotal?: (bytes: number) => void;
 }
 
 export interface VerifiedBackup extends Reading {
@@ -107,6 +109,7 @@ async function readAll(
 ): Promise<void> {
   const findingsOf = new Map(backups.map(({ backup, findings }) => [backup, findings]));
   const budget = new Budget(request.budgetBytes);
+  request.onTotal?.(totalWithin(candidates.map(({ costBytes }) => costBytes), request.budgetBytes));
   for (const { entry, costBytes } of candidates) {
     if (!budget.allows(costBytes)) return;
     const { backup } = entry;

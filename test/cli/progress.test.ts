@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { clock, Progress } from "../../src/cli/progress.ts";
+import { clock } from "../../src/cli/clock.ts";
+import { fitted } from "../../src/cli/live.ts";
+import { type Ends, Progress } from "../../src/cli/progress.ts";
+import { Traffic } from "../../src/cli/traffic.ts";
 import { Report } from "../../src/cli/report.ts";
 import { MiB } from "../../src/bytes.ts";
 import { type OwnTerminal, ownTerminal } from "./terminal.ts";
@@ -13,9 +16,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function progress(isInteractive: boolean): { progress: Progress; written: OwnTerminal["written"] } {
-  const terminal = ownTerminal({ isInteractive });
-  return { progress: new Progress(new Report(terminal, { isJson: false, level: "info" }), "sent"), written: terminal.written };
+function progress(isInteractive: boolean, ends: Ends | null = null): { progress: Progress; report: Report; written: OwnTerminal["written"] } {
+  const terminal = ownTerminal({ isInteractive, stderrColumns: isInteractive ? 70 : null });
+  const report = new Report(terminal, { isJson: false, level: "info" });
+  return { progress: new Progress(report, "sent", ends), report, written: terminal.written };
 }
 
 /** Counts `bytes` after `ms`. */
@@ -43,7 +47,7 @@ describe("progress on a terminal", () => {
     const run = progress(true);
     run.progress.expect(100 * MiB);
     later(10_000, run, 10 * MiB);
-    expect(run.written.stderr).toBe(`${clearLine}sent 10.0 MiB of about 100 MiB at 1.00 MiB/s, 1:30 left`);
+    expect(run.written.stderr).toBe(`${clearLine}sent 10.0 MiB of about 100 MiB (10 %) at 1.00 MiB/s, 1:30 left`);
   });
 
   it("stops guessing when more has come than was expected", () => {
@@ -68,6 +72,66 @@ describe("progress on a terminal", () => {
     run.progress.end();
     expect(run.written.stderr.endsWith(clearLine)).toBe(true);
   });
+});
+
+describe("progress on a terminal also", () => {
+  it("looks at the last seconds: a line that broke down is seen, though nothing passes", () => {
+    vi.useFakeTimers({ toFake: ["performance", "setInterval", "clearInterval"] });
+    const run = progress(true);
+    run.progress.total(100 * MiB);
+    later(1000, run, 50 * MiB);
+    expect(run.written.stderr).toBe(`${clearLine}sent 50.0 MiB of 100 MiB (50 %) at 50.0 MiB/s, 0:01 left`);
+    vi.advanceTimersByTime(40_000);
+    expect(run.written.stderr.slice(run.written.stderr.lastIndexOf(clearLine))).toBe(`${clearLine}sent 50.0 MiB of 100 MiB (50 %) at 0 B/s`);
+    run.progress.end();
+    const ended = run.written.stderr;
+    vi.advanceTimersByTime(10_000);
+    expect(run.written.stderr).toBe(ended);
+  });
+
+  it.for([
+    ["source", "zfs send"],
+    ["sink", "the store"],
+    ["between", "this machine"],
+  ] as const)("names what limits: %s is %s", async ([brake, name]) => {
+    const run = progress(true, { source: "zfs send", sink: "the store" });
+    const { pressure } = run.progress;
+    const never = new Promise<void>(() => undefined);
+    if (brake !== "sink") void pressure?.asking(never);
+    if (brake === "source") void pressure?.reading(never);
+    later(2000, run, MiB);
+    expect(run.written.stderr).toBe(`${clearLine}sent 1.00 MiB at 512 KiB/s, limit: ${name}`);
+    await Promise.resolve();
+  });
+
+  it("tells parts in flight, and what is tried again, in a second line where one is too narrow", () => {
+    const run = progress(true);
+    const traffic = new Traffic();
+    run.report.traffic = traffic;
+    for (const change of [1, 1, 1, -1] as const) traffic.onPart(change, 4);
+    traffic.onRetry({ what: "send part 3", attempt: 1, delayMs: 5000, error: null });
+    later(1000, run, MiB);
+    run.progress.end();
+    expect(run.written.stderr).toBe(`${clearLine}sent 1.00 MiB at 1.00 MiB/s, 2 of 4 parts in flight\n  try 2 in 0:04: send part 3${clearLine}\u001b[1A${clearLine}`);
+    later(5000, run, 0);
+    expect(run.written.stderr.endsWith(`${clearLine}sent 1.00 MiB at 171 KiB/s, 2 of 4 parts in flight`)).toBe(true);
+  });
+
+  it("watches no pipe where nobody looks", () => {
+    expect(progress(false, { source: "a", sink: "b" }).progress.watching).toEqual({});
+  });
+});
+
+it.for([
+  [["abc"], 80, "abc"],
+  [["abcdefghij", "k"], 20, "abcdefghij, k"],
+  [["abcdefghij", "klmnopqrst"], 20, "abcdefghij\n  klmnopqrst"],
+  [["abcdefghij", "klmnopqrst", "uvwxyz", "1"], 20, "abcdefghij\n  klmnopqrst"],
+  [["a".repeat(30)], 20, `${"a".repeat(18)}…`],
+  [["日".repeat(30)], 20, `${"日".repeat(9)}…`],
+  [["a\u001b[2Jb"], 20, "a\\u001b[2Jb"],
+] as const)("%j in %d columns is %j", ([pieces, columns, expected]) => {
+  expect(fitted(pieces, columns)).toBe(expected);
 });
 
 describe("progress in a log", () => {

@@ -77,6 +77,6 @@ describe("what is loaded", () => {
   it("to store in a folder is openpgp, and not the AWS SDK", async () => {
     const scene = new Scene();
     const words = ["put", "tank/src@s1", ...scene.place, ...scene.small, ...scene.forBob];
-    expect((await loadedBy(scene, words, recorded("inc-i"))).packages).toEqual(["commander", "openpgp", "zod"]);
+    expect((await loadedBy(scene, words, recorded("inc-i"))).packages).toEqual(["commander", "openpgp", "string-width", "zod"]);
   });
 });
