@@ -21,7 +21,7 @@ function onSignal(name: "SIGINT" | "SIGTERM"): void {
   signalCount += 1;
   if (signalCount > 1) process.exit(name === "SIGINT" ? 130 : 143); // asked twice: do not wait for the clean-up
   const code = name === "SIGINT" ? "interrupted" : "terminated";
-  stop.abort(new ZferryError(code, `stopped by ${name}`, { hint: "what was not committed is removed, or gone on with by the next run; `zferry list` shows what is stored" }));
+  stop.abort(new ZferryError(code, `stopped by ${name}`, { hint: "nothing was changed; run it again" }));
 }
 
 process.on("SIGINT", () => {

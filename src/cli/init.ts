@@ -9,6 +9,7 @@ import { readRecipients } from "../secrets.ts";
 import { starterConfig, type StarterValues } from "../config/starter.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { parseDatasetName } from "../zfs/names.ts";
+import { canAsk } from "./confirm.ts";
 import type { SharedFlags } from "./options.ts";
 import { Report, reportOptions } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
@@ -52,11 +53,6 @@ async function valuesFor(terminal: Terminal, { store, dataset, passphraseFile, j
   if (store !== undefined) parseStoreUrl(store, terminal.environment);
   const datasets = dataset === undefined ? defaults.datasets : [parseDatasetName(dataset)];
   return { ...defaults, store: store ?? defaults.store, datasets, passphraseFile: passphraseFile ?? defaults.passphraseFile };
-}
-
-/** Whether somebody sits there who can be asked. */
-function canAsk({ stdin, stdinPipe, isInteractive }: Terminal): boolean {
-  return isInteractive && stdinPipe === null && "isTTY" in stdin && stdin.isTTY === true;
 }
 
 /** Before anybody is asked anything; the writing itself refuses too. */

@@ -2,7 +2,7 @@
  * The command line: one file per command in this folder, found by the table of `commands.ts` and loaded when it is given.
  */
 import { Argument, Command, CommanderError, Option } from "commander";
-import { exitStatus, ZferryError } from "../errors.ts";
+import { exitStatus, isZferryError, ZferryError } from "../errors.ts";
 import { version } from "../version.ts";
 import { commandTable } from "./commands.ts";
 import { logLevels, Report } from "./report.ts";
@@ -12,7 +12,8 @@ const exitCodes = `
 Exit status: 0 done, or nothing to do; 1 a bug; 2 usage or configuration; 3 ran to the end and found something;
 10 not found; 11 locked; 12 key missing or wrong; 13 integrity; 14 zfs; 15 store; 16 a hook; 17 format too new; 18 files mode; 130/143 interrupted.`;
 
-function programFor(terminal: Terminal): Command {
+/** @param onCommand - told which command it is, before it runs */
+function programFor(terminal: Terminal, onCommand: (name: string) => void): Command {
   const program = new Command("zferry")
     .description("Ferries ZFS send streams to object storage and back.")
     .version(version, "-V, --version")
@@ -29,7 +30,10 @@ function programFor(terminal: Terminal): Command {
     });
   for (const { usage, summary } of commandTable) program.command(usage).description(summary);
   addHelp(program);
-  return program.hook("preSubcommand", (_program, command) => declare(command, terminal));
+  return program.hook("preSubcommand", (_program, command) => {
+    onCommand(command.name());
+    return declare(command, terminal);
+  });
 }
 
 /** Commander's own help command would show a command that has no options yet. */
@@ -60,15 +64,23 @@ async function declare(command: Command, terminal: Terminal): Promise<void> {
  * @returns the exit status
  */
 export async function runToExit(words: readonly string[], terminal: Terminal): Promise<number> {
+  let command = "";
   try {
-    await programFor(terminal).parseAsync(words, { from: "user" });
+    await programFor(terminal, (name) => (command = name)).parseAsync(words, { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    const failure = error instanceof CommanderError ? usageOf(error) : error;
+    const failure = error instanceof CommanderError ? usageOf(error) : await interrupted(error, command, terminal);
     reportOf(words, terminal).failure(failure);
     return exitStatus(failure);
   }
+}
+
+/** A signal's error with what it leaves of this command, and how to go on; any other as it is. */
+async function interrupted(error: unknown, command: string, { signal }: Terminal): Promise<unknown> {
+  if (!isZferryError(error, "interrupted", "terminated") || error !== signal.reason) return error;
+  const hint = (await import("./interruptions.ts")).interruptionOf(command);
+  return hint === null ? error : new ZferryError(error.code, error.message, { hint, cause: error });
 }
 
 /** What commander complains of, as one of our errors. */

@@ -8,8 +8,9 @@ import { prune } from "../prune/prune.ts";
 import { failuresIn, type PruneOutcome } from "../prune/request.ts";
 import { type DatasetName, parseDatasetName } from "../zfs/names.ts";
 import { copySettings } from "./copy-world.ts";
+import { isAsking } from "./confirm.ts";
 import type { SharedFlags } from "./options.ts";
-import { tell } from "./prune-report.ts";
+import { type Going, tell } from "./prune-report.ts";
 import { counted } from "./report.ts";
 import { leaseMsFor, type Session, useStoreAt, zfsFor } from "./session.ts";
 import { storeSettings } from "./settings.ts";
@@ -46,12 +47,18 @@ interface Task {
 }
 
 /** @throws ZferryError `findings` when something could not be removed or read; the first failure of a job otherwise */
-export async function pruneJobs(session: Session, names: readonly string[], flags: Flags): Promise<void> {
+export async function pruneJobs(session: Session, names: readonly string[], flags: Flags): Promise<Going> {
   const failures: unknown[] = [];
   const found: string[] = [];
+  const going = { backups: 0, snapshots: 0, strays: 0 };
   for (const task of flags.dataset === undefined ? jobTasks(session, names, flags) : [flagTask(session, names, flags)]) {
     try {
-      for (const dataset of await datasetsOf(task.job, zfsFor(session, task.job), { warn: session.report.warn, signal: session.terminal.signal })) found.push(...(await pruneOne(session, flags, task, dataset)));
+      for (const dataset of await datasetsOf(task.job, zfsFor(session, task.job), { warn: session.report.warn, signal: session.terminal.signal })) {
+        const outcome = await pruneOne(session, flags, task, dataset);
+        found.push(...failuresIn(outcome));
+        going.backups += outcome.backups.filter(({ fate }) => fate === "would-go").length;
+        going.snapshots += outcome.snapshots.filter(({ fate }) => fate === "would-go").length;
+      }
     } catch (error) {
       if (session.terminal.signal.aborted) throw error;
       failures.push(error);
@@ -59,19 +66,19 @@ export async function pruneJobs(session: Session, names: readonly string[], flag
     }
   }
   if (failures.length > 0) throw failures[0];
-  if (found.length === 0) return;
+  if (found.length === 0) return going;
   throw new ZferryError("findings", `${counted(found.length, "thing")} could not be judged or removed: ${found.slice(0, 3).join(", ")}${found.length > 3 ? ", …" : ""}`, {
     hint: "see the lines above; check the permission to delete, and what `zferry verify` says of unreadable manifests",
   });
 }
 
-async function pruneOne(session: Session, flags: Flags, { job, hasPool, isCopy }: Task, dataset: DatasetName): Promise<readonly string[]> {
+async function pruneOne(session: Session, flags: Flags, { job, hasPool, isCopy }: Task, dataset: DatasetName): Promise<PruneOutcome> {
   const { report, terminal, settings } = session;
   const isDryRun = flags.yes !== true;
   const named = job.store === "" ? null : job.store;
   // Never "write", which would make the folder of a disk that is not mounted.
   const own = isCopy ? copySettings(session, job.store) : storeSettings(session.flags, settings.config, named);
-  const outcome = await useStoreAt(session, own, "read", async ({ store, settings: place }): Promise<PruneOutcome> => {
+  return useStoreAt(session, own, "read", async ({ store, settings: place }): Promise<PruneOutcome> => {
     const judged = await prune({
       zfs: hasPool ? zfsFor(session, job) : null,
       store,
@@ -84,10 +91,9 @@ async function pruneOne(session: Session, flags: Flags, { job, hasPool, isCopy }
       progress: { warn: report.warn },
       signal: terminal.signal,
     });
-    tell(report, { job: job.name, dataset, storeUrl: store.url, keep: job.keep, isDryRun, outcome: judged });
+    tell(report, { job: job.name, dataset, storeUrl: store.url, keep: job.keep, isDryRun, isAsking: isAsking(session, flags), outcome: judged });
     return judged;
   });
-  return failuresIn(outcome);
 }
 
 function jobTasks({ settings: { config }, report }: Session, names: readonly string[], flags: Flags): Task[] {

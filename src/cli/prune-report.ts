@@ -10,12 +10,21 @@ import { type Line, painted, type Span } from "./paint.ts";
 import { counted, type Report } from "./report.ts";
 import { table } from "./table.ts";
 
+/** How many of each would go. */
+export interface Going {
+  readonly backups: number;
+  readonly snapshots: number;
+  readonly strays: number;
+}
+
 interface Told {
   readonly job: string;
   readonly dataset: DatasetName;
   readonly storeUrl: string;
   readonly keep: JobSettings["keep"];
   readonly isDryRun: boolean;
+  /** Somebody is asked about it next. */
+  readonly isAsking: boolean;
   readonly outcome: PruneOutcome;
 }
 
@@ -52,7 +61,7 @@ const words: Readonly<Record<Fate, Span>> = {
   failed: painted("NOT REMOVED", "bad"),
 };
 
-function toText({ dataset, storeUrl, keep, isDryRun, outcome }: Told, columns: number | null): Line[] {
+function toText({ dataset, storeUrl, keep, isDryRun, isAsking, outcome }: Told, columns: number | null): Line[] {
   const width = columns === null ? null : columns - 2;
   const { backups, snapshots, unreadable } = outcome;
   const isAnyGoing = [...backups, ...snapshots].some(({ fate }) => fate === "would-go");
@@ -60,7 +69,7 @@ function toText({ dataset, storeUrl, keep, isDryRun, outcome }: Told, columns: n
     ...(keep.store === null ? [] : [`backups of ${dataset} in ${storeUrl}:`, ...indented(backupTable(backups, width)), summaryOf(backups, "backup", isDryRun)]),
     ...(keep.local === null ? [] : [`snapshots of ${dataset} on the pool:`, ...indented(snapshotTable(snapshots, width)), summaryOf(snapshots, "snapshot", isDryRun)]),
     ...unreadable.map((key): Line => [painted("damaged:", "bad"), ` ${key} cannot be read, and keeps what it may need`]),
-    ...(isAnyGoing ? ["nothing was removed; --yes removes what would go"] : []),
+    ...(isAnyGoing && !isAsking ? ["nothing was removed; --yes removes what would go"] : []),
   ];
 }
 

@@ -21,9 +21,11 @@ interface Told {
   readonly journals: readonly JudgedJournal[];
   readonly survey: Survey;
   readonly isActing: boolean;
+  /** Somebody is asked about it next. */
+  readonly isAsking: boolean;
 }
 
-export function tell(report: Report, { attempts, journals, survey, isActing }: Told): void {
+export function tell(report: Report, { attempts, journals, survey, isActing, isAsking }: Told): void {
   const { committedCount, foreignCount } = survey;
   report.json({
     type: "prune",
@@ -39,7 +41,7 @@ export function tell(report: Report, { attempts, journals, survey, isActing }: T
     ...journals.map(toJournalLine),
     `${counted(attempts.length, "attempt")} without a manifest, ${counted(committedCount, "backup")}`,
     ...(foreignCount > 0 ? [`${counted(foreignCount, "object")} under streams/ not made by zferry: not touched`] : []),
-    ...(isAnyGoing ? ["nothing was removed; --yes removes what would go"] : []),
+    ...(isAnyGoing && !isAsking ? ["nothing was removed; --yes removes what would go"] : []),
   ];
   if (isActing && attempts.every(({ outcome }) => outcome !== "failed")) report.done(lines);
   else report.text(lines);

@@ -4,7 +4,9 @@ import { alone } from "../alone.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import { dropOldPut, findOldPuts, type PutSweep, spokenFor } from "../old-puts.ts";
 import { removeStray, type SeenAttempt, type StayingAttempt, type Survey, surveyStrays, type SweepRequest } from "../strays.ts";
+import { isAsking } from "./confirm.ts";
 import { durationFlag } from "./options.ts";
+import type { Going } from "./prune-report.ts";
 import { type Judged, type JudgedJournal, sizeOf, tell } from "./prune-strays-report.ts";
 import { leaseMsFor, type Session, useStore } from "./session.ts";
 
@@ -32,10 +34,10 @@ export function graceFlag(text: string): number {
   return ms;
 }
 
-export async function pruneStrays(session: Session, flags: StrayFlags): Promise<void> {
+export async function pruneStrays(session: Session, flags: StrayFlags): Promise<Going> {
   const isActing = flags.yes === true;
   // Never "write", which would make the folder of a disk that is not mounted.
-  await useStore(session, { access: "read", named: null }, async ({ store, settings }) => {
+  return useStore(session, { access: "read", named: null }, async ({ store, settings }) => {
     const { stateDir } = session.settings;
     const { warn } = session.report;
     const leaseMs = isActing ? leaseMsFor(session, settings) : null;
@@ -52,13 +54,14 @@ export async function pruneStrays(session: Session, flags: StrayFlags): Promise<
     const judged = isActing ? await removeAll(survey, request, session) : survey.strays.map(wouldGo);
     const attempts = [...judged, ...survey.staying.map(stays)];
     const journals = await judgeJournals(attempts, sweep, isActing);
-    tell(session.report, { attempts, journals, survey, isActing });
+    tell(session.report, { attempts, journals, survey, isActing, isAsking: isAsking(session, flags) });
     const failedCount = judged.filter(({ outcome }) => outcome === "failed").length;
     if (failedCount > 0) {
       throw new ZferryError("findings", `${failedCount} of ${judged.length} strays could not be removed`, {
         hint: "they harm nothing; check the permission to delete, and bucket locks",
       });
     }
+    return { backups: 0, snapshots: 0, strays: [...attempts, ...journals].filter(({ outcome }) => outcome === "would-go").length };
   });
 }
 

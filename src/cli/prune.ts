@@ -1,9 +1,12 @@
 /** `zferry prune [JOB…]`: what a policy does not keep; `--strays`: what failed attempts left. Shows first, acts with `--yes`. */
 import type { Command } from "commander";
+import { confirm, isAsking } from "./confirm.ts";
 import { publish } from "./gathering.ts";
 import { durationFlag, type SharedFlags, withStore, withZfs } from "./options.ts";
 import { countFlag, type KeepFlags, pruneJobs } from "./prune-jobs.ts";
 import { defaultGrace, graceFlag, pruneStrays, type StrayFlags, straysExplanation } from "./prune-strays.ts";
+import type { Going } from "./prune-report.ts";
+import { counted } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import type { Session } from "./session.ts";
 
@@ -19,7 +22,7 @@ interface PruneFlags extends SharedFlags, StrayFlags, KeepFlags {}
 
 export function pruneCommand(command: Command, run: RunCommand): void {
   command
-    .option("--yes", "remove what would go")
+    .option("--yes", "remove what would go; without it somebody on a terminal is asked, and anybody else is only told")
     .option("--dataset <name>", "this dataset, without a job")
     .option("--local", "the snapshots on the pool instead of the backups in the store; with --dataset")
     .option("--keep-last <n>", "the newest n", countFlag)
@@ -36,10 +39,19 @@ export function pruneCommand(command: Command, run: RunCommand): void {
 }
 
 async function prune(session: Session, names: readonly string[], flags: PruneFlags): Promise<void> {
-  if (flags.strays === true) return pruneStrays(session, flags);
+  const act = (how: PruneFlags): Promise<Going> => (how.strays === true ? pruneStrays(session, how) : pruneJobs(session, names, how));
+  if (flags.yes === true) return acted(session, flags, act);
+  const going = await act(flags);
+  const what = [counted(going.backups, "backup"), counted(going.snapshots, "snapshot"), counted(going.strays, "stray")].filter((one) => !one.startsWith("0 "));
+  if (what.length === 0 || !isAsking(session, flags)) return;
+  if (await confirm(session, `remove ${what.join(" and ")} for good?`)) await acted(session, { ...flags, yes: true }, act);
+  else session.report.info("nothing was removed");
+}
+
+async function acted(session: Session, flags: PruneFlags, act: (flags: PruneFlags) => Promise<Going>): Promise<void> {
   try {
-    await pruneJobs(session, names, flags);
+    await act(flags);
   } finally {
-    if (flags.yes === true) await publish(session);
+    if (flags.strays !== true) await publish(session);
   }
 }

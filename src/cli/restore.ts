@@ -7,8 +7,11 @@ import { ZferryError } from "../errors.ts";
 import { findChunkFiles, sizeOfFiles } from "../foreign.ts";
 import { restore, type RestoreStep, type Wanted } from "../restore.ts";
 import { restoreForeign } from "../restore-foreign.ts";
-import { datasetOf, parseDatasetName, parseSnapshotName, shortNameOf } from "../zfs/names.ts";
+import type { Zfs } from "../zfs/command.ts";
+import { readDataset } from "../zfs/inventory.ts";
+import { type DatasetName, datasetOf, parseDatasetName, parseSnapshotName, shortNameOf } from "../zfs/names.ts";
 import type { ReceiveOptions } from "../zfs/receive.ts";
+import { confirm, isAsking } from "./confirm.ts";
 import { more, type SharedFlags, withOpening, withStores, withZfs } from "./options.ts";
 import { clock } from "./clock.ts";
 import { Progress } from "./progress.ts";
@@ -25,6 +28,7 @@ interface RestoreFlags extends SharedFlags {
   readonly dryRun?: boolean;
   readonly mount?: boolean;
   readonly force?: boolean;
+  readonly yes?: boolean;
   readonly resumable?: boolean;
   readonly set?: Record<string, string>;
   readonly exclude?: string[];
@@ -38,6 +42,7 @@ export function restoreCommand(command: Command, run: RunCommand): void {
     .option("--dry-run", "show which backups would be received, check their manifests, and receive nothing")
     .option("--mount", "mount what was received (zfs recv without -u)")
     .option("-F, --force", "roll the target back and overwrite it (zfs recv -F)")
+    .option("--yes", "with --force on a terminal: do not ask before a dataset that is there is overwritten")
     .option("-s, --resumable", "keep a half-received state when interrupted (zfs recv -s)")
     .option("-o, --set <property=value>", "set a property on the target (zfs recv -o); may be repeated", property)
     .option("-x, --exclude <property>", "do not take this property from the stream (zfs recv -x); may be repeated", more);
@@ -81,6 +86,7 @@ async function restoreBackup(session: Session, [name = ""]: readonly string[], f
   };
   const { report, settings } = session;
   const zfs = zfsFor(session, settings.config.defaults);
+  if (receive.force && flags.dryRun !== true && isAsking(session, flags)) await askToOverwrite(session, zfs, target);
   const progress = new Progress(report, "fetched", { source: "the store", sink: "zfs receive" });
   const dataset = wanted.kind === "snapshot" ? datasetOf(wanted.name) : wanted.dataset;
   const stores = sourceSettings(flags, settings.config, flags.from ?? flags.stores ?? [], dataset);
@@ -124,6 +130,14 @@ async function restoreBackup(session: Session, [name = ""]: readonly string[], f
   });
   if (flags.dryRun === true) tellPlan(session, steps, fallOvers);
   else tell(session, { snapshot: `${target}@${shortNameOf(steps.at(-1)?.entry.backup ?? parseSnapshotName(name))}`, steps, fallOvers, progress });
+}
+
+/** @throws ZferryError `interrupted` for a no */
+async function askToOverwrite(session: Session, zfs: Zfs, target: DatasetName): Promise<void> {
+  const there = await readDataset(zfs, target, session.terminal);
+  if (there === null) return;
+  if (await confirm(session, `"${target}" is there: roll it back to its newest snapshot, overwrite it, and lose for good what was written since?`)) return;
+  throw new ZferryError("interrupted", `nothing was restored: "${target}" is to stay as it is`, { hint: "restore into a dataset that does not exist yet" });
 }
 
 /** The local folder a store's URL means, or null when it is none. */

@@ -2,6 +2,7 @@
  * The frame around every command: opens its session, hands it words and flags, and lets errors through to `program.ts`.
  */
 import type { Command } from "commander";
+import { interruptionOf } from "./interruptions.ts";
 import type { SharedFlags } from "./options.ts";
 import { openSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -28,11 +29,25 @@ export function runCommandOn(terminal: Terminal): RunCommand {
     async (...args) => {
       const command = args.at(-1) as Command;
       const flags = command.optsWithGlobals<SharedFlags>();
-      await body(await openSession(flags, terminal), command.args, flags as never);
+      const session = await openSession(flags, terminal);
+      const silence = announce(session, command.name());
+      await body(session, command.args, flags as never).finally(silence);
     };
   const bare = (body: BareBody): Action =>
     async (...args) => {
       await body(terminal, (args.at(-1) as Command).optsWithGlobals<SharedFlags>() as never);
     };
   return Object.assign(run, { bare });
+}
+
+/** Says at once that a signal was heard, what it leaves, and how to end without the clean-up. @returns what makes it say nothing */
+function announce({ report, terminal: { signal } }: Session, command: string): () => void {
+  const say = (): void => {
+    const left = interruptionOf(command);
+    if (report.isLive) report.warn(`stopping${left === null ? "" : `: ${left}`}. Ctrl-C again ends it at once, without the clean-up, which the next run then does`);
+  };
+  signal.addEventListener("abort", say, { once: true });
+  return () => {
+    signal.removeEventListener("abort", say);
+  };
 }

@@ -1,0 +1,22 @@
+/** What Ctrl-C leaves of each command, and how to go on: said at once on a terminal, and as the hint of the failure. */
+
+const again = "run the same again to go on";
+
+const after: Readonly<Record<string, string>> = {
+  backup: "what was stored of the backup under way is removed again, and backups made before stay; the next zferry backup makes it anew",
+  put: "what was stored of it is removed again, and nothing else was touched; it needs the stream from its beginning again",
+  get: "the stream ends before its END record, so that zfs receive refuses it; nothing else was touched",
+  restore: `zfs receive drops what it had of the backup under way (with --resumable it keeps it), and one that was whole stays; ${again}`,
+  verify: "what was read until then is remembered; run it again, with --budget to go on with what was verified longest ago",
+  drill: "what was restored for it is destroyed, at the latest by the next drill; nothing else was touched",
+  download: `what is whole in the folder is not fetched again; ${again}`,
+  copy: `what is whole there is not sent again; ${again}`,
+  prune: "what was removed is gone, and all the rest is whole; run it again to go on",
+  bench: "what it stored below bench/ is removed again; no backup was touched",
+  doctor: "what it stored below doctor/ is removed again; no backup was touched",
+};
+
+/** Of a command by its name; null for one that leaves nothing to tell of. */
+export function interruptionOf(command: string): string | null {
+  return Object.hasOwn(after, command) ? (after[command] ?? null) : null;
+}
