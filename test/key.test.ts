@@ -101,7 +101,7 @@ describe("a key that was added", { timeout: 60_000 }, () => {
   it("goes with a copy and with a download, and is no stray", async () => {
     await adding("spare");
     const [away, folder] = [Object.assign(new MemoryStore(), { url: "memory:away" }), Object.assign(new MemoryStore(), { url: "memory:folder" })];
-    const progress = { onCopied: () => undefined, warn: () => undefined };
+    const progress = { onBegin: () => undefined, onCopied: () => undefined, warn: () => undefined };
     const reading = { keyring: nobody, allowUnauthenticated: false, concurrency: 2 };
     await copy({ from: store, to: away, dataset: datasetOf(someBackup), keep: null, reading, stateDir: ownFolder(), leaseMs: null, isDryRun: false, now: () => new Date(), progress, signal: never });
     await download({ from: store, to: folder, backup: someBackup, concurrency: 2, onFetched: () => undefined, warn: () => undefined, signal: never });

@@ -24,7 +24,7 @@ export function isAsking({ terminal, report }: Session, { yes }: { readonly yes?
  * @param question - without a question mark's tail; `[y/N]` is added
  * @throws the signal's reason
  */
-export async function confirm({ terminal }: Session, question: string): Promise<boolean> {
+export async function confirm({ terminal }: Pick<Session, "terminal">, question: string): Promise<boolean> {
   const { stdin, stderr, signal } = terminal;
   signal.throwIfAborted();
   stderr.write(`zferry: ${visible(question)} [y/N] `);

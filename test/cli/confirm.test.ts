@@ -5,7 +5,6 @@ import { commandTable } from "../../src/cli/commands.ts";
 import { canAsk, confirm } from "../../src/cli/confirm.ts";
 import { interruptionOf } from "../../src/cli/interruptions.ts";
 import { runToExit } from "../../src/cli/program.ts";
-import type { Session } from "../../src/cli/session.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
 import { ZferryError } from "../../src/errors.ts";
 import { type OwnTerminal, ownTerminal } from "./terminal.ts";
@@ -34,13 +33,13 @@ describe("a question", () => {
     [null, false],
   ] as const)("answered with %j is %s", async ([typed, expected]) => {
     const terminal = seated(typed);
-    expect(await confirm({ terminal } as Session, "remove it\u001b[2J?")).toBe(expected);
+    expect(await confirm({ terminal }, "remove it\u001b[2J?")).toBe(expected);
     expect(terminal.written.stderr.trimEnd()).toBe("zferry: remove it\\u001b[2J? [y/N]");
   });
 
   it("ends with the reason of a signal", async () => {
     const stop = new AbortController();
-    const asked = confirm({ terminal: seated("", { signal: stop.signal }) } as Session, "go on?");
+    const asked = confirm({ terminal: seated("", { signal: stop.signal }) }, "go on?");
     stop.abort(new ZferryError("interrupted", "stopped by SIGINT"));
     await expect(asked).rejects.toMatchObject({ code: "interrupted" });
   });
