@@ -28,6 +28,8 @@ export interface Scene {
   readonly guard: Guard | null;
   /** The one moment that everything is judged at. */
   readonly now: Date;
+  /** Called with each name that is gone, as soon as it is. */
+  readonly onRemoved: (name: SnapshotName) => void;
 }
 
 /** @throws ZferryError the store's codes: what was removed until then is gone, and the rest is whole */
@@ -80,7 +82,7 @@ interface Tried {
   readonly last: readonly Verdict<BackupEntry>[];
 }
 
-async function removeAll(request: PruneRequest, { sight, guard }: Scene & { readonly guard: Guard }, judge: Judge, first: readonly Verdict<BackupEntry>[]): Promise<Tried> {
+async function removeAll(request: PruneRequest, { sight, guard, onRemoved }: Scene & { readonly guard: Guard }, judge: Judge, first: readonly Verdict<BackupEntry>[]): Promise<Tried> {
   const tried: Pruned<BackupEntry>[] = [];
   const stuck = new Set<SnapshotName>();
   let now = sight;
@@ -98,8 +100,10 @@ async function removeAll(request: PruneRequest, { sight, guard }: Scene & { read
     if (next === undefined) break;
     const problem = await tryToRemove(request, guard, next);
     tried.push({ subject: next, fate: problem === null ? "removed" : "failed", reasons: [], problem });
-    if (problem === null) now = without(now, next.backup);
-    else {
+    if (problem === null) {
+      onRemoved(next.backup);
+      now = without(now, next.backup);
+    } else {
       stuck.add(next.backup);
       await judgeAnew();
     }

@@ -11,6 +11,10 @@ import { removeBegun } from "./remove.ts";
 import type { PruneOutcome, PruneRequest } from "./request.ts";
 import { look } from "./sight.ts";
 import { pruneSnapshots } from "./snapshots.ts";
+import type { SnapshotName } from "../zfs/names.ts";
+
+/** Of what is gone, in a warning. */
+const maxNamed = 10;
 
 /**
  * What could not be removed for want of a right is in the outcome, with `failed`, and told as a warning.
@@ -31,10 +35,23 @@ async function run(request: PruneRequest, guard: Guard | null): Promise<PruneOut
   const pool = zfs === null ? null : await readDataset(zfs, dataset, { signal });
   if (zfs !== null && pool === null) progress.warn(`there is no dataset "${dataset}" on the pool: only what is stored of it is judged`);
   const sight = await look(request);
-  const scene: Scene = { sight, pool, guard, now: request.now() };
-  const backups = keep.store === null ? [] : await pruneBackups(request, scene);
-  const snapshots = keep.local === null || zfs === null || pool === null ? [] : await pruneSnapshots({ ...request, zfs }, { ...scene, pool });
-  return { backups, snapshots, unreadable: sight.catalog.damaged.map(({ key }) => key) };
+  const removed: SnapshotName[] = [];
+  const scene: Scene = { sight, pool, guard, now: request.now(), onRemoved: (name) => void removed.push(name) };
+  try {
+    const backups = keep.store === null ? [] : await pruneBackups(request, scene);
+    const snapshots = keep.local === null || zfs === null || pool === null ? [] : await pruneSnapshots({ ...request, zfs }, { ...scene, pool });
+    return { backups, snapshots, unreadable: sight.catalog.damaged.map(({ key }) => key) };
+  } catch (error) {
+    if (removed.length > 0) progress.warn(cutOffText(removed));
+    throw error;
+  }
+}
+
+/** There is no outcome to say it then. */
+function cutOffText(removed: readonly SnapshotName[]): string {
+  const { length } = removed;
+  const more = length > maxNamed ? `, and ${length - maxNamed} more` : "";
+  return `prune was cut off; ${length === 1 ? "this is" : `these ${length} are`} gone: ${removed.slice(0, maxNamed).join(", ")}${more}`;
 }
 
 /** What cannot be ended now is told, and keeps nothing from being judged: no manifest names it any more. */

@@ -21,7 +21,7 @@ import type { Pruned, PruneRequest } from "./request.ts";
 /** @throws ZferryError `config-invalid` when it cannot be told which runs are unfinished; `zfs-…` when the pool cannot be asked */
 export async function pruneSnapshots(
   request: PruneRequest & { readonly zfs: Zfs },
-  { sight: { catalog }, pool, guard, now }: Scene & { readonly pool: DatasetFacts },
+  { sight: { catalog }, pool, guard, now, onRemoved }: Scene & { readonly pool: DatasetFacts },
 ): Promise<readonly Pruned<SnapshotFacts>[]> {
   const verdicts = judgeSnapshots(
     {
@@ -40,7 +40,9 @@ export async function pruneSnapshots(
     else if (guard === null) judged.push({ subject, reasons, fate: "would-go", problem: null });
     else {
       guard.throwIfOver();
-      judged.push(await destroy(request, verdict));
+      const one = await destroy(request, verdict);
+      if (one.fate === "removed") onRemoved(subject.name);
+      judged.push(one);
     }
   }
   return judged;

@@ -121,6 +121,15 @@ describe("cut off", () => {
     expect(count).toBe(["full-1", "inc-1a", "inc-1b"].flatMap(objectsOf).length);
   });
 
+  it("says what it had removed by then, and nothing when that is nothing", async () => {
+    const perBackup = objectsOf("inc-1a").length;
+    for (const [count, said] of [[0, []], [perBackup, ["tank/home@inc-1a"]], [2 * perBackup + 1, ["tank/home@inc-1a", "tank/home@inc-1b"]]] as const) {
+      const warnings: string[] = [];
+      await expect(pruning(cutOff(await stocked(), count), { warnings })).rejects.toThrow("cut off");
+      expect(warnings).toEqual(said.length === 0 ? [] : [expect.stringMatching(new RegExp(`^prune was cut off; .* gone: ${said.join(", ")}$`))]);
+    }
+  });
+
   it("anywhere, in random histories, it does the same", async () => {
     const one = fc.record({ days: fc.nat({ max: 400 }), on: fc.nat({ max: 4 }) });
     const policy = fc.record({ last: fc.integer({ min: 1, max: 3 }), monthly: fc.nat({ max: 3 }), fulls: fc.nat({ max: 2 }) });
