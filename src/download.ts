@@ -88,7 +88,7 @@ export function refuseTooLarge(to: Store, { backup, chunks }: Pick<Manifest, "ba
   const largestBytes = chunks.reduce((largest, { sizeBytes }) => Math.max(largest, sizeBytes), 0);
   if (largestBytes <= to.limits.maxObjectBytes) return;
   throw new ZferryError("size-limits", `a chunk of "${backup}" has ${largestBytes} bytes, more than "${to.url}" takes for one object`, {
-    hint: "make backups with a smaller chunk_size",
+    hint: "make backups with a smaller chunk_size, or give that store a larger part_size",
   });
 }
 

@@ -42,7 +42,8 @@ export class S3Store implements Store {
 
   constructor(options: S3SessionOptions) {
     this.url = options.url;
-    this.limits = options.provider.limits;
+    const { limits } = options.provider;
+    this.limits = { ...limits, maxObjectBytes: Math.min(limits.maxObjectBytes, limits.maxPartCount * options.partBytes) };
     this.#partBytes = options.partBytes;
     this.#session = new S3Session(options);
   }

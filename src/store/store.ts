@@ -36,6 +36,7 @@ export interface StoreLimits {
   readonly maxPartBytes: number;
   /** Parts of one object. */
   readonly maxPartCount: number;
+  /** Of an open store with parts of its size. */
   readonly maxObjectBytes: number;
   /** Writes to one key that follow each other sooner may be refused. */
   readonly sameKeySpacingMs: number;

@@ -33,6 +33,14 @@ function s3(url: string, environment = {}): S3Location {
   return location;
 }
 
+it("an open bucket takes objects of as many parts of its size as the provider allows", async () => {
+  for (const [partBytes, most] of [[5 * MiB, 50_000 * MiB], [5 * GiB, 50_000 * GiB]] as const) {
+    const store = await openStore("s3://bucket", { ...options, partBytes, environment: { ...keys, AWS_REGION: "eu-central-1" } });
+    expect(store.limits.maxObjectBytes).toBe(most);
+    await store.close();
+  }
+});
+
 describe("the URL of a store", () => {
   it.for([
     ["/srv/backups", "/srv/backups"],
