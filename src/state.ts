@@ -153,10 +153,15 @@ export function expectNoMore(state: StoreState, keys: ReadonlySet<string>): void
   if (state.lost !== undefined) state.lost = without(state.lost, keys);
 }
 
+/** For whoever has mended a backup: what was found of it is so no more, and what is so nobody has looked at yet. */
+export function forgetFindings(state: StoreState, keys: ReadonlySet<string>): void {
+  if (state.verified !== undefined) state.verified = without(state.verified, keys);
+}
+
 /** Of backups that were removed on purpose nothing stays. */
 export function forgetManifests(state: StoreState, keys: ReadonlySet<string>): void {
   expectNoMore(state, keys);
-  if (state.verified !== undefined) state.verified = without(state.verified, keys);
+  forgetFindings(state, keys);
 }
 
 function without<T>(record: Record<string, T>, keys: ReadonlySet<string>): Record<string, T> {

@@ -65,6 +65,11 @@ export function lastVerified(results: VerifyResults | undefined, etag: string | 
   return bad.at(-1) ?? all.at(-1) ?? null;
 }
 
+/** Of the first few findings, those that a chunk is missing or not what was stored; each names its object, in quotes. */
+export function chunkFindings(results: VerifyResults | undefined, etag: string | null): readonly string[] {
+  return counted(results, etag).flatMap(({ findings }) => findings.filter((line) => /^(missing-chunk|size|digest): /.test(line)));
+}
+
 /** Results of this version of the manifest, the highest level last. */
 function counted(results: VerifyResults | undefined, etag: string | null): LastVerified[] {
   return verifyLevels.flatMap((level) => {

@@ -73,12 +73,17 @@ export class CopyReport {
     if (outcome === null) return end.isBusy ? [`${title}: skipped: ${toldError(error).message}`] : [];
     const { backups, thereCount, unwantedCount } = outcome;
     const done = backups.filter(({ fate }) => fate !== "failed");
-    const bytes = done.reduce((sum, { entry, sentBytes }) => sum + (this.#isDryRun ? entry.messageBytes : sentBytes), 0);
+    const mended = done.filter(({ fate }) => fate === "mended" || fate === "would-mend");
+    const bytes = done.reduce((sum, { entry, fate, sentBytes }) => sum + (fate === "would-copy" ? entry.messageBytes : sentBytes), 0);
     const verb = this.#isDryRun ? "would be copied" : "copied";
+    const also = mended.length === 0 ? "" : `, ${mended.length} ${this.#isDryRun ? "would be mended" : "mended"}`;
     const rest = `${thereCount} there already, ${unwantedCount} not wanted there`;
     const failures = failuresOf(outcome);
-    const each = this.#isDryRun ? done.map(({ entry }) => `  would copy ${entry.kind} ${entry.backup}, ${formatSize(entry.messageBytes)}`) : [];
+    const each = done.flatMap(({ entry, fate, sentBytes }) => {
+      if (fate === "copied") return [];
+      return fate === "mended" ? [`  mended ${entry.backup}, ${formatSize(sentBytes)} sent again; see with zferry verify`] : [`  ${fate.replace("-", " ")} ${entry.kind} ${entry.backup}, ${formatSize(entry.messageBytes)}`];
+    });
     const failed = failures.length === 0 ? "" : `, ${failures.length} failed`;
-    return [`${title}: ${counted(done.length, "backup")} ${verb}, ${formatSize(bytes)}; ${rest}${failed}`, ...each, ...failures.map((failure) => `  NOT COPIED: ${toldError(failure).message}`)];
+    return [`${title}: ${counted(done.length - mended.length, "backup")} ${verb}${also}, ${formatSize(bytes)}; ${rest}${failed}`, ...each, ...failures.map((failure) => `  NOT COPIED: ${toldError(failure).message}`)];
   }
 }

@@ -1,7 +1,8 @@
 /**
  * `zferry copy`: backups of one dataset from one store into another: ciphertext as it is, under the same keys.
  *
- *   look at both stores → be alone in the target → what an earlier copy left → each backup: chunks, note, manifest → look again
+ *   look at both stores → be alone in the target → what an earlier copy left → what verify found damaged there
+ *   → each backup: chunks, note, manifest → look again
  *
  * Fulls come before what starts from them and the manifest of each comes last, so whatever is visible in the target can be
  * restored from it. What is stored of a backup that was cut off is gone on with by the next copy, or removed by it.
@@ -18,8 +19,9 @@ import { attemptPrefix, manifestKey, manifestsOf } from "../format/layout.ts";
 import type { ReadOptions } from "../get.ts";
 import type { Pressure } from "../stream/pressure.ts";
 import type { Store } from "../store/store.ts";
+import { chunkFindings } from "../verified.ts";
 import type { DatasetName, SnapshotName } from "../zfs/names.ts";
-import { copyBackup } from "./backup.ts";
+import { copyBackup, mendBackup } from "./backup.ts";
 import { type Wanted, wantedOf } from "./wanted.ts";
 
 /** What a copy tells while it goes on. */
@@ -55,8 +57,9 @@ export interface CopyRequest {
 /** What became of one backup. */
 export interface CopiedBackup {
   readonly entry: BackupEntry;
-  readonly fate: "copied" | "would-copy" | "failed";
-  /** Bytes of chunks that were sent; less than the backup has when an earlier copy had begun it. */
+  /** `mended`: it was there, and chunks that verify had found missing or damaged were sent again. */
+  readonly fate: "copied" | "mended" | "would-copy" | "would-mend" | "failed";
+  /** Bytes of chunks that were sent; less than the backup has when an earlier copy had begun it, or where it is mended. */
   readonly sentBytes: number;
   /** Why it failed; null for all others. */
   readonly error: ZferryError | null;
@@ -87,7 +90,7 @@ export async function copy(request: CopyRequest): Promise<CopyOutcome> {
   }
   const copying = { ...request, progress: { ...progress, warn: onceEach(progress.warn) } }; // both stores are looked at twice
   const first = await look(copying);
-  if (isDryRun || !(await hasWork(copying, first))) return outcomeOf(first, first.wanted.missing.map(planned));
+  if (isDryRun || !(await hasWork(copying, first))) return outcomeOf(first, planned(first));
   return aloneInStore({ ...copying, store: to }, dataset, (guard) => run({ ...copying, signal: guard.signal }, guard));
 }
 
@@ -103,7 +106,14 @@ interface Sight {
   readonly source: Catalog;
   readonly target: Catalog;
   readonly wanted: Wanted;
+  readonly damaged: readonly Damaged[];
   readonly problems: readonly ZferryError[];
+}
+
+/** A backup that both stores have, with what verify has found of its chunks in the target. */
+interface Damaged {
+  readonly entry: BackupEntry;
+  readonly findings: readonly string[];
 }
 
 async function look({ from, to, dataset, keep, stateDir, now, progress, signal }: CopyRequest): Promise<Sight> {
@@ -114,7 +124,17 @@ async function look({ from, to, dataset, keep, stateDir, now, progress, signal }
   const blocked = new Set(target.damaged.map(({ key }) => key));
   const missing = wanted.missing.filter(({ backup }) => !blocked.has(manifestKey(backup)));
   const problems = [...damagedIn(source, dataset), ...damagedIn(target, dataset), ...conflictsIn(source, target, { dataset, to })];
-  return { source, target, wanted: { ...wanted, missing }, problems };
+  return { source, target, wanted: { ...wanted, missing }, damaged: damagedOf(wanted.kept, source, target), problems };
+}
+
+function damagedOf(kept: readonly BackupEntry[], source: Catalog, target: Catalog): readonly Damaged[] {
+  const sources = new Map(source.backups.map((entry) => [entry.backup, entry]));
+  return kept.flatMap((entry) => {
+    const key = manifestKey(entry.backup);
+    const findings = chunkFindings(target.remembered.verified?.[key], target.manifests.get(key)?.etag ?? null);
+    const other = sources.get(entry.backup);
+    return findings.length > 0 && other !== undefined && isSameManifest(entry, other) ? [{ entry, findings }] : [];
+  });
 }
 
 function damagedIn({ damaged }: Catalog, dataset: DatasetName): ZferryError[] {
@@ -137,16 +157,17 @@ function conflict(backup: SnapshotName, to: Store): ZferryError {
   });
 }
 
-function planned(entry: BackupEntry): CopiedBackup {
-  return { entry, fate: "would-copy", sentBytes: 0, error: null };
+function planned({ damaged, wanted }: Sight): readonly CopiedBackup[] {
+  const plan = (fate: CopiedBackup["fate"]) => (entry: BackupEntry): CopiedBackup => ({ entry, fate, sentBytes: 0, error: null });
+  return [...damaged.map(({ entry }) => entry).map(plan("would-mend")), ...wanted.missing.map(plan("would-copy"))];
 }
 
 function outcomeOf({ wanted: { thereCount, unwantedCount }, problems }: Sight, backups: readonly CopiedBackup[]): CopyOutcome {
   return { backups, problems, thereCount, unwantedCount };
 }
 
-async function hasWork(request: CopyRequest, { wanted }: Sight): Promise<boolean> {
-  return wanted.missing.length > 0 || (await readBegun(placeOf(request))).length > 0;
+async function hasWork(request: CopyRequest, { wanted, damaged }: Sight): Promise<boolean> {
+  return wanted.missing.length + damaged.length > 0 || (await readBegun(placeOf(request))).length > 0;
 }
 
 async function run(request: CopyRequest, guard: Guard): Promise<CopyOutcome> {
@@ -154,6 +175,7 @@ async function run(request: CopyRequest, guard: Guard): Promise<CopyOutcome> {
   const sight = await look(request); // again: what was seen before may have been copied, or pruned, meanwhile
   await settleBegun(request, sight);
   const done: CopiedBackup[] = [];
+  for (const one of sight.damaged) done.push(await tryToMend(request, guard, one));
   request.progress.onTotal?.(sight.wanted.missing.reduce((sum, { messageBytes }) => sum + messageBytes, 0));
   for (const entry of sight.wanted.missing) {
     request.signal.throwIfAborted();
@@ -206,6 +228,17 @@ async function tryToCopy(
       request.progress.warn(`"${entry.backup}" was removed from "${request.from.url}" before it was copied`);
       return null;
     }
+    return failed(entry, error);
+  }
+}
+
+async function tryToMend(request: CopyRequest, guard: Guard, { entry, findings }: Damaged): Promise<CopiedBackup> {
+  request.signal.throwIfAborted();
+  const uncounted = { ...request, progress: { ...request.progress, onCopied: () => undefined } }; // the total is that of what is missing
+  try {
+    return { entry, fate: "mended", sentBytes: await mendBackup(uncounted, guard, entry, findings), error: null };
+  } catch (error) {
+    if (!isZferryError(error, ...ownFailures)) throw error;
     return failed(entry, error);
   }
 }

@@ -20,6 +20,8 @@ export interface Sides {
 export interface Wanted {
   /** Anchors before what starts from them, then by age. */
   readonly missing: readonly BackupEntry[];
+  /** What is to be in the target, and is. */
+  readonly kept: readonly BackupEntry[];
   /** Backups of the dataset in the source that are in the target under the same name. */
   readonly thereCount: number;
   /** Those that the policy would not keep. */
@@ -46,10 +48,12 @@ export function wantedOf({ dataset, source, target, keep, now }: Sides): Wanted 
     const chain = chainTo(entry, { backups: all });
     return typeof chain === "string" ? [] : chain;
   };
-  const missing = new Set(kept.flatMap(stepsTo).filter(({ backup }) => !there.has(backup)));
+  const steps = new Set(kept.flatMap(stepsTo));
+  const missing = new Set([...steps].filter(({ backup }) => !there.has(backup)));
   const depths = new Map([...missing].map((entry) => [entry, stepsTo(entry).length]));
   return {
     missing: [...missing].sort((a, b) => (depths.get(a) ?? 0) - (depths.get(b) ?? 0) || byAge(a, b)),
+    kept: [...steps].filter(({ backup }) => there.has(backup)),
     thereCount: own.length - candidates.length,
     unwantedCount: candidates.filter((entry) => !lost.has(entry) && !missing.has(entry)).length,
     unrestorable,

@@ -150,7 +150,7 @@ async function requestFor(
 
 /** A history that cannot be written fails no copy. */
 async function noteCopy({ task: { job, dataset }, storeUrl, startedAt, endedAt, outcome, error }: CopyEnd, { stateDir, warn }: CopyWorld): Promise<void> {
-  const done = outcome?.backups.filter(({ fate }) => fate === "copied") ?? [];
+  const done = outcome?.backups.filter(({ fate }) => fate === "copied" || fate === "mended") ?? [];
   const came = error !== null ? "failed" : done.length > 0 ? "copied" : "nothing";
   const sentBytes = done.reduce((sum, one) => sum + one.sentBytes, 0);
   const record = { job: job.name, dataset, storeUrl, startedAt, endedAt, outcome: came, copiedCount: done.length, sentBytes, error: error === null ? null : toldError(error) } as const;

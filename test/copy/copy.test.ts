@@ -14,6 +14,7 @@ import { takeLease } from "../../src/store/lease.ts";
 import { leaseTiming } from "../../src/store/lease-object.ts";
 import { MemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
+import { verify } from "../../src/verify/verify.ts";
 import { parseDatasetName, parseSnapshotName } from "../../src/zfs/names.ts";
 import { type FaultyStore, faultyStore } from "../faulty-store.ts";
 import { ferrying, bobsKeyring, bytesOf, fullStream, keysIn, never } from "../ferrying.ts";
@@ -192,6 +193,81 @@ describe("a target whose manifest cannot be read", () => {
     const outcome = await copying();
     expect(failuresOf(outcome).map(({ code }) => code)).toContain("manifest-invalid");
     expect((await bytesOf(away, manifestKey(one))).toString()).toBe("{}");
+  });
+});
+
+describe("a copy in which verify has found bad chunks", () => {
+  const looking = { ...keyless, threads: 0, onFetched: () => undefined, warn: () => undefined, signal: never };
+
+  async function verified(level: "exists" | "digest"): Promise<string[]> {
+    const now = (): Date => new Date("2026-11-21T13:00:00Z");
+    const { backups } = await verify({ ...looking, store: away, scope: { kind: "all" }, level, budgetBytes: null, scratch: null, stateDir, now, onBackup: () => undefined });
+    return backups.flatMap(({ findings }) => findings.map(({ kind }) => kind));
+  }
+
+  async function chunkOf(index: number): Promise<string> {
+    const { attempt } = (await openBackup(main, one, bobsKeyring, never)).manifest;
+    return chunkKey(one, attempt, "ocb", index);
+  }
+
+  beforeEach(async () => {
+    await copying();
+  });
+
+  it("gets them again, and nothing else, and is not mended twice", async () => {
+    await damage(away, one, 3);
+    expect(await verified("digest")).toEqual(["digest"]);
+    expect(tellOf(await copying({ isDryRun: true }))).toEqual(["would-mend tank/src@s1"]);
+    const puts: string[] = [];
+    const watched: Store = {
+      ...away,
+      put: (key, body, options) => {
+        if (key.startsWith("streams/")) puts.push(key);
+        return away.put(key, body, options);
+      },
+    };
+    const outcome = await copying({ to: watched });
+    expect(outcome.backups).toMatchObject([{ fate: "mended", sentBytes: 64 * 1024, error: null }]);
+    expect(puts).toEqual([await chunkOf(3), expect.stringMatching(/RESTORE\.md$/)]);
+    await expectSame();
+    expect(tellOf(await copying())).toEqual([]);
+    expect(await verified("digest")).toEqual([]);
+  });
+
+  it("gets those that are missing or cut short, too", async () => {
+    await away.delete([await chunkOf(0)], { signal: never });
+    await away.put(await chunkOf(1), Buffer.from("cut"), { when: "replace", signal: never });
+    expect(await verified("exists")).toEqual(["missing-chunk", "size"]);
+    expect(tellOf(await copying())).toEqual(["mended tank/src@s1"]);
+    await expectSame();
+  });
+
+  it("keeps all it has when the source is no better", async () => {
+    await damage(away, one, 3);
+    await damage(main, one, 3);
+    await verified("digest");
+    const before = await keysIn(away);
+    const outcome = await copying();
+    expect(tellOf(outcome)).toEqual(["failed tank/src@s1"]);
+    expect(failuresOf(outcome)).toMatchObject([{ code: "chunk-invalid" }]);
+    expect(await keysIn(away)).toEqual(before);
+  });
+
+  it("is not touched where the source has another backup under its name, or none", async () => {
+    await damage(away, one, 3);
+    await verified("digest");
+    await main.delete([manifestKey(one)], { signal: never });
+    expect(tellOf(await copying())).toEqual([]);
+    await ferrying(main);
+    expect(tellOf(await copying())).toEqual([]);
+  });
+});
+
+describe("a target with parts", () => {
+  it("too small for a chunk to be put together of is refused before a byte is sent", async () => {
+    const small = { ...away, limits: { ...away.limits, maxObjectBytes: 64 * 1024 - 1 } };
+    expect(failuresOf(await copying({ to: small }))[0]).toMatchObject({ code: "size-limits", hint: expect.stringContaining("part_size") as string });
+    expect(await keysIn(away)).toEqual([]);
   });
 });
 

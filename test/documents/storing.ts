@@ -47,7 +47,7 @@ export const backupSummary = document("backup-summary", "of zferry backup, the l
 const copiedBackup = z.object({
   backup: snapshot,
   kind,
-  outcome: z.enum(["copied", "would-copy", "failed"]),
+  outcome: z.enum(["copied", "mended", "would-copy", "would-mend", "failed"]),
   storedBytes: bytes,
   sentBytes: bytes,
   error: failure.nullable(),
