@@ -139,13 +139,16 @@ function groupMisfits(jobs: readonly Job[]): Misfit[] {
  */
 function hostMisfits(all: readonly Job[], { stores }: ConfigInput): Misfit[] {
   const jobs = all.filter(({ settings }) => settings.files === null);
-  const placeOf = ({ settings }: Job): string => urlOf(settings.store, stores);
+  const placesOf = ({ settings }: Job): readonly string[] => [settings, ...settings.copies].map(({ store }) => urlOf(store, stores));
   return jobs.flatMap((job, index) => {
-    const rivals = jobs.slice(0, index).filter((other) => placeOf(other) === placeOf(job) && other.settings.zfs.join("\0") !== job.settings.zfs.join("\0"));
+    const [own = "", ...copies] = placesOf(job);
+    const isShared = (other: Job): boolean => placesOf(other).some((place) => place === own || copies.includes(place));
+    const rivals = jobs.slice(0, index).filter((other) => other.settings.zfs.join("\0") !== job.settings.zfs.join("\0") && isShared(other));
     const rival = rivals.find((other) => commonOf(job.settings, other.settings) !== null);
     if (rival === undefined) return [];
-    const message = `has "${commonOf(job.settings, rival.settings) ?? ""}" in one store with "${rival.name}", whose zfs is another: give each host a store of its own`;
-    return [{ path: ["jobs", job.name, ...(job.own.store === undefined ? [] : ["store"])], message }];
+    const said = placesOf(rival).includes(own) ? "store" : "copies";
+    const message = `has "${commonOf(job.settings, rival.settings) ?? ""}" in one store with "${rival.name}", whose zfs is another: give each host ${said === "store" ? "a store" : "copies"} of its own`;
+    return [{ path: ["jobs", job.name, ...(job.own[said] === undefined ? [] : [said])], message }];
   });
 }
 
