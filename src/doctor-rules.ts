@@ -2,6 +2,7 @@
  * Whether a bucket keeps what a policy promises: rules of its own that delete sooner, and locks that hold longer. Pure;
  * `doctor` shows what comes of it.
  */
+import type { JobSettings } from "./config/jobs.ts";
 import type { KeepPolicy } from "./config/keep.ts";
 import type { ProbeResult } from "./doctor-probes.ts";
 import type { BucketRules, Expiry } from "./store/rules.ts";
@@ -16,6 +17,20 @@ export interface Kept {
   /** How often a backup is made, and how old an anchor grows: a full outlives what starts from it. Null for ever. */
   readonly everyMs: number;
   readonly fullEveryMs: number | null;
+}
+
+/**
+ * What is promised of the backups in a store: by the jobs whose store it is, and by those that have a copy in it.
+ *
+ * @param urlsOf - where a job's backups go: its own store, and then those of its copies, in their order
+ */
+export function keptIn(url: string, jobs: readonly JobSettings[], urlsOf: (job: JobSettings) => readonly string[]): readonly Kept[] {
+  return jobs.flatMap((job) => {
+    const { name, keep, copies, everyMs, fullEveryMs } = job;
+    const at = urlsOf(job).indexOf(url);
+    const policy = at === 0 ? keep.store : copies[at - 1]?.keep;
+    return policy === undefined ? [] : [{ job: name, policy, everyMs, fullEveryMs }];
+  });
 }
 
 /** Days until the oldest backup that the policy keeps is let go; infinite where nothing ever is. */

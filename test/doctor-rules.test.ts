@@ -1,7 +1,8 @@
 /** Rules of the bucket against what policies promise. */
 import { describe, expect, it } from "vitest";
+import { parseConfig } from "../src/config/config.ts";
 import { dayMs } from "../src/config/values.ts";
-import { judgeRules, type Kept, reachInDays } from "../src/doctor-rules.ts";
+import { judgeRules, type Kept, keptIn, reachInDays } from "../src/doctor-rules.ts";
 import type { BucketRules, Expiry } from "../src/store/rules.ts";
 import { noRules } from "./retaining.ts";
 
@@ -71,4 +72,21 @@ describe("a lock by default", () => {
 it("what could not be read is told, and is no finding", () => {
   const unknown = { kind: "unknown" as const, why: "AccessDenied (403)" };
   for (const line of judged({ expiries: unknown, locks: unknown })) expect(line).toMatch(/^skipped: AccessDenied \(403\): whether the bucket /);
+});
+
+it.for([
+  ["main", [["home", 3], ["all", null]]],
+  ["offsite", [["home", 9]]],
+  ["attic", [["home", null]]],
+  ["elsewhere", []],
+] as const)("of what is promised in %s, that of a copy is the copy's own", ([store, promised]) => {
+  const { jobs } = parseConfig(
+    `stores: { main: { url: /a }, offsite: { url: /b }, attic: { url: /c } }
+jobs:
+  home: { dataset: tank/home, store: main, keep: { store: { daily: 3 } }, copies: [{ store: offsite, keep: { daily: 9 } }, { store: attic }] }
+  all: { dataset: tank/all, store: main }`,
+    "zferry.yaml",
+  );
+  const kept = keptIn(store, [...jobs.values()], (job) => [job.store, ...job.copies.map((copy) => copy.store)]);
+  expect(kept.map(({ job, policy }) => [job, policy?.daily ?? null])).toEqual(promised);
 });

@@ -85,18 +85,18 @@ async function permissionsOf(matched: readonly Matched[], { isRoot, zfsFor, sign
 }
 
 /** Two chains of one dataset in one store would take each other's anchors away; its snapshots on the pool are there once. */
-function overlapsOf(matched: readonly Matched[], { storeUrlOf }: MachineRequest): ProbeResult {
+function overlapsOf(matched: readonly Matched[], { storeUrlsOf }: MachineRequest): ProbeResult {
   const name = "overlaps";
   const owners = new Map<string, string>();
   const keepers = new Map<string, JobSettings>();
   for (const { job, datasets } of matched.filter(({ job }) => job.isEnabled && job.files === null)) {
     for (const dataset of datasets) {
-      const key = `${storeUrlOf(job)}\0${dataset}`;
-      const other = owners.get(key);
+      const keys = storeUrlsOf(job).map((url) => `${url}\0${dataset}`);
+      const other = keys.map((key) => owners.get(key)).find((owner) => owner !== undefined);
       if (other !== undefined) {
         return finding(name, `"${dataset}" is backed up to one store by the jobs "${other}" and "${job.name}"`, "it has one chain there, and each job prunes and re-anchors it in its own way: leave it to one of them");
       }
-      owners.set(key, job.name);
+      for (const key of keys) owners.set(key, job.name);
       if (job.keep.local === null) continue;
       const where = `${job.zfs.join("\0")}\0${dataset}`;
       const keeper = keepers.get(where) ?? job;

@@ -12,8 +12,8 @@ export interface MachineRequest {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly isRoot: boolean;
   readonly zfsFor: (job: JobSettings) => Zfs;
-  /** Where a job's backups go. @throws ZferryError when its store cannot be told */
-  readonly storeUrlOf: (job: JobSettings) => string;
+  /** Where a job's backups go: its store, and those of its copies. @throws ZferryError when one cannot be told */
+  readonly storeUrlsOf: (job: JobSettings) => readonly string[];
   /** Called as each question is answered. */
   readonly onResult: (result: ProbeResult) => void;
   readonly signal: AbortSignal;

@@ -67,6 +67,18 @@ it("a store that cannot be opened ends with 15", async () => {
   expect((await examine(scene)).exit).toBe(15);
 });
 
+it("each store that a job or its copies name is tried once, and one that cannot be opened keeps no other from it", async () => {
+  const scene = new Scene();
+  scene.write("attic", "a file");
+  const stores = `stores: { main: { url: "${scene.store}" }, same: { url: "${scene.store}" }, attic: { url: "${scene.folder}/attic" }, unused: { url: /no/where } }`;
+  const config = scene.write("two.yaml", `{ ${stores}, jobs: { a: { dataset: tank, store: main, copies: [{ store: attic }] }, b: { dataset: dozer, store: same } } }`);
+  const ended = await scene.run(["doctor", "--config", config, "--json"], { now: new Date() });
+  expect([ended.exit, ended.stderr]).toEqual([15, expect.stringContaining(`open of \\"${scene.folder}/attic\\"`)]);
+  const stored = documentOf(ended).stores as { store: string; probes: Probe[] }[];
+  expect(stored.map(({ store, probes }) => [store, probes.length, probes[0]?.name])).toEqual([[scene.store, 14, "put"], [`${scene.folder}/attic`, 1, "open"]]);
+  expect([documentOf(ended).store, documentOf(ended).probes]).toEqual([scene.store, stored[0]?.probes]);
+});
+
 it("the parts of the probe are small however large those of backups are", async () => {
   const scene = new Scene();
   mkdirSync(scene.store);

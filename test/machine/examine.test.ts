@@ -27,7 +27,7 @@ async function examined(jobs: string, { edit = (text: string) => text, scene = n
     environment,
     isRoot: false,
     zfsFor: ({ zfs: [program, ...rest] }) => zfsThrough([program === "zfs" ? fakeProgram : program, ...rest], environment),
-    storeUrlOf: ({ store }) => store,
+    storeUrlsOf: ({ store, copies }) => [store, ...copies.map((copy) => copy.store)],
     onResult: (result) => seen.push(result),
     signal: new AbortController().signal,
   });
@@ -89,6 +89,13 @@ describe("the doctor", () => {
     expect(findings(await examined(both("{ last: 3 }", "{ daily: 30 }")))).toEqual(['overlaps: the jobs "a" and "b" keep different snapshots of "tank/home" on the pool']);
     expect(findings(await examined(both("{ last: 3 }", "{ last: 3 }")))).toEqual([]);
     expect(findings(await examined(both("{ last: 3 }", "null")))).toEqual([]);
+  });
+
+  it("finds two jobs that copy one dataset into one store", async () => {
+    const scene = new Scene();
+    const copies = "copies: [{ store: main }]";
+    const jobs = `  a: { dataset: tank/home, store: "${scene.folder}/a", ${copies} }\n  b: { dataset: tank/home, store: "${scene.folder}/b", ${copies} }\n`;
+    expect(findings(await examined(jobs))).toEqual(['overlaps: "tank/home" is backed up to one store by the jobs "a" and "b"']);
   });
 
   it("looks at the stores the jobs have, whichever is tried", async () => {

@@ -22,7 +22,7 @@ it("what such a user may do with zfs is not known, and all else is looked at", a
   const { zfs } = fakeZfs({ datasets: { "tank/home": {} } });
   const results = await examineDatasets({
     config, stateDir: "", encryption: config.encryption, environment: {}, isRoot: false,
-    zfsFor: () => zfs, storeUrlOf: ({ store }) => store, onResult: () => undefined, signal: never,
+    zfsFor: () => zfs, storeUrlsOf: ({ store, copies }) => [store, ...copies.map((copy) => copy.store)], onResult: () => undefined, signal: never,
   });
   expect(results.map(({ name, outcome }) => [name, outcome])).toEqual([["job home", "ok"], ["zfs-permission", "skipped"], ["overlaps", "ok"]]);
   expect(results[1]?.detail).toContain("has no name");
