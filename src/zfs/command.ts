@@ -22,6 +22,8 @@ export interface Zfs {
   readonly environment: Readonly<Record<string, string>>;
   /** How long a child may take to die of SIGTERM before it gets SIGKILL, and of that before it is given up. */
   readonly graceMs: number;
+  /** How long a question may take that moves no data: a pool whose disks are gone answers none, and says nothing. */
+  readonly answerMs: number;
 }
 
 export interface Cancellable {
@@ -32,6 +34,9 @@ export interface Cancellable {
 /** A send that lets go of a busy pool can take seconds; zrepl waits as long (zrepl/zrepl issue 495). */
 const defaultGraceMs = 10_000;
 
+/** A million snapshots, read from cold disks, have been listed in far less. */
+const defaultAnswerMs = 30 * 60 * 1000;
+
 /** For finding programs, for ssh's agent, for tuning zfs; the last is how `fixtures/bin/zfs` finds its state. */
 const passedOn =
   /^(PATH|HOME|USER|LOGNAME|SHELL|TZ|TMPDIR|XDG_RUNTIME_DIR|SSH_AUTH_SOCK|SSH_AGENT_PID|KRB5CCNAME|LD_LIBRARY_PATH|(ZFS|ZPOOL|LIBZFS)_\w+|ZFERRY_FAKE_ZFS)$/;
@@ -41,19 +46,20 @@ export function zfsThrough(command: ZfsCommand, environment: Readonly<Record<str
   const kept = Object.entries(environment).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && passedOn.test(entry[0]),
   );
-  return { command, environment: Object.fromEntries(kept), graceMs: defaultGraceMs };
+  return { command, environment: Object.fromEntries(kept), graceMs: defaultGraceMs, answerMs: defaultAnswerMs };
 }
 
 /** A million snapshots of one dataset list in about 450 MB; V8 has no string over 512 MiB. */
 const maxOutputBytes = 480 * MiB;
 
 /**
- * Runs `zfs ARGS` to its end and returns what it wrote to stdout.
+ * Runs `zfs ARGS` to its end and returns what it wrote to stdout. Questions have {@link Zfs.answerMs} for that.
  *
- * @throws ZferryError one of the `zfs-…` and `target-…` codes (`complaints.ts`)
+ * @throws ZferryError one of the `zfs-…` and `target-…` codes (`complaints.ts`); `zfs-failed` for a question without an answer
  */
 export async function runZfs(zfs: Zfs, args: ZfsArguments, { signal }: Cancellable): Promise<string> {
-  const child = await startZfs(zfs, args, { signal });
+  const late = isQuestion(args) ? AbortSignal.timeout(zfs.answerMs) : null;
+  const child = await startZfs(zfs, args, { signal: late === null ? signal : AbortSignal.any([signal, late]) });
   child.stdin.end();
   try {
     const output = await gather(child.stdout, maxOutputBytes, () => tooLong(args[0]));
@@ -61,10 +67,21 @@ export async function runZfs(zfs: Zfs, args: ZfsArguments, { signal }: Cancellab
     return output.toString("utf8");
   } catch (error) {
     signal.throwIfAborted();
-    throw error;
+    throw late?.aborted === true ? unanswered(zfs, args[0]) : error;
   } finally {
     await child.stop();
   }
+}
+
+/** What changes nothing. What does may take its time, and is not cut off: nobody could say what came of it. */
+function isQuestion([verb, first]: ZfsArguments): boolean {
+  return ["list", "get", "holds"].includes(verb) || (verb === "allow" && first === "--") || (verb === "send" && first === "-nP");
+}
+
+function unanswered(zfs: Zfs, verb: string): ZferryError {
+  return new ZferryError("zfs-failed", `"${programOf(zfs)} ${verb}" has not answered within ${Math.ceil(zfs.answerMs / 1000)} s`, {
+    hint: "the pool may be suspended, its disks gone, or the way to the zfs host cut: see zpool status -v",
+  });
 }
 
 function tooLong(verb: string): ZferryError {

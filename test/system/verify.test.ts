@@ -83,7 +83,7 @@ it("level receive receives a full and its incremental into a scratch dataset of 
 const script = `
   import { readFileSync } from "node:fs";
   import { compareSample } from "/tmp/zferry-DIR/dist/verify/sample.js";
-  const zfs = { command: ["zfs"], environment: { PATH: process.env.PATH }, graceMs: 1000 };
+  const zfs = { command: ["zfs"], environment: { PATH: process.env.PATH }, graceMs: 1000, answerMs: 60_000 };
   const [source, into, guid] = process.argv.slice(2);
   const run = async (name, change = {}, signal = new AbortController().signal) => {
     const entry = { backup: source + "@s", guid: BigInt(guid), streamKind: "single", ...change };

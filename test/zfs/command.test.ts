@@ -49,6 +49,19 @@ describe("a call of zfs", () => {
     });
   });
 
+  it.for([["list", "-H"], ["get", "-Hp"], ["send", "-nP"]] as const)("that only asks does not wait for ever: zfs %s %s", async (args) => {
+    const stuck = { ...shell("trap '' TERM; while :; do sleep 0.05; done"), answerMs: 20, graceMs: 20 };
+    await expect(runZfs(stuck, args, { signal: never })).rejects.toMatchObject({
+      code: "zfs-failed",
+      message: `"zfs ${args[0]}" has not answered within 1 s`,
+      hint: expect.stringContaining("zpool status -v") as string,
+    });
+  });
+
+  it("that changes something has the time it takes", async () => {
+    expect(await runZfs({ ...shell("sleep 0.1; echo done"), answerMs: 1 }, ["snapshot", "tank@a"], { signal: never })).toBe("done\n");
+  });
+
   it("gives zfs an input that has ended", async () => {
     expect(await runZfs(shell("cat; echo read"), ["list"], { signal: never })).toBe("read\n");
   });

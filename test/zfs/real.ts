@@ -23,7 +23,7 @@ export const target = parseDatasetName(`tdst/zferry test-${run}`);
 
 /** All variables go through: a zfs on another machine needs some of its own. */
 export const environment = Object.fromEntries(Object.entries(env).filter((pair): pair is [string, string] => pair[1] !== undefined));
-export const zfs: Zfs = { command: [program ?? "zfs"], environment, graceMs: 10_000 };
+export const zfs: Zfs = { command: [program ?? "zfs"], environment, graceMs: 10_000, answerMs: 60_000 };
 
 function missing(): string | null {
   if (program === undefined) return "ZFERRY_TEST_ZFS is not set: no real zfs to test against";

@@ -207,7 +207,7 @@ describe("the estimate of a send", () => {
   });
 
   it.for(recordedDryRuns())("is read from $text", async ({ text, bytes }) => {
-    const printed = { command: ["sh", "-c", 'printf "%s" "$0"', text] as const, environment: {}, graceMs: 200 };
+    const printed = { command: ["sh", "-c", 'printf "%s" "$0"', text] as const, environment: {}, graceMs: 200, answerMs: 60_000 };
     expect(await estimateSend(printed, plan, { signal: never })).toBe(bytes);
   });
 });
