@@ -38,6 +38,8 @@ export function readSource(text: string): ConfigSource | SyntaxFlaw {
   if (flaw !== undefined) return { position: positionAt(flaw.pos[0]), why: flaw.message };
   const loose = looseAlias(document);
   if (loose !== null) return { position: positionAt(loose.offset), why: `there is no anchor "${loose.name}" before this` };
+  const reserved = reservedName(document);
+  if (reserved !== null) return { position: positionAt(reserved), why: '"__proto__" cannot be a name' };
   let value: unknown;
   try {
     value = document.toJS();
@@ -53,6 +55,20 @@ export function readSource(text: string): ConfigSource | SyntaxFlaw {
       return positionAt(offsetOf(name ?? value));
     },
   };
+}
+
+/** Where something has the one name that no object of this language can hold by itself: it would be dropped without a word. */
+function reservedName(document: Document): number | null {
+  let offset: number | null = null;
+  const { isScalar, visit } = yaml();
+  visit(document, {
+    Pair: (_, { key }) => {
+      if (!isScalar(key) || key.value !== "__proto__") return undefined;
+      offset = offsetOf(key);
+      return visit.BREAK;
+    },
+  });
+  return offset;
 }
 
 /** The first alias that stands for nothing; `toJS` would throw an error without a place. */

@@ -66,7 +66,7 @@ describe("the schema for editors", () => {
   /** YAML that is none, and what only a look at several settings, or into a name, tells. */
   const beyondIt = new Set([
     ...["duplicate-key", "duplicate-top", "open-quote", "syntax", "tab", "two-documents", "unknown-alias", "unknown-tag"],
-    ...["dataset-and-datasets", "datasets-twice", "datasets-glob", "exclude-of-nothing", "group-of-two-hosts", "store-of-two-hosts", "store-of-two-hosts-by-default", "copies-of-two-hosts", "copies-of-two-hosts-by-default", "job-name-like-a-flag"],
+    ...["dataset-and-datasets", "datasets-twice", "datasets-glob", "exclude-of-nothing", "group-of-two-hosts", "store-of-two-hosts", "store-of-two-hosts-by-default", "copies-of-two-hosts", "copies-of-two-hosts-by-default", "job-name-like-a-flag", "job-name-proto"],
     ...["job-numeric-name", "job-without-dataset", "job-without-store", "second-job-without-store", "store-unknown", "store-unknown-default"],
     ...["copy-unknown", "copy-of-itself", "copy-of-itself-by-another-name", "copy-of-defaults-of-itself", "copy-twice", "copy-keeps-nothing"],
     ...["keep-nothing", "prune-without-keep", "prune-of-defaults-without-keep", "overdue-before-due", "overdue-of-defaults-before-due"],
