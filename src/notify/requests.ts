@@ -62,9 +62,16 @@ export function pushoverRequest({ server, token, user }: PushoverSecrets, { titl
   };
 }
 
+const placeOfJob = /\{job\}|%7Bjob%7D/gi;
+
+/** Whether there is a check for each job, and so none for what is of no job. */
+export function isOfJobs(url: string): boolean {
+  return url.search(placeOfJob) >= 0;
+}
+
 /** A check for each job, where its URL says `{job}`. */
 export function healthchecksRequest(url: string, { kind, job, title, text }: Message): HttpRequest {
-  const check = new URL(url.replaceAll(/\{job\}|%7Bjob%7D/gi, encodeURIComponent(job ?? "")));
+  const check = new URL(url.replaceAll(placeOfJob, encodeURIComponent(job ?? "")));
   const ending = kind === "start" ? "/start" : kind === "success" ? "" : "/fail";
   check.pathname = `${check.pathname.replace(/\/$/, "")}${ending}`;
   return { url: check.href, headers: { "content-type": "text/plain; charset=utf-8" }, body: `${title}\n${text}\n` };

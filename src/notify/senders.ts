@@ -11,7 +11,7 @@ import { mailOf } from "./mail.ts";
 import { type Message, oneLine } from "./message.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { run } from "./program.ts";
-import { healthchecksRequest, type HttpRequest, ntfyRequest, pushoverRequest, webhookRequest } from "./requests.ts";
+import { healthchecksRequest, type HttpRequest, isOfJobs, ntfyRequest, pushoverRequest, webhookRequest } from "./requests.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -54,8 +54,11 @@ async function requestOf(settings: HttpSettings, message: Message, environment: 
         const [token, user] = [await secretOf(settings.token, "token"), await secretOf(settings.user, "user key")];
         return pushoverRequest({ server: settings.server, token, user }, message);
       }
-      case "healthchecks":
-        return healthchecksRequest(usable(await secretOf(settings.url, "URL")), message);
+      case "healthchecks": {
+        const url = usable(await secretOf(settings.url, "URL"));
+        if (message.job === null && isOfJobs(url)) return failed("its URL is that of a job's check, and this is of no job", { isFinal: true });
+        return healthchecksRequest(url, message);
+      }
     }
   } catch (error) {
     if (error instanceof UnusableSecret || isZferryError(error, "secret-unusable")) {

@@ -89,6 +89,16 @@ describe("what each service gets", () => {
     ]);
     expect(received[3]?.body).toBe(`zferry on ${hostname()}: backup failed: my home\n${words}\n`);
   });
+
+  it("no ping of a job's check for what is of no job", async () => {
+    const { url, received } = await listener();
+    const warnings: string[] = [];
+    const teller = tellerOf([{ type: "healthchecks", url: `${url}/zferry-{job}` }, { type: "healthchecks", name: "all", url: `${url}/zferry` }], { warn: (text) => warnings.push(text) });
+    await teller.tell(happening({ dataset: null, job: null }));
+    await teller.end();
+    expect(received.map(({ path }) => path)).toEqual(["/zferry/fail"]);
+    expect(warnings).toEqual(['notifier "healthchecks" was not told of "failure": its URL is that of a job\'s check, and this is of no job']);
+  });
 });
 
 describe("what goes wrong with a secret is said without it", () => {
