@@ -81,11 +81,12 @@ export async function appendDrill(stateDir: string, report: DrillReport): Promis
 }
 
 /**
- * The last drill that says something of a dataset of a job: one of its backups, or one that came to no choice at all.
- * Null for none.
+ * The last drill that says something of a dataset of a job: one of its backups, or one that came to no choice at all, until
+ * another drill of the job came to one. Null for none.
  */
 export function lastDrill(reports: readonly DrillReport[], job: string, dataset: string | null): DrillReport | null {
-  return reports.findLast((one) => (one.dataset === null ? one.job === job : one.dataset === dataset && (one.job === job || one.job === null))) ?? null;
+  const last = reports.findLast((one) => one.job === job) ?? null;
+  return reports.findLast((one) => (one.dataset === null ? one === last : one.dataset === dataset && (one.job === job || one.job === null))) ?? null;
 }
 
 function pathIn(stateDir: string): string {
