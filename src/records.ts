@@ -5,11 +5,13 @@
  * end to it. Appending is one write to a file opened for that, so two runs at once cannot mix their lines.
  */
 import { createHash } from "node:crypto";
-import { mkdir, open, readdir, rename } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { z } from "zod";
+import { isZferryError } from "./errors.ts";
 import { ifThere, inStateFolder, readIfAny } from "./files.ts";
 import { parsedAs } from "./json.ts";
+import { withLockAt } from "./lock.ts";
 
 /** Of what a file is about in its name: NAME_MAX is 255. The hash tells long names apart. */
 const maxNameChars = 160;
@@ -39,10 +41,24 @@ export async function appendRecord(path: string, record: unknown, kept: number):
       // A power cut can have torn the last line.
       await file.appendFile(`${text === "" || text.endsWith("\n") ? "" : "\n"}${JSON.stringify(record)}\n`);
       await file.sync();
-      if (text.split("\n").length >= kept) await rename(path, path.replace(/\.jsonl$/, ".1.jsonl"));
+      if (text.split("\n").length >= kept) await turnOver(path, file);
     } finally {
       await file.close();
     }
+  });
+}
+
+/**
+ * Makes the file the older half, unless another run has done so meanwhile: what is at the path then is young, and would take the
+ * place of a whole one. One that is at it right now has it left to it.
+ */
+async function turnOver(path: string, file: FileHandle): Promise<void> {
+  const { signal } = new AbortController();
+  await withLockAt(`${path}.lock`, "the history", { signal }, async () => {
+    const there = await ifThere(stat(path));
+    if (there?.ino === (await file.stat()).ino) await rename(path, path.replace(/\.jsonl$/, ".1.jsonl"));
+  }).catch((error: unknown) => {
+    if (!isZferryError(error, "locked")) throw error;
   });
 }
 

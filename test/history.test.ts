@@ -55,6 +55,16 @@ describe("the history", () => {
     expect(statSync(fileIn(folder)).mode & 0o777).toBe(0o600);
   });
 
+  it("loses nothing when several runs end at once where the file has had its thousand", async () => {
+    const folder = ownFolder();
+    await appendRun(folder, run(0));
+    appendFileSync(fileIn(folder), Array.from({ length: keptRuns - 2 }, (_, at) => `${JSON.stringify(run(at + 1))}\n`).join(""));
+    await Promise.all([1, 2, 3, 4, 5].map((at) => appendRun(folder, run(keptRuns + at))));
+    const nights = (await readRuns(folder, refuse)).map(({ startedAt }) => startedAt.getTime());
+    expect(nights).toHaveLength(keptRuns);
+    expect(new Set(nights).size).toBe(keptRuns);
+  });
+
   it("is in the order in which runs began, whatever job they were of and whichever ended first", async () => {
     const folder = ownFolder();
     const other = { job: "other", dataset: parseDatasetName("tank/other") };
