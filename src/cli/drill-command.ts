@@ -116,7 +116,7 @@ async function removeLeftovers({ settings: { stateDir }, terminal, report }: Ses
       report.info(`removed what a drill that was killed had left: "${note.into}"`);
     } catch (error) {
       if (!isZferryError(error)) throw error;
-      report.warn(`what a drill that was killed has left, "${note.into}", could not be removed: ${error.message}`);
+      report.warn(`what a drill that was killed has left, "${note.into}", could not be removed: ${error.message}${error.hint === null ? "" : `: ${error.hint}`}`);
     }
   }
 }

@@ -10,6 +10,7 @@ import { ifThere, inStateFolder, readIfAny, writeWhole } from "../files.ts";
 import { parsedAs } from "../json.ts";
 import { takeAway } from "../verify/receive.ts";
 import type { Zfs } from "../zfs/command.ts";
+import { readDataset } from "../zfs/inventory.ts";
 import { parseDatasetName, parseGuid } from "../zfs/names.ts";
 import { destroyFilePool, zpoolBeside } from "../zfs/pool.ts";
 import { readProperties } from "../zfs/properties.ts";
@@ -57,6 +58,7 @@ export async function writeNote(stateDir: string, note: Note): Promise<void> {
 export async function clear(stateDir: string, note: Note, zfs: Zfs): Promise<void> {
   const signal = AbortSignal.timeout(removeTimeoutMs);
   if (note.pool === null) {
+    await refuseAbsentPool(zfs, note, signal);
     const folder = await mountFolderOf(zfs, note, signal);
     await takeAway({ zfs, into: note.into }, { ...note, isOwnName: true }, signal);
     if (folder !== null) await rmdir(folder).catch(() => undefined); // on another machine, or gone
@@ -69,6 +71,13 @@ export async function clear(stateDir: string, note: Note, zfs: Zfs): Promise<voi
   }
   const path = join(folderIn(stateDir), `${note.id}.json`);
   await inStateFolder(`remove the note "${path}"`, () => rm(path, { force: true }));
+}
+
+/** Zfs calls a dataset of a pool that is not imported missing: it is there again with the pool. */
+async function refuseAbsentPool(zfs: Zfs, { into, id }: Note, signal: AbortSignal): Promise<void> {
+  const pool = parseDatasetName(into.split("/", 1)[0] ?? "");
+  if ((await readDataset(zfs, pool, { signal })) !== null) return;
+  throw new ZferryError("zfs-not-found", `the pool "${pool}" is not imported`, { hint: `import it; if it is gone for good, remove drills/${id}.json in the state folder` });
 }
 
 /** The folder that a sample which was cut off has mounted it in (`verify/sample.ts`). */
