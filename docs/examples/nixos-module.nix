@@ -92,6 +92,7 @@ in
     environmentFile = lib.mkOption { type = lib.types.nullOr lib.types.str; default = null; description = "S3 keys and the like."; };
     credentials = lib.mkOption { type = lib.types.attrsOf lib.types.str; default = { }; description = "Name to file, for { credential = NAME; } of the settings."; };
     path = lib.mkOption { type = lib.types.listOf lib.types.package; default = [ ]; description = "Programs that hooks run."; };
+    drills = lib.mkOption { type = lib.types.listOf lib.types.str; default = [ ]; description = "Jobs one of whose backups is restored on trial each month."; };
     verifyBudget = lib.mkOption { type = lib.types.str; default = "50GiB"; description = "What the weekly verify reads of each store."; };
   };
 
@@ -100,6 +101,7 @@ in
       (service "zferry verify of ${store}" [ "verify" "--store" store "--budget" cfg.verifyBudget ] { })) cfg.settings.stores
     // lib.mapAttrs' (store: _: lib.nameValuePair "zferry-strays-${store}"
       (service "zferry removal of strays in ${store}" [ "prune" "--strays" "--store" store "--yes" ] { })) cfg.settings.stores
+    // lib.optionalAttrs (cfg.drills != [ ]) { zferry-drill = service "zferry trial restores" ([ "drill" ] ++ cfg.drills) { }; }
     // {
       zferry-status = service "zferry look at what is overdue" [ "status" "--notify" ] { SuccessExitStatus = 3; };
       zferry-recover = service "zferry start of what a killed run left stopped" recover { RemainAfterExit = true; KillMode = "process"; LoadCredential = [ ]; } // {
@@ -113,6 +115,7 @@ in
     systemd.timers = lib.mapAttrs' (name: job: lib.nameValuePair "zferry-backup-${name}" (timer job.calendar job.randomDelay)) cfg.jobs
     // lib.mapAttrs' (store: _: lib.nameValuePair "zferry-verify-${store}" (timer "Sat *-*-* 10:00:00" "6h")) cfg.settings.stores
     // lib.mapAttrs' (store: _: lib.nameValuePair "zferry-strays-${store}" (timer "Sat *-*-* 06:00:00" "1h")) cfg.settings.stores
+    // lib.optionalAttrs (cfg.drills != [ ]) { zferry-drill = timer "*-*-01 12:00:00" "6h"; }
     // { zferry-status = timer "hourly" "5min"; };
   };
 }

@@ -33,7 +33,8 @@ const systemStateDir = "/var/lib/zferry";
 
 const explanation = `
 For each job, or group of jobs, a service and a timer; for each store a weekly verify and a weekly removal of strays; an hourly
-look at what is overdue; a service that after a reset starts what hooks had stopped. docs/timers.md says more. Then:
+look at what is overdue; a monthly drill of the jobs that have a \`drill\`; a service that after a reset starts what hooks had
+stopped. docs/timers.md says more. Then:
   systemctl daemon-reload && systemctl enable --now zferry-recover.service 'zferry-….timer' …
 The words for that are printed when the units are written. Changes of your own belong into drop-ins: systemctl edit UNIT.`;
 
@@ -111,7 +112,7 @@ function groundOf(session: Session, configFile: string, flags: SystemdFlags): Ch
   const { settings: { config }, terminal } = session;
   const { encryption, notify } = config;
   const workingDirectory = dirname(configFile);
-  const stores = jobsOfStreams(config.jobs.values()).map(({ store }) => storeSettings({ logLevel: "info" }, config, store));
+  const stores = jobsOfStreams(config.jobs.values()).flatMap(({ store, copies }) => [store, ...copies.map((copy) => copy.store)].map((name) => storeSettings({ logLevel: "info" }, config, name)));
   const folders = new Set<string>();
   for (const { url } of stores) {
     const location = parseStoreUrl(url, terminal.environment);

@@ -29,8 +29,11 @@ export interface SharedSettings {
   readonly everyMs: number;
   /** Age of the last success from which on the job is overdue. */
   readonly overdueAfterMs: number;
-  /** Of trial restores: the dataset below which to restore, null for a pool in a file, and how many files are read. */
-  readonly drill: { readonly into: DatasetName | null; readonly sampleCount: number };
+  /**
+   * Of trial restores: the dataset below which to restore, null for a pool in a file; how many files are read; and whether the
+   * file speaks of them, so that a timer is to make them.
+   */
+  readonly drill: { readonly into: DatasetName | null; readonly sampleCount: number; readonly isTimed: boolean };
   /** When another run of the same dataset is at work. */
   readonly whenRunning: "queue" | "skip";
   readonly isEnabled: boolean;
@@ -70,7 +73,7 @@ export function sharedSettings(own: SharedInput, common: SharedInput): SharedSet
     prune: input.prune ?? "never",
     everyMs,
     overdueAfterMs: input.overdue_after ?? everyMs * defaultSettings.overdueFactor,
-    drill: { into: input.drill?.into ?? null, sampleCount: input.drill?.sample ?? defaultSettings.drillSample },
+    drill: { into: input.drill?.into ?? null, sampleCount: input.drill?.sample ?? defaultSettings.drillSample, isTimed: input.drill !== undefined },
     whenRunning: input.when_running ?? "queue",
     isEnabled: input.enabled ?? true,
     disabledWarningMs: input.disabled_warning_after ?? defaultSettings.disabledWarningMs,

@@ -80,7 +80,7 @@ const sharedSchema = z.strictObject({
   prune: setting(z.enum(["never", "after_backup"]), "whether a run prunes by itself once its backup is committed", "never").optional(),
   every: setting(duration, "how often a run is expected", "1d").optional(),
   overdue_after: setting(duration, "age of the last success at which a job is overdue; when left out one and a half times `every`").optional(),
-  drill: setting(drillSchema, "how `zferry drill` tries the job's backups; see [recovery.md](recovery.md#drills)").optional(),
+  drill: setting(drillSchema, "how `zferry drill` tries the job's backups; given at all, `zferry systemd` makes a monthly timer for it; see [recovery.md](recovery.md#drills)").optional(),
   when_running: setting(z.enum(["queue", "skip"]), "what a run does when another one of the same dataset is at work", "queue").optional(),
   enabled: setting(z.boolean(), "`false` leaves the job out of runs that do not name it", true).optional(),
   disabled_warning_after: setting(duration, "how long a job may be disabled before `status` warns", "7d").optional(),

@@ -1,4 +1,5 @@
 /** What runs around the backups: once for each store, or once. */
+import type { JobSettings } from "../config/jobs.ts";
 import { atWork, type Ground, invocation, onFailure, service, timer } from "./services.ts";
 import { type Setting, type UnitFile, unitName } from "./unit-text.ts";
 
@@ -73,6 +74,18 @@ export function pruneUnits(ground: ChoreGround, { runsOthers }: { runsOthers: bo
     calendar: "*-*-* 07:00:00",
     delayMs: hourMs,
     runsOthers,
+  });
+}
+
+/** @param jobs - at least one; each has one of its backups restored, by lot */
+export function drillUnits(ground: ChoreGround, jobs: readonly Pick<JobSettings, "name" | "zfs">[]): readonly UnitFile[] {
+  return chore(ground, {
+    name: "zferry-drill",
+    says: "zferry trial restores",
+    words: ["drill", ...jobs.map(({ name }) => name)],
+    calendar: "*-*-01 12:00:00",
+    delayMs: 6 * hourMs,
+    runsOthers: jobs.some(({ zfs }) => zfs.length > 1),
   });
 }
 

@@ -5,7 +5,7 @@
  */
 import { type JobSettings, jobsOfStreams } from "../config/jobs.ts";
 import { delaySeconds, timesOf } from "./calendar.ts";
-import { type ChoreGround, choresOf, failedService, pruneUnits, recoverService, statusUnits } from "./chores.ts";
+import { type ChoreGround, choresOf, drillUnits, failedService, pruneUnits, recoverService, statusUnits } from "./chores.ts";
 import { type Crew, crewsOf } from "./crews.ts";
 import { atWork, invocation, service, timer } from "./services.ts";
 import { plain, type Setting, type UnitFile } from "./unit-text.ts";
@@ -28,11 +28,14 @@ const stopSeconds = 60;
 /** Files in the order in which a person reads them: each job's service, its timer, then what is there once. */
 export function unitsFor(request: UnitsRequest): readonly UnitFile[] {
   const crews = crewsOf(request.jobs);
-  const stores = [...new Set(jobsOfStreams(request.jobs).map(({ store }) => store))];
+  const ofStreams = jobsOfStreams(request.jobs);
+  const stores = [...new Set(ofStreams.flatMap(({ store, copies }) => [store, ...copies.map((copy) => copy.store)]))];
+  const drilled = ofStreams.filter(({ isEnabled, drill }) => isEnabled && drill.isTimed);
   return [
     ...crews.flatMap((crew) => [backupService(request, crew), backupTimer(request, crew)]),
     ...stores.flatMap((store) => choresOf(request, store)),
     ...(request.isPruning ? pruneUnits(request, { runsOthers: request.jobs.some(({ zfs }) => zfs.length > 1) }) : []),
+    ...(drilled.length > 0 ? drillUnits(request, drilled) : []),
     ...statusUnits(request, Math.min(...request.jobs.map(({ everyMs }) => everyMs))),
     recoverService(request, { hasHooks: request.jobs.some(({ hooks, files }) => hooks.length > 0 || files !== null) }),
     failedService(request),

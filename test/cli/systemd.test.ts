@@ -79,6 +79,20 @@ it("makes a service and a timer for each job or group that is enabled, and for e
   expect(ended.stderr).not.toContain("keep");
 });
 
+it("lets a run write to the stores of its copies, looks after those as well, and has a drill for each job that speaks of one", async () => {
+  const copies = "copies: [{ store: disk }, { store: r2 }]";
+  const jobs = `home: { dataset: tank/home, ${copies}, drill: {} }, srv: { dataset: tank/srv }, "my vms": { dataset: tank/vms, drill: { into: tank/drills } }, off: { dataset: tank/off, enabled: false, drill: {} }`;
+  const stores = 'nas: { url: /mnt/nas }, disk: { url: /mnt/disk }, r2: { url: "s3://backups?endpoint=https://x", credentials: { credential: r2.keys } }';
+  const { ended, folder, scene } = await made(`{ stores: { ${stores} }, defaults: { store: nas }, jobs: { ${jobs} } }`);
+  const units = unitsOf(folder);
+  expect(units["zferry-backup-home.service"]).toContain("\nReadWritePaths=-/mnt/nas\nReadWritePaths=-/mnt/disk\n");
+  expect(units["zferry-backup-home.service"]).toContain("\nLoadCredential=r2.keys:/etc/credstore/r2.keys\n");
+  for (const name of ["verify-nas", "verify-disk", "verify-r2", "strays-disk", "strays-r2"]) expect(units).toHaveProperty([`zferry-${name}.timer`]);
+  expect(units["zferry-drill.service"]).toContain(`--config ${join(scene.folder, "zferry.yaml")} drill home "my vms"\n`);
+  expect(units["zferry-drill.timer"]).toContain("\nOnCalendar=*-*-01 12:00:00\nPersistent=true\nRandomizedDelaySec=21600s\n");
+  expect(ended.stderr).toContain(" zferry-drill.timer ");
+});
+
 it("runs a group's jobs in one go, as often as the most frequent of them, and leaves their services to be started again", async () => {
   const { folder, scene } = await made(grown);
   const units = unitsOf(folder);

@@ -60,7 +60,7 @@ describe("a configuration", () => {
       prune: "after_backup",
       everyMs: 12 * 3_600_000,
       overdueAfterMs: 30 * 3_600_000,
-      drill: { into: "tank/drills", sampleCount: 5 },
+      drill: { into: "tank/drills", sampleCount: 5, isTimed: true },
       whenRunning: "skip",
       isEnabled: false,
       disabledWarningMs: 2 * 86_400_000,
@@ -97,7 +97,7 @@ describe("a configuration", () => {
         prune: "never",
         everyMs: 7 * 86_400_000,
         overdueAfterMs: 8 * 86_400_000,
-        drill: { into: "scratch", sampleCount: 20 },
+        drill: { into: "scratch", sampleCount: 20, isTimed: true },
         whenRunning: "queue",
         isEnabled: true,
         disabledWarningMs: 86_400_000,
@@ -136,7 +136,7 @@ describe("a configuration", () => {
         prune: "never",
         everyMs: 86_400_000,
         overdueAfterMs: 129_600_000,
-        drill: { into: null, sampleCount: 20 },
+        drill: { into: null, sampleCount: 20, isTimed: false },
         whenRunning: "queue",
         isEnabled: true,
         disabledWarningMs: 7 * 86_400_000,
@@ -189,7 +189,7 @@ describe("a configuration", () => {
     const leaseMs = ttlFor(defaultSettings.retryMs); // what it shows is what follows from the other defaults
     expect(config.stores.get("main")).toEqual({ url: "/b", partBytes: 2 ** 24, concurrency: 4, retryMs: 3_600_000, leaseMs, credentials: null });
     expect(config.encryption).toMatchObject({ packet: "ocb", passphraseFile: "/p", recipients: [] });
-    expect(config.defaults).toEqual({ ...emptyConfig.defaults, store: "main" });
+    expect(config.defaults).toEqual({ ...emptyConfig.defaults, store: "main", drill: { ...emptyConfig.defaults.drill, isTimed: true } });
   });
 });
 

@@ -26,6 +26,7 @@ let
       credentials.token = "/run/keys/token";
       path = [ ];
       verifyBudget = "50GiB";
+      drills = [ "home" ];
     };
   };
 in

@@ -19,8 +19,8 @@ it("the NixOS module makes the units of a job, of its store, and those that are 
   const { stdout, stderr, status } = spawnSync(nix, words, { encoding: "utf8" });
   expect(status, stderr).toBe(0);
   const { services, timers } = JSON.parse(stdout) as Systemd;
-  expect(Object.keys(services)).toEqual(["zferry-backup-home", "zferry-failed@", "zferry-recover", "zferry-status", "zferry-strays-r2", "zferry-verify-r2"]);
-  expect(Object.keys(timers)).toEqual(["zferry-backup-home", "zferry-status", "zferry-strays-r2", "zferry-verify-r2"]);
+  expect(Object.keys(services)).toEqual(["zferry-backup-home", "zferry-drill", "zferry-failed@", "zferry-recover", "zferry-status", "zferry-strays-r2", "zferry-verify-r2"]);
+  expect(Object.keys(timers)).toEqual(["zferry-backup-home", "zferry-drill", "zferry-status", "zferry-strays-r2", "zferry-verify-r2"]);
   expect(services["zferry-backup-home"]?.serviceConfig).toMatchObject({
     ExecStart: "/zferry/bin/zferry --config /nix/store/zferry.yaml backup home",
     ExecStopPost: "-/zferry/bin/zferry --config /nix/store/zferry.yaml recover --state-dir /var/lib/zferry",
