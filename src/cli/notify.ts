@@ -3,8 +3,10 @@ import type { Command } from "commander";
 import { makeTeller } from "../notify/tell.ts";
 import { crewsOf } from "../units/crews.ts";
 import type { SharedFlags } from "./options.ts";
+import { Report } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
-import type { Session } from "./session.ts";
+import { settleTelling } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
 
 interface NotifyFlags extends SharedFlags {
   readonly unit: string;
@@ -12,21 +14,26 @@ interface NotifyFlags extends SharedFlags {
 
 const explanation = `
 For OnFailure= of systemd, as the units of \`zferry systemd\` have it. A run that ends by itself tells of its failure; this is
-for one that could not: killed, or out of memory. Who is to be told stands in the configuration, so when that cannot be read
-nobody is. A notifier that has been told of the same job within its min_interval is not told again.`;
+for one that could not: killed, or out of memory. Of a configuration with a mistake in it those notifiers are told that can
+be read themselves. A notifier that has been told of the same job within its min_interval is not told again.`;
 
 export function notifyCommand(command: Command, run: RunCommand): void {
-  command.requiredOption("--unit <name>", "the unit that failed").addHelpText("after", explanation).action(run(notify));
+  command.requiredOption("--unit <name>", "the unit that failed").addHelpText("after", explanation).action(run.bare(notify));
 }
 
-async function notify({ report, settings, terminal }: Session, _words: readonly string[], { unit }: NotifyFlags): Promise<void> {
-  const { config, stateDir } = settings;
+async function notify(terminal: Terminal, { unit, ...flags }: NotifyFlags): Promise<void> {
+  const report = new Report(terminal, { isJson: flags.json === true, level: flags.logLevel });
   const { environment, now, signal } = terminal;
-  const crew = crewsOf([...config.jobs.values()]).find((one) => `${one.unit}.service` === unit);
+  let refused = "";
+  const { notify: notifiers, jobs, stateDir } = await settleTelling(flags, terminal, ({ message }) => {
+    report.warn(message);
+    refused = "; and the configuration is refused, so nothing is backed up";
+  });
+  const crew = crewsOf(jobs).find((one) => `${one.unit}.service` === unit);
   const why = reasonOf(environment);
-  const text = `the unit "${unit}" failed${why === null ? "" : ` (${why})`}: see \`journalctl -u ${unit}\``;
-  if (config.notify.length === 0) report.warn(`nobody is told: ${text}`);
-  const teller = makeTeller(config.notify, { stateDir, environment, warn: report.warn, now, signal });
+  const text = `the unit "${unit}" failed${why === null ? "" : ` (${why})`}: see \`journalctl -u ${unit}\`${refused}`;
+  if (notifiers.length === 0) report.warn(`nobody is told: ${text}`);
+  const teller = makeTeller(notifiers, { stateDir, environment, warn: report.warn, now, signal });
   for (const job of crew?.jobs.map(({ name }) => name) ?? [null]) {
     await teller.tell({ kind: "failure", job, dataset: null, at: now(), text, details: { unit, reason: why } });
   }

@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Config, emptyConfig, type EncryptionSettings, parseConfig, type StoreSettings } from "../config/config.ts";
 import type { JobSettings } from "../config/jobs.ts";
+import { type Whom, whomToTell } from "../config/whom-to-tell.ts";
 import { defaultSettings } from "../config/schema.ts";
 import { ZferryError } from "../errors.ts";
 import { doubtOfFile, doubtOfState } from "../ownership.ts";
@@ -55,6 +56,30 @@ export async function settleStateFolder(flags: SharedFlags, terminal: Terminal):
   return stateFolder(flags.stateDir ?? (await readConfig(flags, terminal)).config.stateDir, terminal);
 }
 
+/**
+ * Whom to tell when the configuration may be what is wrong: a refused one is looked into for its notifiers.
+ *
+ * @param onRefused - is given why it was refused
+ * @throws ZferryError `config-invalid` when it names nobody, or the state folder cannot be used
+ */
+export async function settleTelling(flags: SharedFlags, terminal: Terminal, onRefused: (error: ZferryError) => void): Promise<Whom & { readonly stateDir: string }> {
+  const read = await readFirst(flags, terminal);
+  const { stateDir, ...whom } = whomIn(read, onRefused);
+  return { ...whom, stateDir: await stateFolder(flags.stateDir ?? stateDir, terminal) };
+}
+
+function whomIn(read: ConfigText | null, onRefused: (error: ZferryError) => void): Whom {
+  try {
+    const config = read === null ? emptyConfig : parseConfig(read.text, read.file);
+    return { ...config, jobs: [...config.jobs.values()] };
+  } catch (error) {
+    const whom = read === null ? null : whomToTell(read.text);
+    if (!(error instanceof ZferryError) || whom === null) throw error;
+    onRefused(error);
+    return whom;
+  }
+}
+
 async function stateFolder(named: string | null, terminal: Terminal): Promise<string> {
   const folder = resolve(terminal.workingDirectory, named ?? defaultStateDir(terminal));
   await checkState(folder, terminal);
@@ -65,6 +90,17 @@ async function stateFolder(named: string | null, terminal: Terminal): Promise<st
 const found = "zferry.yaml";
 
 async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<{ readonly config: Config; readonly file: string | null }> {
+  const read = await readFirst(flags, terminal);
+  return read === null ? { config: emptyConfig, file: null } : { config: parseConfig(read.text, read.file), file: read.file };
+}
+
+interface ConfigText {
+  readonly text: string;
+  readonly file: string;
+}
+
+/** The file that is named, or the first of those that need no name; null when there is none. */
+async function readFirst(flags: SharedFlags, terminal: Terminal): Promise<ConfigText | null> {
   const { environment, workingDirectory } = terminal;
   const named = flags.config ?? unlessEmpty(environment.ZFERRY_CONFIG);
   const files = named === undefined ? [found, "/etc/zferry/zferry.yaml"] : [named];
@@ -72,7 +108,7 @@ async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<{ rea
     try {
       const text = await readFile(file, "utf8");
       if (named === undefined && file === resolve(workingDirectory, found)) await checkFound(file, terminal);
-      return { config: parseConfig(text, file), file };
+      return { text, file };
     } catch (error) {
       if (error instanceof ZferryError) throw error;
       const { code } = error as NodeJS.ErrnoException;
@@ -82,7 +118,7 @@ async function readConfig(flags: SharedFlags, terminal: Terminal): Promise<{ rea
       });
     }
   }
-  return { config: emptyConfig, file: null };
+  return null;
 }
 
 /** A configuration names programs to run: one that lies about where we happen to be must be ours. */

@@ -38,6 +38,19 @@ it("tells of a unit that is no job's, and says nothing that systemd has not said
   expect(told).toMatchObject([{ kind: "failure", job: null, details: { unit: "zferry-verify-nas.service", reason: null } }]);
 });
 
+it("tells those whom a configuration with a mistake in it names all the same", async () => {
+  const scene = new Scene();
+  const told = join(scene.folder, "told");
+  const config = scene.write("zferry.yaml", `
+state_dir: ${scene.stateDir}
+notify: [{ type: command, command: [sh, -c, "cat >> ${told}"], jobs: [home] }]
+jobs: { home: { dataset: tank/home, evry: 1d }, db: { dataset: tank/db, group: services } }
+`);
+  const { exit, stderr } = await scene.run(["--config", config, "notify", "--unit", "zferry-backup-home.service"], { env: { MONITOR_SERVICE_RESULT: "exit-code", MONITOR_EXIT_STATUS: "2" } });
+  expect([exit, stderr]).toEqual([0, expect.stringContaining('unknown setting "evry"')]);
+  expect(JSON.parse(readFileSync(told, "utf8"))).toMatchObject({ job: "home", text: expect.stringMatching(/\(exit-code, 2\).*the configuration is refused, so nothing is backed up$/) as string });
+});
+
 it("cannot tell where the configuration cannot be read, which says whom", async () => {
   const scene = new Scene();
   const config = scene.write("zferry.yaml", "jobs: [");
