@@ -59,7 +59,7 @@ async function doctor(session: Session, _words: readonly string[], flags: Doctor
   const wanted = storesToTry(session, flags);
   const tried: Tried[] = [];
   for (const store of wanted) {
-    if (wanted.length > 1) report.text([`store "${store.url}"`]);
+    if (wanted.length > 1) report.done([`store "${store.url}"`]);
     tried.push({ store: store.url, probes: await probesOf(session, flags, store, { isOnly: wanted.length === 1 }) });
   }
   report.json({ type: "doctor", store: tried[0]?.store ?? null, machine, probes: tried[0]?.probes ?? [], stores: tried });

@@ -58,9 +58,10 @@ export const status = document("status", "of zferry status and of /api/v1/backup
 const probe = z.object({ name: text, outcome: z.enum(["ok", "finding", "failed", "skipped"]), detail: text, consequence: text.nullable() });
 
 export const doctor = document("doctor", "of zferry doctor", {
-  store: storeUrl.nullable().describe("null where there are jobs of files only"),
+  store: storeUrl.nullable().describe("the first of them; null where there are jobs of files only"),
   machine: z.array(probe),
-  probes: z.array(probe),
+  probes: z.array(probe).describe("of the first store"),
+  stores: z.array(z.object({ store: storeUrl, probes: z.array(probe) })).describe("that were tried, in this order"),
 });
 
 export const doctorRestore = document("doctor-restore", "of zferry doctor --restore", {
