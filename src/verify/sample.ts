@@ -7,11 +7,11 @@
  * nothing is compared. A drill reads the files that were received all the same.
  */
 import { createHash } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
+import { constants, createReadStream, type Dirent } from "node:fs";
 import { mkdtemp, opendir, rmdir, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isZferryError } from "../errors.ts";
+import { isZferryError, ZferryError } from "../errors.ts";
 import type { BackupEntry } from "../format/entry.ts";
 import { type Finding, finding } from "./findings.ts";
 import { runZfs, type Zfs } from "../zfs/command.ts";
@@ -143,7 +143,7 @@ export async function chooseFiles(root: string, { fileCount, seed }: SampleReque
   const chosen: { readonly path: string; readonly rank: string }[] = [];
   const folders = [""];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for await (const entry of await opendir(place(root, folder), { encoding: "latin1" as BufferEncoding })) {
+    for await (const entry of entriesOf(place(root, folder))) {
       signal.throwIfAborted();
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
       if (entry.isDirectory()) folders.push(path);
@@ -155,6 +155,15 @@ export async function chooseFiles(root: string, { fileCount, seed }: SampleReque
     }
   }
   return chosen.map(({ path }) => path);
+}
+
+/** @throws ZferryError `zfs-failed` for one that cannot be read: of another user, where zfs is run by sudo, or damaged */
+async function* entriesOf(folder: Buffer): AsyncGenerator<Dirent> {
+  try {
+    yield* await opendir(folder, { encoding: "latin1" as BufferEncoding });
+  } catch (error) {
+    throw new ZferryError("zfs-failed", `the folder "${folder.toString("utf8")}" cannot be read from here: ${codeOf(error)}`, { hint: "run as a user who may read all files", cause: error });
+  }
 }
 
 function place(root: string, path: string): Buffer {

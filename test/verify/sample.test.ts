@@ -40,6 +40,13 @@ describe("the files of a sample", () => {
     const reason = new Error("enough");
     await expect(chooseFiles(tree(), { fileCount: 5, seed: "x" }, AbortSignal.abort(reason))).rejects.toBe(reason);
   });
+
+  it.for([["ENOENT", "nowhere"], ["ENOTDIR", "file"]] as const)("says %s of a folder that cannot be read, which is no bug", async ([code, name]) => {
+    const root = tree();
+    writeFileSync(join(root, "file"), "");
+    const at = join(root, name);
+    await expect(chooseFiles(at, { fileCount: 5, seed: "x" }, never)).rejects.toMatchObject({ code: "zfs-failed", message: `the folder "${at}/" cannot be read from here: ${code}` });
+  });
 });
 
 describe("a file that is compared", () => {
