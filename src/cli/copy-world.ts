@@ -1,4 +1,5 @@
 /** What copies work with, made of a session. */
+import { resolve } from "node:path";
 import type { StoreSettings } from "../config/config.ts";
 import { isZferryError } from "../errors.ts";
 import type { CopyPlace, CopyWorld } from "../job/copies.ts";
@@ -9,7 +10,7 @@ import { MemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { CopyReport } from "./copy-report.ts";
-import { leaseMsFor, openStoreAt, type Session } from "./session.ts";
+import { leaseMsFor, openStoreAt, refuseVanishedFolder, type Session } from "./session.ts";
 import { storeSettings } from "./settings.ts";
 
 export function copyWorldFor(session: Session, { isDryRun, teller }: { readonly isDryRun: boolean; readonly teller: Teller }): CopyWorld {
@@ -45,14 +46,16 @@ export function copySettings({ settings: { config }, flags: { logLevel, retryFor
   return storeSettings({ logLevel, ...(retryFor === undefined ? {} : { retryFor }) }, config, named);
 }
 
-/** A folder that is not there yet is an empty store to a plan, because the run that follows makes it. */
+/** A folder that is not there yet is an empty store to a plan, because the run that follows makes it; or refuses to. */
 export async function openToPlan(session: Session, place: StoreSettings, what: "backup" | "copy"): Promise<Store> {
-  const isFolder = parseStoreUrl(place.url, session.terminal.environment).kind === "directory";
+  const { environment, workingDirectory } = session.terminal;
+  const location = parseStoreUrl(place.url, environment);
   try {
     return await openStoreAt(session, place, "read");
   } catch (error) {
-    if (!isFolder || !isZferryError(error, "store-not-found")) throw error;
+    if (location.kind !== "directory" || !isZferryError(error, "store-not-found")) throw error;
+    await refuseVanishedFolder(session, place);
     session.report.warn(`${error.message}: the first ${what} makes it`);
-    return new MemoryStore();
+    return Object.assign(new MemoryStore(), { url: `file://${resolve(workingDirectory, location.path)}` });
   }
 }

@@ -94,7 +94,7 @@ export async function openStoreAt(session: Session, settings: StoreSettings, acc
  * A folder that has held backups and is not there is more likely not mounted than meant to be made anew: a backup would
  * go to the disk below the mount point, and nobody would notice.
  */
-async function refuseVanishedFolder({ report, terminal, settings }: Session, { url }: StoreSettings): Promise<void> {
+export async function refuseVanishedFolder({ report, terminal, settings }: Session, { url }: StoreSettings): Promise<void> {
   const location = parseStoreUrl(url, terminal.environment);
   if (location.kind !== "directory" || existsSync(location.path)) return;
   const storeUrl = `file://${resolve(terminal.workingDirectory, location.path)}`;

@@ -143,6 +143,19 @@ describe("copy", () => {
     expect((await night.later("copy")).stdout.toString()).toContain("0 backups copied, 0 B; 1 there already");
   });
 
+  it("plans for a folder that is not there by its own name, unless it held backups, as the run itself does", async () => {
+    const night = await stored();
+    const [plan] = documentsOf(await night.later("copy", "--dry-run", "--json"));
+    expect(plan).toMatchObject({ to: `file://${night.away}`, outcome: "planned" });
+    expect((await night.later("copy")).exit).toBe(0);
+    rmSync(night.away, { recursive: true });
+    for (const words of [["copy", "--dry-run"], ["copy"]]) {
+      const { exit, stderr } = await night.later(...words);
+      expect(exit, stderr).toBe(3);
+      expect(stderr).toContain("held 1 backup and is not there");
+    }
+  });
+
   it("copies between any two stores, all datasets or those that are named", async () => {
     const night = await stored();
     for (const [folder, words] of [[night.third, []], [night.away, ["tank/src"]]] as const) {
