@@ -59,6 +59,8 @@ export interface Systems {
   /** Evaluates Nix. */
   readonly nixInstantiate: string;
   readonly shellcheck: string;
+  /** A browser without a screen. */
+  readonly chromium: string;
   readonly nginx: string;
   readonly postgresql: PostgresqlSystem;
   readonly mariadb: MariadbSystem;
@@ -163,6 +165,7 @@ const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
   sqlite3: () => program("sqlite3"),
   nixInstantiate: () => program("nix-instantiate"),
   shellcheck: () => program("shellcheck"),
+  chromium: () => program("chromium"),
   nginx: () => program("nginx"),
   postgresql: () => programs({ initdb: "initdb", pgCtl: "pg_ctl", psql: "psql" }),
   mariadb: () => programs({ installDb: "mariadb-install-db", mariadbd: "mariadbd", mariadb: "mariadb" }),
