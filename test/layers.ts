@@ -24,7 +24,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "begun.ts", "added-keys.ts", "key.ts", "doctor-probes.ts", "doctor-rules.ts"]],
   // The verbs that are a folder of their own.
   [6, ["bench/", "verify/", "prune/", "machine/", "copy/", "plain/", "import/"]],
-  [7, ["job/", "drill/"]],
+  [7, ["job/", "drill/", "report/"]],
   [8, ["cli/", "index.ts"]],
   [9, ["main.ts"]],
 ];

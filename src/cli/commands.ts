@@ -82,6 +82,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./status.ts")).statusCommand,
   },
   {
+    usage: "report [job...]",
+    summary: "draw all that is known of runs and backups as one HTML page: timeline, sizes, what can be restored, costs",
+    load: async () => (await import("./report-command.ts")).reportCommand,
+  },
+  {
     usage: "doctor",
     summary: "look whether this machine has what the configuration needs, try the store, and say what follows",
     load: async () => (await import("./doctor.ts")).doctorCommand,

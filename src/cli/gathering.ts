@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { jobsOfStreams } from "../config/jobs.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import type { GatherRequest, Standings } from "../status/gather.ts";
+import type { ProviderName } from "../store/providers.ts";
 import { parseStoreUrl, s3UrlOf, type StoreLocation } from "../store/url.ts";
 import type { Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -41,6 +42,12 @@ async function storeUrlOf(url: string, { terminal }: Session): Promise<string> {
   if (location.kind === "s3") return s3UrlOf(location);
   const path = resolve(terminal.workingDirectory, location.path);
   return `file://${await realpath(path).catch(() => path)}`;
+}
+
+/** Whose bucket a store of a name or URL is in; null for a folder, and for a URL that is none. */
+export function providerOfStore({ settings: { config }, terminal }: Session, store: string): ProviderName | null {
+  const location = locationOf(config.stores.get(store)?.url ?? store, terminal.environment);
+  return location?.kind === "s3" ? location.provider.name : null;
 }
 
 function locationOf(url: string, environment: Terminal["environment"]): StoreLocation | null {

@@ -1,6 +1,7 @@
 /** `zferry status --all-hosts`: how the datasets of several hosts stand, told apart by their stores (`docs/pull.md`). */
 import { formatSize } from "../bytes.ts";
 import { readCatalog } from "../catalog.ts";
+import type { StoreSettings } from "../config/config.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import { readStoreStates } from "../state.ts";
 import { datasetDocument, heldDocument, statusDocument } from "../status/document.ts";
@@ -25,7 +26,7 @@ interface HostFlags extends SharedFlags {
 }
 
 /** What another machine has stored. */
-interface Foreign {
+export interface Foreign {
   readonly host: string;
   readonly held: Unclaimed;
 }
@@ -39,23 +40,35 @@ export async function statusOfHosts(session: Session, names: readonly string[], 
   if (flags.notify === true || flags.serve !== undefined) {
     throw new ZferryError("usage", "--all-hosts goes with neither --notify nor --serve", { hint: "those speak of the jobs of this configuration, of whatever host" });
   }
-  const { report, settings } = session;
+  const { report } = session;
   const request = gatherRequest(session, names, null);
-  const { storeUrlOf } = request;
-  const isAsking = flags.check === true || flags.store !== undefined;
-  const hosts = await hostUrls(session, storeUrlOf, isAsking);
+  const { standings, hostOf, foreign } = await gatherHosts(session, request, flags.check === true || flags.store !== undefined);
+  report.json(toDocument(standings, hostOf, foreign));
+  report.text(toText(standings, { hostOf, foreign, width: report.columns }));
+  return standings;
+}
+
+export interface HostStandings {
+  readonly standings: Standings;
+  /** By the store of a job, as the configuration names it. */
+  readonly hostOf: ReadonlyMap<string, string>;
+  readonly foreign: readonly Foreign[];
+}
+
+/** @param isAsking - reads the manifests of the hosts' stores first, as far as they can be read */
+export async function gatherHosts(session: Session, request: GatherRequest, isAsking: boolean): Promise<HostStandings> {
+  const { storeUrlOf, isPart, stateDir } = request;
+  const hosts = await hostUrls(session, request, isAsking);
   const standings = await gather(request);
   const claimed = await claims(standings, request);
-  const states = names.length > 0 ? [] : await readStoreStates(settings.stateDir, () => undefined);
+  const states = isPart ? [] : await readStoreStates(stateDir, () => undefined);
   const foreign = states.flatMap((state) => {
     const host = hosts.get(state.url);
     return host === undefined ? [] : unclaimed(knownStore(state, host), claimed.get(state.url) ?? new Set()).map((held): Foreign => ({ host, held }));
   });
   const hostOf = new Map<string, string>();
   for (const { store } of standings.standings) hostOf.set(store, hosts.get(await storeUrlOf(store)) ?? store);
-  report.json(toDocument(standings, hostOf, foreign));
-  report.text(toText(standings, { hostOf, foreign, width: report.columns }));
-  return standings;
+  return { standings, hostOf, foreign };
 }
 
 /** The datasets that jobs have stored, by the URL of the store: of their own one, and of its copies. */
@@ -72,27 +85,29 @@ async function claims({ standings }: Standings, { config, storeUrlOf }: GatherRe
 }
 
 /** The hosts by the URL of their stores in the state file. Reads their manifests first when they are to be asked. */
-async function hostUrls(session: Session, storeUrlOf: (store: string) => Promise<string>, isAsking: boolean): Promise<ReadonlyMap<string, string>> {
+async function hostUrls(session: Session, { storeUrlOf, warn }: GatherRequest, isAsking: boolean): Promise<ReadonlyMap<string, string>> {
   const urls = new Map<string, string>();
   for (const { host, settings } of await hostStores(session)) {
     urls.set(await storeUrlOf(settings.url), host);
-    if (isAsking) await lookInto(session, host, settings);
+    if (isAsking) {
+      await lookInto(session, settings, (text) => {
+        warn(`${host}: ${text}`);
+      });
+    }
   }
   return urls;
 }
 
-/** A store that cannot be read leaves the others, and what is remembered of it. */
-async function lookInto({ report, terminal, ...session }: Session, host: string, settings: Parameters<typeof useStoreAt>[1]): Promise<void> {
-  const warn = (text: string): void => {
-    report.warn(`${host}: ${text}`);
-  };
+/** Reads the manifests of a store, which the state file remembers. One that cannot be read leaves what is remembered of it. */
+export async function lookInto(session: Session, settings: StoreSettings, warn: (text: string) => void): Promise<void> {
+  const { signal } = session.terminal;
   try {
-    await useStoreAt({ report, terminal, ...session }, settings, "read", async ({ store }) => {
-      const { damaged } = await readCatalog(store, { dataset: null, stateDir: session.settings.stateDir, warn, signal: terminal.signal });
+    await useStoreAt(session, settings, "read", async ({ store }) => {
+      const { damaged } = await readCatalog(store, { dataset: null, stateDir: session.settings.stateDir, warn, signal });
       for (const { key, error } of damaged) warn(`"${key}" cannot be used: ${error.message}`);
     });
   } catch (error) {
-    terminal.signal.throwIfAborted();
+    signal.throwIfAborted();
     if (!isZferryError(error)) throw error;
     warn(`${error.message}; what is remembered of it is shown`);
   }

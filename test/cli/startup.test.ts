@@ -68,6 +68,15 @@ describe("what is loaded", () => {
     expect(files.filter((file) => /^(cli\/(backup|restore|verify)|store\/s3.*)\.js$/.test(file))).toEqual([]);
   });
 
+  it("to draw a report is Plot, and to say how everything stands is not", async () => {
+    const scene = new Scene();
+    const config = scene.write("zferry.yaml", `state_dir: ${scene.stateDir}\njobs: {home: {dataset: tank/home, store: ${scene.store}}}\n`);
+    const plotting = ["@observablehq/plot", "@xmldom/xmldom"];
+    const ofPlotting = async (...words: readonly string[]): Promise<string[]> => (await loadedBy(scene, [...words, "--config", config])).packages.filter((name) => plotting.includes(name));
+    expect(await ofPlotting("status")).toEqual([]);
+    expect(await ofPlotting("report", "--html", `${scene.folder}/report.html`)).toEqual(plotting);
+  });
+
   it("to list a bucket is the AWS SDK, and not openpgp", async () => {
     const words = ["list", "--store", "s3://bucket?endpoint=http://127.0.0.1:1", "--retry-for", "0s"];
     const { packages } = await loadedBy(new Scene(), words);
