@@ -6,6 +6,7 @@ import { ZferryError } from "../errors.ts";
 import { makeTeller } from "../notify/tell.ts";
 import { statusDocument } from "../status/document.ts";
 import { gather, type GatherRequest, type Standings } from "../status/gather.ts";
+import type { Page } from "../status/serve.ts";
 import { happeningsOf } from "../status/happenings.ts";
 import { ageText, type Standing } from "../status/standing.ts";
 import { gatherRequest, publish } from "./gathering.ts";
@@ -37,7 +38,7 @@ export function statusCommand(command: Command, run: RunCommand): void {
     .option("--check", "ask the stores first what is there, and remember it")
     .option("--all-hosts", "say which host each dataset is of, and show what other machines have stored; with --store of all hosts below it")
     .option("--notify", "tell the notifiers of what is overdue or disabled for too long, each once a day; for a timer")
-    .option("--serve [address]", "answer on HTTP instead: /api/v1/backup/status, /metrics, /healthz (default 127.0.0.1:9909)")
+    .option("--serve [address]", "answer on HTTP instead: the page of report at /, /api/v1/backup/status, /metrics, /healthz (default 127.0.0.1:9909)")
     .addHelpText("after", explanation);
   withStore(command, "requests", patience.text).action(run(status));
 }
@@ -97,13 +98,22 @@ async function serveStatus(session: Session, names: readonly string[], { serve: 
   await serve({
     address,
     standings: () => gather(request),
+    page: () => drawPage(session, names),
     onListening: (url) => {
-      report.info(`answers on ${url}/api/v1/backup/status, ${url}/metrics and ${url}/healthz`);
+      report.info(`answers on ${url}/ (for browsers), ${url}/api/v1/backup/status, ${url}/metrics and ${url}/healthz`);
       if (!isLoopback(address)) report.warn(`${url} can be reached from other hosts: whoever does reads the names of jobs and datasets, unencrypted`);
     },
     warn: report.warn,
     signal: terminal.signal,
   });
+}
+
+/** The engine of the plots is loaded by whoever asks for the page first. */
+async function drawPage(session: Session, names: readonly string[]): Promise<Page> {
+  const [{ gatherEvidence }, { pagePolicy, reportPage }] = await Promise.all([import("./evidence.ts"), import("../report/page.ts")]);
+  const { store } = session.flags;
+  const evidence = await gatherEvidence(session, names, store === undefined ? {} : { store });
+  return { text: await reportPage(evidence, session.terminal.signal), policy: pagePolicy };
 }
 
 export const heading = ["job", "dataset", "last success", "kind", "size", "next", "downtime", "verified", "drilled", "copies", "state"];

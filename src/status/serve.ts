@@ -1,8 +1,9 @@
 /**
- * The status over HTTP, for whoever watches: `/api/v1/backup/status` (JSON), `/metrics` (Prometheus) and `/healthz` (200 or
- * 503). Reads only, and only what lies on this host; nothing else is answered.
+ * The status over HTTP, for whoever watches: `/api/v1/backup/status` (JSON), `/metrics` (Prometheus), `/healthz` (200 or
+ * 503) and `/`, a page to look at. Reads only, and only what lies on this host; nothing else is answered.
  *
- * What it answers is made anew at most once in {@link keptMs}, however many ask; connections, headers and waiting are bounded.
+ * What it answers is made anew at most once in {@link keptMs}, and the page in {@link pageKeptMs}, however many ask;
+ * connections, headers and waiting are bounded.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isIP } from "node:net";
@@ -22,6 +23,8 @@ export interface Address {
 export const defaultAddress: Address = { host: "127.0.0.1", port: 9909 };
 
 const keptMs = 2000;
+/** Drawing takes a second of the processor for a few thousand backups. */
+const pageKeptMs = 30_000;
 const maxHeaderSize = 8192;
 const requestTimeoutMs = 10_000;
 
@@ -49,10 +52,18 @@ export function isLoopback({ host }: Address): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
+/** What a browser is to show, and what it may do with it (Content-Security-Policy). */
+export interface Page {
+  readonly text: string;
+  readonly policy: string;
+}
+
 export interface Serving {
   readonly address: Address;
   /** How everything stands now. */
   readonly standings: () => Promise<Standings>;
+  /** The page at `/`. */
+  readonly page: () => Promise<Page>;
   /** Called with the URL once it listens. */
   readonly onListening: (url: string) => void;
   readonly warn: (text: string) => void;
@@ -62,12 +73,12 @@ export interface Serving {
 }
 
 /** Answers until the signal is aborted. @throws ZferryError `usage` when it cannot listen there */
-export async function serve({ address, standings, onListening, warn, signal, limits }: Serving): Promise<void> {
+export async function serve({ address, standings, page, onListening, warn, signal, limits }: Serving): Promise<void> {
   if (signal.aborted) return;
   const { connections, patienceMs } = { ...defaultLimits, ...limits };
-  const current = keeping(standings);
+  const sources: Sources = { standings: keeping(standings, keptMs), page: keeping(page, pageKeptMs) };
   const server = createServer({ maxHeaderSize, requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, keepAliveTimeout: 5000 }, (request, response) => {
-    void answer(request, response, current).catch((error: unknown) => {
+    void answer(request, response, sources).catch((error: unknown) => {
       warn(`the status could not be told: ${error instanceof Error ? error.message : "unknown"}`);
       if (!response.headersSent) response.writeHead(500);
       response.end();
@@ -102,29 +113,39 @@ function urlOf({ address, family, port }: AddressInfo): string {
   return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
 }
 
+interface Sources {
+  readonly standings: () => Promise<Standings>;
+  readonly page: () => Promise<Page>;
+}
+
 /** One look at a time, and none while the last one is new. */
-function keeping(look: () => Promise<Standings>): () => Promise<Standings> {
-  let kept: { readonly until: number; readonly standings: Promise<Standings> } | null = null;
+function keeping<T>(look: () => Promise<T>, forMs: number): () => Promise<T> {
+  let kept: { readonly until: number; readonly found: Promise<T> } | null = null;
   return () => {
-    if (kept !== null && performance.now() < kept.until) return kept.standings;
-    const standings = look();
-    const made = { until: Infinity, standings };
+    if (kept !== null && performance.now() < kept.until) return kept.found;
+    const found = look();
+    const made = { until: Infinity, found };
     kept = made;
     const expire = (ms: number) => (): void => {
-      if (kept === made) kept = { until: performance.now() + ms, standings };
+      if (kept === made) kept = { until: performance.now() + ms, found };
     };
-    standings.then(expire(keptMs), expire(0));
-    return standings;
+    found.then(expire(forMs), expire(0));
+    return found;
   };
 }
 
-type Body = readonly [status: number, type: string, text: string];
+type Body = readonly [status: number, type: string, text: string, policy?: string];
 
-const pages: ReadonlyMap<string, (standings: Standings) => Body> = new Map([
-  ["/api/v1/backup/status", (all): Body => [200, "application/json", `${JSON.stringify(statusDocument(all))}\n`]],
-  ["/metrics", (all): Body => [200, "text/plain; version=0.0.4; charset=utf-8", metricsText(all)]],
-  ["/healthz", healthOf],
+const pages: ReadonlyMap<string, (sources: Sources) => Promise<Body>> = new Map([
+  ["/", async ({ page }) => pageBody(await page())],
+  ["/api/v1/backup/status", async ({ standings }): Promise<Body> => [200, "application/json", `${JSON.stringify(statusDocument(await standings()))}\n`]],
+  ["/metrics", async ({ standings }): Promise<Body> => [200, "text/plain; version=0.0.4; charset=utf-8", metricsText(await standings())]],
+  ["/healthz", async ({ standings }): Promise<Body> => healthOf(await standings())],
 ]);
+
+function pageBody({ text, policy }: Page): Body {
+  return [200, "text/html; charset=utf-8", text, `${policy}; frame-ancestors 'none'`];
+}
 
 function healthOf({ standings }: Standings): Body {
   const bad = standings.filter(({ isProblem }) => isProblem);
@@ -132,17 +153,22 @@ function healthOf({ standings }: Standings): Body {
   return [503, "text/plain; charset=utf-8", `${bad.length} of ${standings.length} need attention: see /api/v1/backup/status\n`];
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, standings: () => Promise<Standings>): Promise<void> {
+/** Of what is no page. */
+const nothingAllowed = "default-src 'none'; frame-ancestors 'none'";
+
+async function answer(request: IncomingMessage, response: ServerResponse, sources: Sources): Promise<void> {
   const page = pages.get((request.url ?? "").split("?", 1)[0] ?? "");
   const isRead = request.method === "GET" || request.method === "HEAD";
   const plain = "text/plain; charset=utf-8";
-  const [status, type, text]: Body =
-    page === undefined ? [404, plain, "not found\n"] : isRead ? page(await standings()) : [405, plain, "only GET and HEAD\n"];
+  const [status, type, text, policy = nothingAllowed]: Body =
+    page === undefined ? [404, plain, "not found\n"] : isRead ? await page(sources) : [405, plain, "only GET and HEAD\n"];
   response.writeHead(status, {
     "content-type": type,
     "content-length": Buffer.byteLength(text),
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
+    "content-security-policy": policy,
+    "referrer-policy": "no-referrer",
     ...(status === 405 ? { allow: "GET, HEAD" } : {}),
     ...(isRead ? {} : { connection: "close" }), // a body that nobody reads may have no end
   });

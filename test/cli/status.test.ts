@@ -193,9 +193,11 @@ describe("zferry status --serve", () => {
     const isOver = ended.then(() => true);
     while (!(await Promise.race([isOver, fetch(`${url}/healthz`).then(() => true, () => false)]))) await sleep(20);
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    const page = await fetch(url);
+    expect([page.headers.get("content-type"), (await page.text()).includes('<h2 id="d1-title">tank/home</h2>')]).toEqual(["text/html; charset=utf-8", true]);
     kill("SIGTERM");
     const { exit, stderr } = await ended;
-    expect([exit, stderr]).toEqual([0, `{"type":"message","level":"info","text":"answers on ${url}/api/v1/backup/status, ${url}/metrics and ${url}/healthz"}\n`]);
+    expect([exit, stderr]).toEqual([0, `{"type":"message","level":"info","text":"answers on ${url}/ (for browsers), ${url}/api/v1/backup/status, ${url}/metrics and ${url}/healthz"}\n`]);
   });
 
   it("refuses what it does not go with", async () => {

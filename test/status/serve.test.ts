@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { ZferryError } from "../../src/errors.ts";
 import type { Standings } from "../../src/status/gather.ts";
-import { isLoopback, parseAddress, serve, type Serving } from "../../src/status/serve.ts";
+import { isLoopback, type Page, parseAddress, serve, type Serving } from "../../src/status/serve.ts";
 import { standingOf } from "../../src/status/standing.ts";
 import { validate } from "../documents/validate.ts";
 import { dayMs, home, jobOf, now, runOf } from "./standings.ts";
@@ -21,11 +21,11 @@ interface Server {
   readonly stop: () => Promise<void>;
 }
 
-async function serving(look: () => Promise<Standings>, { address = { host: "127.0.0.1", port: 0 }, ...some }: Partial<Pick<Serving, "address" | "limits">> = {}): Promise<Server> {
+async function serving(look: () => Promise<Standings>, { address = { host: "127.0.0.1", port: 0 }, ...some }: Partial<Pick<Serving, "address" | "limits" | "page">> = {}): Promise<Server> {
   const [stop, warnings] = [new AbortController(), [] as string[]];
   let ended = Promise.resolve();
   const url = await new Promise<string>((resolve, reject) => {
-    ended = serve({ ...some, address, standings: look, onListening: resolve, warn: (words) => warnings.push(words), signal: stop.signal });
+    ended = serve({ page: () => Promise.resolve({ text: "<p>", policy: "default-src 'none'" }), ...some, address, standings: look, onListening: resolve, warn: (words) => warnings.push(words), signal: stop.signal });
     ended.catch(reject);
   });
   const end = async (): Promise<void> => {
@@ -76,7 +76,30 @@ describe("the status over HTTP", () => {
     expect((await ask(`${url}/api/v1/backup/status`)).status).toBe(200);
   });
 
-  it.for(["/", "/api", "/metrics/", "/healthz/x", "/%2e%2e/etc/passwd", "//metrics", "/constructor"])("has nothing at %s", async (path) => {
+  it("has a page at / for browsers, which may do with it only what it says, and draws it once for all who ask", async () => {
+    let drawCount = 0;
+    const page = (): Promise<Page> => {
+      drawCount += 1;
+      return Promise.resolve({ text: "<p>all is well", policy: "default-src 'none'; img-src data:" });
+    };
+    const { url } = await serving(good, { page });
+    expect((await ask(`${url}/healthz`)).status).toBe(200);
+    expect(drawCount).toBe(0);
+    const replies = await Promise.all(Array.from({ length: 20 }, () => fetch(url)));
+    const [{ headers, status } = new Response()] = replies;
+    expect([status, headers.get("content-type"), headers.get("content-security-policy")]).toEqual([200, "text/html; charset=utf-8", "default-src 'none'; img-src data:; frame-ancestors 'none'"]);
+    expect([headers.get("x-content-type-options"), headers.get("referrer-policy"), headers.get("cache-control"), headers.get("access-control-allow-origin")]).toEqual(["nosniff", "no-referrer", "no-store", null]);
+    expect([await replies[19]?.text(), drawCount]).toEqual(["<p>all is well", 1]);
+    expect(await ask(url, "POST")).toMatchObject({ status: 405 });
+  });
+
+  it("still tells the rest when the page cannot be drawn", async () => {
+    const { url, warnings } = await serving(good, { page: () => Promise.reject(new Error("no room")) });
+    expect(await ask(`${url}/`)).toMatchObject({ status: 500, body: "" });
+    expect([warnings, (await ask(`${url}/metrics`)).status]).toEqual([["the status could not be told: no room"], 200]);
+  });
+
+  it.for(["/index.html", "/api", "/metrics/", "/healthz/x", "/%2e%2e/etc/passwd", "//metrics", "/constructor"])("has nothing at %s", async (path) => {
     const { url } = await serving(good);
     expect(await ask(`${url}${path}`)).toMatchObject({ status: 404, body: "not found\n" });
   });
