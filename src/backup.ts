@@ -144,6 +144,7 @@ async function takeNow(request: BackupRequest, dataset: DatasetFacts): Promise<S
   if (!isTaken) await noteIntent(intentOf(request), name);
   try {
     await createSnapshots(zfs, [name], { signal });
+    request.progress.tell?.({ event: "snapshot-taken", snapshot: name });
     return name;
   } catch (error) {
     if (!isTaken && isZferryError(error, "target-exists")) await dropIntent(intentOf(request), name);

@@ -2,6 +2,7 @@
  * What a run carries: the stream and the name it is stored under, how it is stored, and who hears of it.
  */
 import type { ByteSource } from "./bytes.ts";
+import type { Tell } from "./events.ts";
 import type { PacketName } from "./format/layout.ts";
 import type { Recipients } from "./openpgp/session.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
@@ -45,6 +46,8 @@ export interface FerryProgress {
   readonly warn: (text: string) => void;
   /** Told which end holds the other up. */
   readonly pressure?: Pressure;
+  /** Each step as it is done, for whoever wants to know. */
+  readonly tell?: Tell;
 }
 
 /** What opens a backup: its session key, and the packets in which every holder of a key finds it. */

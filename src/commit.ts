@@ -6,6 +6,7 @@ import { gather } from "./bytes.ts";
 import type { Cargo, FerrySettings, Lock } from "./cargo.ts";
 import { fetchManifest } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
+import type { Event } from "./events.ts";
 import { attemptPrefix, manifestKey } from "./format/layout.ts";
 import { type ChunkEntry, formatVersion, type Manifest, parseManifest, sealManifest } from "./format/manifest.ts";
 import { keyCheck, manifestKey as hmacKey } from "./openpgp/session.ts";
@@ -14,6 +15,11 @@ import type { StreamFacts } from "./stream/inspect.ts";
 import { removeUnfinished } from "./unfinished.ts";
 import { version } from "./version.ts";
 import type { Guid, SnapshotName } from "./zfs/names.ts";
+
+/** What is told when it exists. */
+export function committed({ url }: Pick<Store, "url">, { backup, kind, stream, messageBytes, chunks }: Manifest): Event {
+  return { event: "committed", store: url, backup, kind, streamBytes: stream.sizeBytes, storedBytes: messageBytes, chunkCount: chunks.length };
+}
 
 /** How long the clean-up after a failure may take before the failure is reported without it. */
 const sweepTimeoutMs = 60_000;

@@ -12,7 +12,7 @@
 import { type Attempt, AttemptDiffers, noteMark, storedChunk } from "./attempt.ts";
 import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
-import { commit, describe, giveUp, sealed } from "./commit.ts";
+import { commit, committed, describe, giveUp, sealed } from "./commit.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import { chunkKey, maxChunkCount, restoreNoteKey } from "./format/layout.ts";
 import type { ChunkEntry, Manifest } from "./format/manifest.ts";
@@ -71,6 +71,7 @@ export async function ferry(
     throw run.failure;
   }
   await commit(store, { manifest, file, attempt }, progress.warn, run.signal);
+  progress.tell?.(committed(store, manifest));
   return manifest;
 
   async function upload(chunk: Chunk, hashed: MarkQueue): Promise<ChunkEntry> {
@@ -82,8 +83,9 @@ export async function ferry(
     const onMark = (index: number, sha256: string) => noteMark(attempt, chunk.index, index, sha256);
     const sha256At = (index: number) => hashed.take(chunk.index, index);
     const meter = new ChunkMeter({ markBytes: settings.partBytes, sha256At, onMark });
+    let isSent: boolean;
     try {
-      await transfer(chunk, meter);
+      isSent = await transfer(chunk, meter);
     } catch (error) {
       run.fail(error);
       throw error;
@@ -93,11 +95,12 @@ export async function ferry(
     const { sizeBytes, sha256, marks } = meter.digest();
     const entry = { sizeBytes, sha256, marks: [...marks] };
     if (storedChunk(attempt, chunk.index) === null) await attempt.journal?.chunk(chunk.index, entry);
+    progress.tell?.({ event: "chunk-stored", store: store.url, backup: cargo.backup, chunk: chunk.index, bytes: sizeBytes, sent: isSent });
     return entry;
   }
 
-  /** Sends the chunk; or only reads it, comparing, when an earlier try has stored it. */
-  async function transfer(chunk: Chunk, meter: ChunkMeter): Promise<void> {
+  /** Sends the chunk; or only reads it, comparing, when an earlier try has stored it: then it returns false. */
+  async function transfer(chunk: Chunk, meter: ChunkMeter): Promise<boolean> {
     const key = chunkKey(cargo.backup, attempt.id, settings.packet, chunk.index);
     const body = meter.through(lent(chunk.body));
     const asked = watched(body, progress.pressure, "asking");
@@ -105,9 +108,10 @@ export async function ferry(
     if (known !== null && (await store.head(key, { signal: run.signal }))?.sizeBytes === known.sizeBytes) {
       while ((await body.next()).done !== true);
       if (meter.digest().sha256 !== known.sha256) throw new AttemptDiffers(`chunk ${chunk.index}`);
-      return;
+      return false;
     }
     await store.put(key, asked, { when: "replace", signal: run.signal, onStored: progress.onStored });
+    return true;
   }
 }
 

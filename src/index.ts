@@ -12,6 +12,7 @@ export { download, type DownloadRequest } from "./download.ts";
 export { drill, type DrillOutcome, type DrillPlan, type DrillRequest } from "./drill/drill.ts";
 export type { DrillReport } from "./drills.ts";
 export { type ErrorCode, exitStatus, exitStatusOf, isZferryError, ZferryError } from "./errors.ts";
+export type { Event, Tell } from "./events.ts";
 export { type FallOver, Sources } from "./fall-over.ts";
 export type { BackupEntry } from "./format/entry.ts";
 export type { PacketName } from "./format/layout.ts";

@@ -41,6 +41,8 @@ export interface RestoreRequest extends ReadOptions {
   readonly onStep: (step: RestoreStep) => void;
   /** What will be fetched if nothing is fetched twice; before the first step. */
   readonly onTotal?: (bytes: number) => void;
+  /** Called when what was missing in the target has been received, and its guid was found there. */
+  readonly onReceived?: (step: RestoreStep) => void;
 }
 
 /** One backup of the chain, and whether the target holds its snapshot already. */
@@ -74,7 +76,9 @@ export async function restore(request: RestoreRequest): Promise<RestoreStep[]> {
     request.onTotal?.(steps.reduce((sum, { step }) => sum + (step.isThere ? 0 : step.entry.messageBytes), 0));
     for (const one of steps) {
       request.onStep(one.step);
-      if (!one.step.isThere) await receiveStep(request, one);
+      if (one.step.isThere) continue;
+      await receiveStep(request, one);
+      request.onReceived?.(one.step);
     }
   }
   return steps.map(({ step }) => step);

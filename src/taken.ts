@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FerryProgress } from "./cargo.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
+import type { Tell } from "./events.ts";
 import { letGo } from "./holding.ts";
 import { dropIntent, type IntentPlace, intentsOf, noteIntent } from "./intent.ts";
 import type { Store } from "./store/store.ts";
@@ -79,7 +80,7 @@ async function namesThere(wanted: readonly WantedSnapshot[], signal: AbortSignal
  */
 export async function takeSnapshots(
   named: readonly NamedSnapshot[],
-  { warn, signal }: { readonly warn: (text: string) => void; readonly signal: AbortSignal },
+  { warn, tell, signal }: { readonly warn: (text: string) => void; readonly tell?: Tell | undefined; readonly signal: AbortSignal },
 ): Promise<void> {
   for (const [first, ...more] of byPool(named).values()) {
     if (first === undefined) continue;
@@ -91,6 +92,7 @@ export async function takeSnapshots(
       warn("this zfs takes one snapshot at a time, so those of several datasets are not from one instant");
       for (const name of names) await createSnapshots(first.zfs, [name], { signal });
     }
+    for (const name of names) tell?.({ event: "snapshot-taken", snapshot: name });
   }
 }
 

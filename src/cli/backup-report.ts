@@ -1,5 +1,6 @@
 /** How a run of jobs is shown: a line, or a document, for each dataset, and one for all of them. */
 import { formatRate, formatSize } from "../bytes.ts";
+import type { Event } from "../events.ts";
 import type { Failure } from "../job/run.ts";
 import { type Task, type TaskEnd, type TaskProgress, titleOf, toldError } from "../job/task.ts";
 import type { FilesOutcome } from "../plain/copy-files.ts";
@@ -30,8 +31,10 @@ export class BackupReport {
     const title = titleOf(task);
     const progress = new Progress(this.#report, `${title}: sent`, { source: "zfs send", sink: "the store" });
     return {
-      onPlan: ({ kind, reason }) => {
-        this.#report.info(`${title}: ${kind}: ${reason}`);
+      onPlan: (plan) => {
+        const { kind, reason } = plan;
+        const base = plan.kind === "incremental" ? plan.base.name : null;
+        this.#report.event({ event: "planned", job: task.job.name, dataset: task.dataset, kind, reason, base }, { text: `${title}: ${kind}: ${reason}` });
       },
       onEstimate: (bytes) => {
         progress.expect(bytes);
@@ -40,6 +43,7 @@ export class BackupReport {
       onStored: () => undefined,
       warn: this.#report.warn,
       ...progress.watching,
+      tell: this.#report.tell,
       end: () => {
         progress.end();
         this.#secondsOf.set(task, progress.seconds);
@@ -49,6 +53,7 @@ export class BackupReport {
 
   readonly ended = (end: TaskEnd): void => {
     const outcome = this.#outcomeOf(end);
+    this.#report.event(eventOf(end, outcome), { level: outcome === "failed" ? "error" : "info" });
     this.#counts[outcome] += 1;
     if (end.result.kind === "backed-up") this.#storedBytes += end.result.outcome.manifest?.messageBytes ?? 0;
     if (outcome !== "failed" || !this.#isAdHoc) this.#report.json(this.#documentOf(end, outcome));
@@ -137,6 +142,12 @@ export class BackupReport {
       `${counted(chunks.length, "chunk")}, ${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}, into ${storeUrl}`
     );
   }
+}
+
+function eventOf({ task, startedAt, endedAt, result }: TaskEnd, outcome: string): Event {
+  const backup = result.kind === "backed-up" ? (result.outcome.manifest?.backup ?? null) : null;
+  const code = "error" in result ? toldError(result.error).code : null;
+  return { event: "dataset-ended", job: task.job.name, dataset: task.dataset, outcome, backup, code, seconds: (endedAt.getTime() - startedAt.getTime()) / 1000 };
 }
 
 function filesLine({ task, startedAt, endedAt }: TaskEnd, { target, exitStatus }: FilesOutcome): string {

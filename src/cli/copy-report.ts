@@ -17,6 +17,7 @@ export class CopyReport {
 
   readonly copyProgressOf = (task: CopyTask): CopyProgress => {
     const progress = new Progress(this.#report, `${titleOf(task)}: copied to ${task.copy.store}`, { source: "the store", sink: "the other store" });
+    this.#report.tell({ event: "copy-began", job: task.job.name, dataset: task.dataset, from: task.from.url, to: task.copy.store });
     return {
       onCopied: progress.count,
       onTotal: progress.total,
@@ -28,6 +29,12 @@ export class CopyReport {
   };
 
   readonly copied = (end: CopyEnd): void => {
+    const { task, storeUrl, startedAt, endedAt, error } = end;
+    const seconds = (endedAt.getTime() - startedAt.getTime()) / 1000;
+    const outcome = this.#outcomeOf(end);
+    const code = error === null ? null : toldError(error).code;
+    const told = { event: "copy-ended", job: task.job.name, dataset: task.dataset, from: task.from.url, to: storeUrl, outcome, code, seconds } as const;
+    this.#report.event(told, { level: outcome === "failed" ? "error" : "info" });
     this.#report.json(this.#documentOf(end));
     const isSaid = this.#isDryRun || this.#outcomeOf(end) === "failed" || end.isBusy;
     if (isSaid) this.#report.text(this.#linesOf(end));

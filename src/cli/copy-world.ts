@@ -29,6 +29,7 @@ export function copyWorldFor(session: Session, { isDryRun, teller }: { readonly 
     keyring: () => (keyring ??= readKeyring(settings.encryption, terminal.environment)),
     allowUnauthenticated: flags.allowUnauthenticated === true,
     concurrency: 2, // as many ranges as are fetched at a time at most
+    tell: report.tell,
     copyProgressOf: shown.copyProgressOf,
     copied: shown.copied,
     teller,

@@ -10,7 +10,7 @@ import { isZferryError, ZferryError } from "../errors.ts";
 import { withLockAt } from "../lock.ts";
 import { zfsThrough } from "../zfs/command.ts";
 import { type DatasetName, datasetOf, parseDatasetName, parseSnapshotName, type SnapshotName } from "../zfs/names.ts";
-import { documentOf, linesOf, planText, tellDrills } from "./drill-report.ts";
+import { documentOf, eventOf, linesOf, planText, tellDrills } from "./drill-report.ts";
 import { gatherRequest, publish } from "./gathering.ts";
 import { type SharedFlags, withOpening, withStore, withZfs } from "./options.ts";
 import { Progress } from "./progress.ts";
@@ -126,7 +126,8 @@ async function runDrill(session: Session, subject: Subject, { backup, into, seed
   const { job, settings: own, selects } = subject;
   const progress = new Progress(report, "read");
   const onPlan = (plan: DrillPlan): void => {
-    report.info(planText(plan, job, seed));
+    const { backup: chosen, candidateCount } = plan;
+    report.event({ event: "drill-began", job, backup: chosen, candidateCount, seed }, { text: planText(plan, job, seed) });
   };
   const startedAt = terminal.now();
   const outcome = await useStore(session, { access: "read", named: subject.store }, async ({ store, settings: storeSettings }) =>
@@ -147,6 +148,7 @@ async function runDrill(session: Session, subject: Subject, { backup, into, seed
       progress.end();
     });
   await appendDrill(settings.stateDir, outcome.report);
+  report.event(eventOf(outcome.report), { level: outcome.error === null ? "info" : "error" });
   if (outcome.report.outcome === "passed" && outcome.report.isClean) report.done(linesOf(outcome.report));
   else report.text(linesOf(outcome.report));
   report.json(documentOf(outcome.report));

@@ -2,6 +2,7 @@
 import { formatSize } from "../bytes.ts";
 import type { DrillOutcome, DrillPlan } from "../drill/drill.ts";
 import type { DrillReport } from "../drills.ts";
+import type { Event } from "../events.ts";
 import type { Happening } from "../notify/tell.ts";
 import { parseDatasetName } from "../zfs/names.ts";
 import { clock } from "./clock.ts";
@@ -46,6 +47,11 @@ export function documentOf(report: DrillReport): Record<string, unknown> {
     rtoSeconds: restoreSeconds === null ? null : rounded(restoreSeconds),
     clean: isClean,
   };
+}
+
+export function eventOf({ job, backup, outcome, restoreSeconds, error }: DrillReport): Event {
+  const rtoSeconds = restoreSeconds === null ? null : rounded(restoreSeconds);
+  return { event: "drill-ended", job, backup, ok: outcome === "passed", rtoSeconds, code: error?.code ?? null };
 }
 
 /** Tells each, where there is somebody to be told. Never rejects. */

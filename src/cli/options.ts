@@ -5,13 +5,14 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseSize } from "../bytes.ts";
 import { parseDuration } from "../config/values.ts";
 import { type PacketName, packetNames } from "../format/layout.ts";
-import type { LogLevel } from "./report.ts";
+import type { LogFormat, LogLevel } from "./report.ts";
 
 /** What the shared flags give; a member is there when the flag was. */
 export interface SharedFlags {
   readonly config?: string;
   readonly json?: boolean;
   readonly logLevel: LogLevel;
+  readonly logFormat?: LogFormat;
   readonly quiet?: boolean;
   readonly store?: string;
   /** Of commands where `--store` may be repeated. */

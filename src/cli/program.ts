@@ -5,7 +5,7 @@ import { Argument, Command, CommanderError, Option } from "commander";
 import { exitStatus, isZferryError, ZferryError } from "../errors.ts";
 import { version } from "../version.ts";
 import { commandTable } from "./commands.ts";
-import { logLevels, Report } from "./report.ts";
+import { logFormats, logLevels, Report, reportOptions } from "./report.ts";
 import type { Terminal } from "./terminal.ts";
 
 const exitCodes = `
@@ -21,6 +21,7 @@ function programFor(terminal: Terminal, onCommand: (name: string) => void): Comm
     .option("--json", "one JSON document on stdout; messages as JSON lines on stderr")
     .option("-q, --quiet", "say nothing but warnings and errors, and print what was asked for or went wrong")
     .addOption(new Option("--log-level <level>", "what to say on stderr").choices(logLevels).default("info"))
+    .addOption(new Option("--log-format <format>", "how to say it: text, or events and messages as JSON lines (default json with --json, else text)").choices(logFormats))
     .addHelpText("after", exitCodes)
     .exitOverride()
     .configureOutput({
@@ -93,6 +94,7 @@ function usageOf({ code, message }: CommanderError): ZferryError {
 
 /** The flags that shape how a failure is told, read again here because they may be what is wrong. */
 function reportOf(words: readonly string[], terminal: Terminal): Report {
-  const level = words.some((word, at) => word === "--log-level=debug" || (word === "--log-level" && words[at + 1] === "debug"));
-  return new Report(terminal, { isJson: words.includes("--json"), level: level ? "debug" : "info" });
+  const has = (flag: string, value: string): boolean => words.some((word, at) => word === `${flag}=${value}` || (word === flag && words[at + 1] === value));
+  const logFormat = logFormats.find((format) => has("--log-format", format));
+  return new Report(terminal, reportOptions({ json: words.includes("--json"), logLevel: has("--log-level", "debug") ? "debug" : "info", ...(logFormat === undefined ? {} : { logFormat }) }));
 }

@@ -7,7 +7,7 @@ import { formatRate, formatSize } from "../bytes.ts";
 import { type Brake, Pressure } from "../stream/pressure.ts";
 import { clock } from "./clock.ts";
 import { fitted } from "./live.ts";
-import type { Report } from "./report.ts";
+import { type Report, rounded } from "./report.ts";
 
 const liveEveryMs = 250;
 const lineEveryMs = 60_000;
@@ -99,7 +99,8 @@ export class Progress {
     const now = performance.now();
     this.#saidAt = now;
     if (!this.#report.isLive) {
-      this.#report.info(this.#sentence(formatRate(this.#bytes, this.seconds), this.#bytes / this.seconds, false).join(", "));
+      const text = this.#sentence(formatRate(this.#bytes, this.seconds), this.#bytes / this.seconds, false).join(", ");
+      this.#report.event({ event: "progress", what: this.#verb, bytes: this.#bytes, totalBytes: this.#totalBytes, seconds: rounded(this.seconds) }, { text });
       return;
     }
     const rate = this.#recentRate(now);

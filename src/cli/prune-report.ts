@@ -2,7 +2,7 @@
 import { formatSize } from "../bytes.ts";
 import type { BackupEntry } from "../format/entry.ts";
 import type { JobSettings } from "../config/jobs.ts";
-import { type Fate, failuresIn, type Pruned, type PruneOutcome } from "../prune/request.ts";
+import { type Fate, failuresIn, type Pruned, type PruneOutcome, removalsIn } from "../prune/request.ts";
 import type { SnapshotFacts } from "../zfs/inventory.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import { momentText } from "./moments.ts";
@@ -29,6 +29,7 @@ interface Told {
 }
 
 export function tell(report: Report, told: Told): void {
+  for (const event of removalsIn(told.outcome, told.storeUrl)) report.event(event, { level: event.problem === null ? "info" : "error" });
   if (report.isJson) report.json(toDocument(told));
   else if (told.isDryRun || failuresIn(told.outcome).length > 0) report.text(toText(told, report.columns));
   else report.done(toText(told, report.columns));

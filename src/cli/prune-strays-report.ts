@@ -17,6 +17,7 @@ export interface JudgedJournal extends LeftJournal {
 }
 
 interface Told {
+  readonly storeUrl: string;
   readonly attempts: readonly Judged[];
   readonly journals: readonly JudgedJournal[];
   readonly survey: Survey;
@@ -25,8 +26,13 @@ interface Told {
   readonly isAsking: boolean;
 }
 
-export function tell(report: Report, { attempts, journals, survey, isActing, isAsking }: Told): void {
+export function tell(report: Report, { storeUrl, attempts, journals, survey, isActing, isAsking }: Told): void {
   const { committedCount, foreignCount } = survey;
+  for (const { outcome, attempt, backup, reason } of attempts) {
+    const isFailed = outcome === "failed";
+    const told = { event: "removed", what: "attempt", name: `${backup}/${attempt}`, store: storeUrl, problem: isFailed ? reason : null } as const;
+    if (isFailed || outcome === "removed") report.event(told, { level: isFailed ? "error" : "info" });
+  }
   report.json({
     type: "prune",
     dryRun: !isActing,

@@ -54,7 +54,7 @@ export async function pruneStrays(session: Session, flags: StrayFlags): Promise<
     const judged = isActing ? await removeAll(survey, request, session) : survey.strays.map(wouldGo);
     const attempts = [...judged, ...survey.staying.map(stays)];
     const journals = await judgeJournals(attempts, sweep, isActing);
-    tell(session.report, { attempts, journals, survey, isActing, isAsking: isAsking(session, flags) });
+    tell(session.report, { storeUrl: store.url, attempts, journals, survey, isActing, isAsking: isAsking(session, flags) });
     const failedCount = judged.filter(({ outcome }) => outcome === "failed").length;
     if (failedCount > 0) {
       throw new ZferryError("findings", `${failedCount} of ${judged.length} strays could not be removed`, {

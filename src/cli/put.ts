@@ -39,7 +39,7 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
       stateDir: session.settings.stateDir,
       leaseMs: leaseMsFor(session, opened),
       isResumed: flags.resume === true,
-      progress: { onRead: progress.count, onStored: () => undefined, warn: report.warn, ...progress.watching },
+      progress: { onRead: progress.count, onStored: () => undefined, warn: report.warn, tell: report.tell, ...progress.watching },
       signal: terminal.signal,
     });
   }).finally(() => {

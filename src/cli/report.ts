@@ -2,9 +2,11 @@
  * What commands say: to people on stderr, to programs on stdout. One voice for all of them.
  *
  * stdout is data: with `--json` one document per result (`docs/json-output.md`). stderr is conversation: lines that
- * begin with the program's name, or with `--json` one JSON object per line.
+ * begin with the program's name, or with `--json` or `--log-format json` one JSON object per line, which besides what
+ * people are told has the events (`events.ts`).
  */
 import { type ErrorCode, exitStatus, isZferryError } from "../errors.ts";
+import type { Event, Tell } from "../events.ts";
 import { visible, visibleLines } from "../visible.ts";
 import { type Line, painted, rendered, type Tone, wantsColour } from "./paint.ts";
 import type { Terminal } from "./terminal.ts";
@@ -13,19 +15,31 @@ import type { Traffic } from "./traffic.ts";
 export const logLevels = ["error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+export const logFormats = ["text", "json"] as const;
+export type LogFormat = (typeof logFormats)[number];
+
 const rank: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
 
 export interface ReportOptions {
   readonly isJson: boolean;
+  /** Whether stderr has JSON lines; as `isJson` when left out. */
+  readonly isJsonLog?: boolean;
   readonly level: LogLevel;
   /** Of what was done nothing is said, unless it went wrong. */
   readonly isQuiet?: boolean;
 }
 
+interface ReportFlags {
+  readonly json?: boolean;
+  readonly logFormat?: LogFormat;
+  readonly logLevel: LogLevel;
+  readonly quiet?: boolean;
+}
+
 /** What the flags of every command make of it. `--quiet` says no more than warnings, whatever the level. */
-export function reportOptions({ json, logLevel, quiet }: { readonly json?: boolean; readonly logLevel: LogLevel; readonly quiet?: boolean }): ReportOptions {
-  const isQuiet = quiet === true;
-  return { isJson: json === true, isQuiet, level: isQuiet && rank[logLevel] > rank.warn ? "warn" : logLevel };
+export function reportOptions({ json, logLevel, logFormat, quiet }: ReportFlags): ReportOptions {
+  const [isQuiet, isJson] = [quiet === true, json === true];
+  return { isJson, isJsonLog: logFormat === undefined ? isJson : logFormat === "json", isQuiet, level: isQuiet && rank[logLevel] > rank.warn ? "warn" : logLevel };
 }
 
 /** Bound to one command's run. */
@@ -47,7 +61,7 @@ export class Report {
 
   /** Whether a moving progress line makes sense. */
   get isLive(): boolean {
-    return this.#terminal.isInteractive && !this.isJson && rank[this.#options.level] >= rank.info;
+    return this.#terminal.isInteractive && !this.#isJsonLog && rank[this.#options.level] >= rank.info;
   }
 
   /** The width results for people must fit into, in columns; null where nobody looks at them as they are written. */
@@ -59,6 +73,20 @@ export class Report {
   get liveColumns(): number | null {
     return this.#terminal.stderrColumns;
   }
+
+  get #isJsonLog(): boolean {
+    return this.#options.isJsonLog ?? this.isJson;
+  }
+
+  /** What happens on the way, for programs; people hear of it when there are words for it. */
+  event(event: Event, { level = "info", text }: { readonly level?: LogLevel; readonly text?: string } = {}): void {
+    if (this.#isJsonLog) this.#jsonLine("event", level, { ...event, ...(text === undefined ? {} : { text }) });
+    else if (text !== undefined) this.#say(level, text);
+  }
+
+  readonly tell: Tell = (event) => {
+    this.event(event);
+  };
 
   info(text: string): void {
     this.#say("info", text);
@@ -105,7 +133,7 @@ export class Report {
   failure(error: unknown): void {
     const told = describeFailure(error);
     if (this.isLive) this.live("");
-    if (this.isJson) this.#terminal.stderr.write(`${toJson({ type: "error", ...told })}\n`);
+    if (this.#isJsonLog) this.#jsonLine("error", "error", { ...told });
     else {
       this.#line(told.message, painted("error:", "bad"));
       if (told.hint !== null) this.#line(told.hint, painted("hint:", "strong"));
@@ -118,8 +146,13 @@ export class Report {
   #say(level: LogLevel, text: string, label: string | null = level === "info" ? null : level === "warn" ? "warning:" : `${level}:`): void {
     if (rank[level] > rank[this.#options.level]) return;
     if (this.isLive) this.live("");
-    if (this.isJson) this.#terminal.stderr.write(`${toJson({ type: "message", level, text })}\n`);
+    if (this.#isJsonLog) this.#jsonLine("message", level, { text });
     else this.#line(text, label === null ? null : painted(label, toneOf[level]), level === "debug" ? visibleLines : visible);
+  }
+
+  #jsonLine(type: "message" | "event" | "error", level: LogLevel, members: Readonly<Record<string, unknown>>): void {
+    if (rank[level] > rank[this.#options.level]) return;
+    this.#terminal.stderr.write(`${toJson({ type, time: this.#terminal.now(), level, ...members })}\n`);
   }
 
   #line(text: string, label: ReturnType<typeof painted> | null, neutral = visible): void {

@@ -121,7 +121,15 @@ async function restoreBackup(session: Session, [name = ""]: readonly string[], f
       isDryRun: flags.dryRun === true,
       onStep: ({ entry, isThere, store }) => {
         const from = stores.length === 1 ? "" : ` from "${store}"`;
-        report.info(isThere ? `"${target}" holds ${entry.backup} already` : `receiving ${entry.backup}${from} into "${target}"`);
+        if (isThere) {
+          report.info(`"${target}" holds ${entry.backup} already`);
+          return;
+        }
+        const text = `receiving ${entry.backup}${from} into "${target}"`;
+        report.event({ event: "receive-began", backup: entry.backup, target, store, bytes: entry.messageBytes }, { text });
+      },
+      onReceived: ({ entry }) => {
+        report.tell({ event: "receive-ended", backup: entry.backup, target });
       },
       onTotal: progress.total,
     }),

@@ -2,8 +2,11 @@
  * The frame around every command: opens its session, hands it words and flags, and lets errors through to `program.ts`.
  */
 import type { Command } from "commander";
+import { exitStatus } from "../errors.ts";
 import { interruptionOf } from "./interruptions.ts";
+import { version } from "../version.ts";
 import type { SharedFlags } from "./options.ts";
+import { rounded } from "./report.ts";
 import { openSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -24,6 +27,25 @@ export interface RunCommand {
   readonly bare: (body: BareBody) => Action;
 }
 
+/** Those that may run for long, so that somebody follows them. */
+const followed = new Set(["backup", "put", "get", "restore", "verify", "drill", "download", "copy", "prune", "import"]);
+
+/** Tells programs that the command has begun, and how it ended. */
+async function follow({ report }: Session, command: string, work: () => Promise<void>): Promise<void> {
+  const startedAt = performance.now();
+  const ended = (exit: number): void => {
+    report.event({ event: "ended", command, exit, seconds: rounded((performance.now() - startedAt) / 1000) }, { level: exit === 0 ? "info" : "error" });
+  };
+  report.tell({ event: "began", command, version });
+  try {
+    await work();
+  } catch (error) {
+    ended(exitStatus(error));
+    throw error;
+  }
+  ended(0);
+}
+
 export function runCommandOn(terminal: Terminal): RunCommand {
   const run = (body: CommandBody): Action =>
     async (...args) => {
@@ -31,7 +53,8 @@ export function runCommandOn(terminal: Terminal): RunCommand {
       const flags = command.optsWithGlobals<SharedFlags>();
       const session = await openSession(flags, terminal);
       const silence = announce(session, command.name());
-      await body(session, command.args, flags as never).finally(silence);
+      const work = (): Promise<void> => body(session, command.args, flags as never).finally(silence);
+      await (followed.has(command.name()) ? follow(session, command.name(), work) : work());
     };
   const bare = (body: BareBody): Action =>
     async (...args) => {

@@ -18,7 +18,7 @@ import { readKeyring, readKeys, readRecipients } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
 import { type Zfs, zfsThrough } from "../zfs/command.ts";
 import type { SharedFlags } from "./options.ts";
-import { counted, Report, reportOptions } from "./report.ts";
+import { counted, Report, reportOptions, rounded } from "./report.ts";
 import { type Settings, settle, storeSettings, zfsCommand } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import { Traffic } from "./traffic.ts";
@@ -119,7 +119,8 @@ function retryPolicy({ report, outages }: Session, { url, retryMs }: StoreSettin
       const { what, attempt, delayMs, error } = notice;
       report.traffic?.onRetry(notice);
       const why = (error instanceof Error ? error.message : String(error)).replace(`cannot ${what}: `, "");
-      report.warn(`${what} failed (try ${attempt}): ${why}; trying again in ${clock(delayMs / 1000)}`);
+      const text = `${what} failed (try ${attempt}): ${why}; trying again in ${clock(delayMs / 1000)}`;
+      report.event({ event: "request-retried", what, attempt, delaySeconds: rounded(delayMs / 1000), why }, { level: "warn", text });
     },
   };
 }

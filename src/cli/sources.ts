@@ -51,7 +51,7 @@ export class FallOvers {
 
   readonly tell = (fallOver: FallOver): void => {
     this.all.push(fallOver);
-    this.#report.warn(fallOverText(fallOver));
+    this.#report.event({ event: "fell-over", ...fallOver }, { level: "warn", text: fallOverText(fallOver) });
   };
 
   /** None when nothing is to be said. */

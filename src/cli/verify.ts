@@ -135,7 +135,10 @@ class Told {
   readonly backup = (result: VerifiedBackup): void => {
     this.#backups.push(result);
     this.#progress.end();
-    const isGood = result.findings.length === 0 && result.obstacle === null;
+    const { findings, obstacle } = result;
+    const isGood = findings.length === 0 && obstacle === null;
+    const told = { event: "backup-verified", backup: result.backup, level: result.level, ok: isGood, findingCount: findings.length, bytes: result.bytes } as const;
+    this.#session.report.event(told, { level: isGood ? "info" : "warn" });
     if (isGood) this.#session.report.done(linesOf(result));
     else this.#session.report.text(linesOf(result));
   };

@@ -6,7 +6,7 @@ import { copyAddedKeys } from "../added-keys.ts";
 import type { Guard } from "../alone.ts";
 import { noteBegun, noteEnded } from "../begun.ts";
 import { fetchListed, fetchManifestFile, openManifest } from "../catalog.ts";
-import { commit } from "../commit.ts";
+import { commit, committed } from "../commit.ts";
 import { copyChunk, refuseTooLarge } from "../download.ts";
 import { isZferryError } from "../errors.ts";
 import { type BackupEntry, entryOf, isSameManifest } from "../format/entry.ts";
@@ -39,6 +39,7 @@ export async function copyBackup(request: CopyRequest, guard: Guard, entry: Back
   await guard.check();
   signal.throwIfAborted();
   await commit(to, { manifest, file, attempt: { id: manifest.attempt, journal: null } }, progress.warn, signal);
+  progress.tell?.(committed(to, manifest));
   await noteEnded(place, entry);
   return sentBytes;
 }
@@ -86,7 +87,9 @@ async function sendChunks(
   for (const [index, chunk] of manifest.chunks.entries()) {
     guard.throwIfOver();
     if (!(await isSuspect(chunkKey(manifest.backup, manifest.attempt, manifest.encryption.packet, index), chunk))) continue;
-    if (await copyChunk(moving, manifest, index, chunk)) sentBytes += chunk.sizeBytes;
+    const isSent = await copyChunk(moving, manifest, index, chunk);
+    if (isSent) sentBytes += chunk.sizeBytes;
+    progress.tell?.({ event: "chunk-stored", store: to.url, backup: manifest.backup, chunk: index, bytes: chunk.sizeBytes, sent: isSent });
   }
   return sentBytes;
 }

@@ -13,6 +13,7 @@ import { type Catalog, readCatalog } from "../catalog.ts";
 import { giveUp, manifestOf } from "../commit.ts";
 import type { KeepPolicy } from "../config/keep.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
+import type { Tell } from "../events.ts";
 import { chainTo } from "../format/chain.ts";
 import { type BackupEntry, datasetOfEntry, isSameManifest } from "../format/entry.ts";
 import { attemptPrefix, manifestKey, manifestsOf } from "../format/layout.ts";
@@ -34,6 +35,8 @@ export interface CopyingProgress {
   readonly onTotal?: (bytes: number) => void;
   readonly pressure?: Pressure;
   readonly warn: (text: string) => void;
+  /** Each step as it is done, for whoever wants to know. */
+  readonly tell?: Tell;
 }
 
 export interface CopyRequest {

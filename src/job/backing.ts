@@ -20,6 +20,7 @@ export interface Backing {
 /** Never throws. The caller holds the dataset's lock. */
 export async function runTask({ task, place }: { readonly task: Task; readonly place: Place }, backing: Backing, world: World): Promise<TaskEnd> {
   const startedAt = world.now();
+  began(task, world);
   const result = await resultOf(task, place, backing, world);
   return { task, storeUrl: place.store.url, startedAt, endedAt: world.now(), downtimeMs: backing.downtimeMs, result };
 }
@@ -49,6 +50,7 @@ async function resultOf(task: Task, place: Place, { taken, refusal }: Backing, w
 export async function planTask(task: Task, world: World): Promise<TaskEnd> {
   const startedAt = world.now();
   let storeUrl = task.job.store;
+  began(task, world);
   const ended = (result: TaskEnd["result"]): TaskEnd => ({ task, storeUrl, startedAt, endedAt: world.now(), downtimeMs: null, result });
   try {
     const place = await world.openPlace(task.job);
@@ -63,6 +65,11 @@ export async function planTask(task: Task, world: World): Promise<TaskEnd> {
   } catch (error) {
     return ended({ kind: "failed", error });
   }
+}
+
+/** Told to programs; people hear of the plan. */
+export function began({ job, dataset }: Task, { tell }: World): void {
+  tell({ event: "dataset-began", job: job.name, dataset });
 }
 
 function requestFor(task: Task, place: Place, taken: SnapshotName | null, world: World): { progress: ReturnType<World["progressOf"]>; request: BackupRequest } {

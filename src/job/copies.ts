@@ -8,6 +8,7 @@ import type { JobSettings } from "../config/jobs.ts";
 import { appendCopy } from "../copy-history.ts";
 import type { CopyingProgress, CopyOutcome, CopyRequest } from "../copy/copy.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
+import type { Tell } from "../events.ts";
 import type { Teller } from "../notify/tell.ts";
 import type { Keyring } from "../openpgp/session.ts";
 import type { Store } from "../store/store.ts";
@@ -58,6 +59,7 @@ export interface CopyWorld {
   readonly teller: Teller;
   readonly info: (text: string) => void;
   readonly warn: (text: string) => void;
+  readonly tell: Tell;
   readonly now: () => Date;
   readonly signal: AbortSignal;
   readonly openCopy: (copy: CopySettings) => Promise<CopyPlace>;
@@ -111,7 +113,7 @@ export async function runCopy(task: CopyTask, places: CopyPlaces, world: CopyWor
     const place = await places.of(task.copy);
     storeUrl = place.store.url;
     const { copy, failuresOf } = await import("../copy/copy.ts");
-    const outcome = await copy(await requestFor(task, place, { ...progress, onBegin, warn: world.warn }, world));
+    const outcome = await copy(await requestFor(task, place, { ...progress, onBegin, warn: world.warn, tell: world.tell }, world));
     end = ended(outcome, failuresOf(outcome)[0] ?? null);
   } catch (error) {
     world.signal.throwIfAborted();

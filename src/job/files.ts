@@ -8,7 +8,7 @@ import { type FilesOutcome, copyFiles } from "../plain/copy-files.ts";
 import { closeAllLeft } from "../plain/undo.ts";
 import { giveBack } from "../taken.ts";
 import type { SnapshotName } from "../zfs/names.ts";
-import type { Backing } from "./backing.ts";
+import { type Backing, began } from "./backing.ts";
 import { type Task, type TaskEnd, titleOf, toldError, type World } from "./task.ts";
 
 /** In place of a store's: the snapshots of such jobs are for none. One for all jobs, so that a job may get another name. */
@@ -17,6 +17,7 @@ export const filesUrl = "files:";
 /** Never throws. The caller holds the dataset's lock. */
 export async function runFilesTask(task: Task, { taken, downtimeMs, refusal }: Backing, world: World): Promise<TaskEnd> {
   const startedAt = world.now();
+  began(task, world);
   const result = await resultOf(task, { taken, refusal }, world);
   return { task, storeUrl: task.job.store, startedAt, endedAt: world.now(), downtimeMs, result };
 }

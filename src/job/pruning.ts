@@ -29,12 +29,13 @@ type Pruning = Pick<PruneRequest, "zfs" | "store" | "leaseMs" | "keep">;
 type Counted = { readonly stored: number; readonly local: number } | null;
 
 /** Null when nothing was removed. */
-async function pruneOne({ task }: TaskEnd, { zfs, store, leaseMs, keep }: Pruning, { stateDir, now, signal, warn }: World): Promise<Counted> {
+async function pruneOne({ task }: TaskEnd, { zfs, store, leaseMs, keep }: Pruning, { stateDir, now, signal, warn, tell }: World): Promise<Counted> {
   try {
     const { prune } = await import("../prune/prune.ts");
-    const { failuresIn } = await import("../prune/request.ts");
+    const { failuresIn, removalsIn } = await import("../prune/request.ts");
     const request = { zfs, store, leaseMs, keep, dataset: task.dataset, stateDir, isDryRun: false, now, progress: { warn }, signal };
     const outcome = await prune(request);
+    for (const event of removalsIn(outcome, store.url)) tell(event);
     const [stored = 0, local = 0] = [outcome.backups, outcome.snapshots].map((pruned) => pruned.filter(({ fate }) => fate === "removed").length);
     const failures = failuresIn(outcome);
     if (failures.length > 0) warn(`${titleOf(task)}: the backup is stored, but prune could not judge or remove: ${failures.slice(0, 3).join(", ")}${failures.length > 3 ? ", …" : ""}`);

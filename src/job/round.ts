@@ -128,7 +128,7 @@ async function takeAll(
   ready: readonly Ready[],
   { hooks, named, world }: { readonly hooks: readonly HookSettings[]; readonly named: Map<Ready, NamedSnapshot>; readonly world: World },
 ): Promise<Quiesced<void>> {
-  const { stateDir, environment, warn, now, signal } = world;
+  const { stateDir, environment, warn, tell, now, signal } = world;
   const wanted = ready.map(({ task: { job, dataset }, place }) => {
     return { zfs: world.zfsOf(job), storeUrl: place?.store.url ?? filesUrl, stateDir, dataset, prefix: job.snapshotPrefix };
   });
@@ -142,7 +142,13 @@ async function takeAll(
     datasets: snapshots.map(({ dataset }) => dataset),
     snapshots: snapshots.map(({ name }) => name),
   };
-  return quiesced({ hooks, subject, stateDir, environment, warn, now, signal }, (workSignal) => takeSnapshots(snapshots, { warn, signal: workSignal }));
+  const { jobs } = subject;
+  if (hooks.length > 0) tell({ event: "hooks-began", jobs, hooks: hooks.map(({ name }) => name) });
+  const quiesce = await quiesced({ hooks, subject, stateDir, environment, warn, now, signal }, (workSignal) => takeSnapshots(snapshots, { warn, tell, signal: workSignal }));
+  const { downtimeMs, failures } = quiesce;
+  const downtimeSeconds = downtimeMs === null ? null : downtimeMs / 1000;
+  if (hooks.length > 0) tell({ event: "hooks-ended", jobs, downtimeSeconds, failureCount: failures.length });
+  return quiesce;
 }
 
 /** The hooks of all jobs that take part, in the order of the jobs; one that several have from the defaults once. */

@@ -1,5 +1,6 @@
 /** What `prune` is asked for and what it answers: the words its steps share. */
 import type { KeepPolicy } from "../config/keep.ts";
+import type { Event } from "../events.ts";
 import type { BackupEntry } from "../format/entry.ts";
 import type { Reason } from "../keep-rules.ts";
 import type { Store } from "../store/store.ts";
@@ -44,6 +45,15 @@ export interface PruneOutcome {
   readonly snapshots: readonly Pruned<SnapshotFacts>[];
   /** Manifests in the store that cannot be used, by key: they keep backups that they may need. */
   readonly unreadable: readonly string[];
+}
+
+/** What was removed, or could not be, as it is told to programs. */
+export function removalsIn({ backups, snapshots }: PruneOutcome, storeUrl: string): readonly (Event & { readonly event: "removed" })[] {
+  const all = [
+    ...backups.map(({ subject, ...rest }) => ({ ...rest, what: "backup" as const, name: subject.backup, store: storeUrl })),
+    ...snapshots.map(({ subject, ...rest }) => ({ ...rest, what: "snapshot" as const, name: subject.name, store: null })),
+  ];
+  return all.filter(({ fate }) => fate === "removed" || fate === "failed").map(({ what, name, store, problem }) => ({ event: "removed", what, name, store, problem }));
 }
 
 /** What a person must see to: names of what could not be removed, and of manifests that cannot be read. */

@@ -46,7 +46,7 @@ function documented(type: string): string[] {
 function expectJsonLines(stderr: string): void {
   for (const line of stderr.split("\n").slice(0, -1)) {
     const { type } = JSON.parse(line) as { type: string };
-    expect(["message", "error"]).toContain(type);
+    expect(["message", "event", "error"]).toContain(type);
   }
 }
 
@@ -120,7 +120,7 @@ describe("with --json", () => {
     expect(ended.exit).toBe(exit);
     expect(ended.stdout.toString()).toBe("");
     const last = JSON.parse(ended.stderr.trimEnd().split("\n").at(-1) ?? "") as unknown;
-    expect(last).toEqual({ type: "error", code, exit, message: expect.any(String) as string, hint: expect.any(String) as string });
+    expect(last).toEqual({ type: "error", time: expect.stringMatching(/Z$/) as string, level: "error", code, exit, message: expect.any(String) as string, hint: expect.any(String) as string });
   });
 });
 

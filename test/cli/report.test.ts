@@ -14,6 +14,8 @@ function voice({ level = "info", isJson = false, isInteractive = false }: { leve
 }
 
 const failure = new ZferryError("store-full", "the disk is full", { hint: "make room", cause: new Error("ENOSPC") });
+/** The clock of the terminal. */
+const time = "2026-11-21T02:00:00.000Z";
 const clearLine = "\r\u001b[2K";
 
 describe("conversation", () => {
@@ -37,8 +39,8 @@ describe("conversation", () => {
     expect(written.stdout).toBe("");
     const lines = written.stderr.trimEnd().split("\n").map((line) => JSON.parse(line) as unknown);
     expect(lines).toEqual([
-      { type: "message", level: "info", text: 'so "far"\nso good' },
-      { type: "message", level: "warn", text: "careful" },
+      { type: "message", time, level: "info", text: 'so "far"\nso good' },
+      { type: "message", time, level: "warn", text: "careful" },
     ]);
   });
 });
@@ -103,7 +105,7 @@ describe("a failure", () => {
     report.failure(failure);
     report.failure(new TypeError("x is undefined"));
     const [first, second] = written.stderr.trimEnd().split("\n").map((line) => JSON.parse(line) as unknown);
-    expect(first).toEqual({ type: "error", code: "store-full", message: "the disk is full", hint: "make room", exit: 15 });
+    expect(first).toEqual({ type: "error", time, level: "error", code: "store-full", message: "the disk is full", hint: "make room", exit: 15 });
     expect(second).toMatchObject({ type: "error", code: "bug", message: "x is undefined", exit: 1 });
     expect(written.stdout).toBe("");
   });

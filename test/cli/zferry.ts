@@ -19,7 +19,7 @@ import type { Keyring } from "../../src/index.ts";
 import { built } from "../build.ts";
 import { residentBin } from "../zfs/resident.ts";
 import { fixtureKey } from "../openpgp/sample.ts";
-import { isJson, validateLines } from "../documents/validate.ts";
+import { jsonOf, validateLines } from "../documents/validate.ts";
 import { caught, isText, learn, learnKeys, refuseSecrets, refuseSecretsUnder } from "./net.mjs";
 
 /** For `node --import`: what started programs are watched by. */
@@ -249,9 +249,9 @@ export class Scene {
 
 /** All JSON that any test gets is as its schema says. */
 function validateJson(words: readonly string[], stdout: Buffer, stderr: string): void {
-  if (!isJson(words)) return;
-  if (!words.includes("get")) validateLines("output", stdout.toString());
-  validateLines("log", stderr);
+  const { output, log } = jsonOf(words);
+  if (output) validateLines("output", stdout.toString());
+  if (log) validateLines("log", stderr);
 }
 
 export interface Started {

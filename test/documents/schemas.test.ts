@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { JsonSchema } from "../../src/config/json-schema.ts";
+import { eventNames } from "./lines.ts";
 import { jsonSchemaOf, lines, outputs, schemas } from "./schemas.ts";
 import { validate } from "./validate.ts";
 
@@ -49,6 +50,21 @@ describe("docs/json-output.md", () => {
 
   it.for(Object.keys(lines))("tells of %s lines", (type) => {
     expect(text).toContain(`"type":"${type}"`);
+  });
+
+  it("has a row of every event, with its members, and of no others", () => {
+    const table = text.slice(text.indexOf("| `event` |"), text.indexOf("## verify"));
+    const rows = table.split("\n").filter((line) => line.startsWith("| `")).slice(1);
+    const wordsIn = (row: string): string[] => [...row.matchAll(/`([A-Za-z-]+)(?:\[\])?`/g)].map(([, word = ""]) => word);
+    expect(rows.flatMap((row) => wordsIn(row.split("|")[1] ?? "")).sort()).toEqual([...eventNames].sort());
+    const { anyOf = [] } = JSON.parse(readFileSync(new URL("schema/log/event.schema.json", docs), "utf8")) as JsonSchema;
+    for (const schema of anyOf) {
+      const name = String(schema.properties?.event?.const);
+      const row = rows.find((one) => wordsIn(one.split("|")[1] ?? "").includes(name)) ?? "";
+      const others = name === "fell-over" ? (text.split("## falling over")[1] ?? "") : "";
+      const members = Object.keys(schema.properties ?? {}).filter((one) => !["type", "time", "level", "event", "text"].includes(one));
+      expect(wordsIn(`${row}${others}`), name).toEqual(expect.arrayContaining(members));
+    }
   });
 });
 

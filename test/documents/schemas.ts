@@ -13,7 +13,7 @@ import { runRecordSchema } from "../../src/history.ts";
 import { stateSchema } from "../../src/state.ts";
 import { leaseSchema } from "../../src/store/lease-object.ts";
 import { prune, retention } from "./clearing.ts";
-import { error, message } from "./lines.ts";
+import { error, event, message } from "./lines.ts";
 import { bench, benchPlan } from "./measuring.ts";
 import { download, drill, list, restore, verify } from "./reading.ts";
 import { keyAdd, keyList, keyRemove } from "./opening.ts";
@@ -30,7 +30,7 @@ export const outputs: Readonly<Record<string, z.ZodType>> = {
 };
 
 /** Lines on stderr, by their `type`. */
-export const lines: Readonly<Record<string, z.ZodType>> = { message, error };
+export const lines: Readonly<Record<string, z.ZodType>> = { message, event, error };
 
 const seal = z.string().describe("docs/format.md § Seal");
 

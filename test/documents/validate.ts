@@ -9,7 +9,7 @@ import { Ajv, type ValidateFunction } from "ajv";
 const folder = new URL("../../docs/schema/", import.meta.url);
 const ajv = new Ajv({ strict: false, formats: { "date-time": true, base64: true } }); // patterns say more
 const compiled = new Map<string, ValidateFunction>();
-/** Types of documents and lines that were seen in this process. */
+/** Types of documents and lines, and names of events, that were seen in this process. */
 export const seen = new Set<string>();
 
 /** @throws Error that says which member is wrong, missing or not in the schema */
@@ -47,14 +47,19 @@ export function strictly(schema: unknown): unknown {
 export function validateLines(where: "output" | "log", text: string): void {
   // What a killed program was writing is no line yet.
   for (const line of text.split("\n").slice(0, -1)) {
-    const document = JSON.parse(line) as { readonly type?: unknown };
+    const document = JSON.parse(line) as { readonly type?: unknown; readonly event?: unknown };
     const name = `${where}/${String(document.type)}`;
     validate(name, document);
     seen.add(name);
+    if (typeof document.event === "string") seen.add(document.event);
   }
 }
 
-/** Whether a command line asks for documents: those that only show what it takes do not, and of `get` stdout is a stream. */
-export function isJson(words: readonly string[]): boolean {
-  return words.includes("--json") && !words.some((word) => ["--help", "-h", "help", "--version", "-V"].includes(word));
+/** What a command line asks for: documents on stdout, unless that shows what a command takes or is a stream; JSON lines on stderr. */
+export function jsonOf(words: readonly string[]): { readonly output: boolean; readonly log: boolean } {
+  const isHelp = words.some((word) => ["--help", "-h", "help", "--version", "-V"].includes(word));
+  const isJson = words.includes("--json");
+  const format = words[words.indexOf("--log-format") + 1];
+  const isLog = words.includes("--log-format") ? format === "json" : isJson;
+  return { output: isJson && !isHelp && !words.includes("get"), log: isLog && !isHelp };
 }

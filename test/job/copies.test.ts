@@ -36,6 +36,7 @@ function worldOf(some: Partial<CopyWorld> = {}): CopyWorld {
     teller: { tell: () => Promise.resolve(), end: () => Promise.resolve() },
     info: () => undefined,
     warn: () => undefined,
+    tell: () => undefined,
     now: () => new Date("2026-11-21T12:00:00Z"),
     signal: never,
     openCopy: () => Promise.resolve({ store: away, leaseMs: 60_000, close: () => Promise.resolve() }),
