@@ -58,8 +58,13 @@ const maxOutputBytes = 480 * MiB;
  * @throws ZferryError one of the `zfs-…` and `target-…` codes (`complaints.ts`); `zfs-failed` for a question without an answer
  */
 export async function runZfs(zfs: Zfs, args: ZfsArguments, { signal }: Cancellable): Promise<string> {
-  const late = isQuestion(args) ? AbortSignal.timeout(zfs.answerMs) : null;
-  const child = await startZfs(zfs, args, { signal: late === null ? signal : AbortSignal.any([signal, late]) });
+  const child = await startZfs(zfs, args, { signal });
+  const wait: { isOver: boolean } = { isOver: false };
+  const giveUp = (): void => {
+    wait.isOver = true;
+    void child.stop();
+  };
+  const timer = isQuestion(args) ? setTimeout(giveUp, zfs.answerMs) : undefined;
   child.stdin.end();
   try {
     const output = await gather(child.stdout, maxOutputBytes, () => tooLong(args[0]));
@@ -67,8 +72,9 @@ export async function runZfs(zfs: Zfs, args: ZfsArguments, { signal }: Cancellab
     return output.toString("utf8");
   } catch (error) {
     signal.throwIfAborted();
-    throw late?.aborted === true ? unanswered(zfs, args[0]) : error;
+    throw wait.isOver ? unanswered(zfs, args[0]) : error;
   } finally {
+    clearTimeout(timer);
     await child.stop();
   }
 }
