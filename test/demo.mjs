@@ -1,6 +1,7 @@
 /**
  * What `npm run demo` shows: a recorded OpenZFS stream goes into a folder, encrypted and in chunks, and comes back; with a
- * second copy it does so though a chunk of the first was damaged. Needs Node alone: no zfs, no gpg, no account, no root. Exits 1 unless what comes back is what went in. `--keep` keeps it all.
+ * second copy it does so though a chunk of the first was damaged. Needs Node alone: no zfs, no gpg, no account, no root.
+ * Exits 1 unless what comes back is what went in. `--keep` keeps it all; `--program FILE` shows another zferry than the one in dist/.
  */
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
@@ -8,11 +9,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const main = join(root, "dist", "main.js");
 const here = mkdtempSync(join(tmpdir(), "zferry-demo-"));
-const isKept = process.argv.includes("--keep");
+const ours = join(root, "dist", "main.js");
+const { values: flags } = parseArgs({ options: { keep: { type: "boolean", default: false }, program: { type: "string", default: ours } } });
+const { keep: isKept, program: main } = flags;
 const places = ["--store", "./bucket", "--state-dir", "./state", "--passphrase-file", "./passphrase"];
 const sizes = ["--chunk-size", "128KiB", "--part-size", "32KiB"];
 

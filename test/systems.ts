@@ -64,6 +64,10 @@ export interface Systems {
   readonly nginx: string;
   readonly postgresql: PostgresqlSystem;
   readonly mariadb: MariadbSystem;
+  readonly nodes: LaterNodes;
+  readonly dpkgDeb: string;
+  /** A folder with Debian 13 and its own Node, for `chroot`. */
+  readonly debian13: string;
 }
 
 /** PostgreSQL's server, to be started by the test: in a folder of its own, and not as root, which it refuses. */
@@ -78,6 +82,12 @@ export interface MariadbSystem {
   readonly installDb: string;
   readonly mariadbd: string;
   readonly mariadb: string;
+}
+
+/** Versions of Node later than the oldest that zferry runs on, each with `bin/node` in its folder. */
+export interface LaterNodes {
+  readonly node22: string;
+  readonly node24: string;
 }
 
 /** The value, or the name of what is missing. */
@@ -153,6 +163,10 @@ const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
       caFile: null,
       buckets: ["test-bucket", "bench"],
     })),
+  nodes: () =>
+    variables(["ZFERRY_TEST_NODES"], (of) => ({ node22: join(of.ZFERRY_TEST_NODES, "node22"), node24: join(of.ZFERRY_TEST_NODES, "node24") })),
+  debian13: () => variables(["ZFERRY_TEST_TRIXIE"], (of) => of.ZFERRY_TEST_TRIXIE),
+  dpkgDeb: () => program("dpkg-deb"),
   gpg: () => program("gpg"),
   gpg1: () => program("gpg1"),
   rnp: () => program("rnp"),
