@@ -61,6 +61,12 @@ export interface Systems {
   readonly shellcheck: string;
   /** A browser without a screen. */
   readonly chromium: string;
+  readonly zsh: string;
+  readonly fish: string;
+  /** man-db with groff. */
+  readonly man: string;
+  readonly mandoc: string;
+  readonly tmux: string;
   readonly nginx: string;
   readonly postgresql: PostgresqlSystem;
   readonly mariadb: MariadbSystem;
@@ -180,6 +186,11 @@ const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
   nixInstantiate: () => program("nix-instantiate"),
   shellcheck: () => program("shellcheck"),
   chromium: () => program("chromium"),
+  zsh: () => program("zsh"),
+  fish: () => program("fish"),
+  man: () => program("man"),
+  mandoc: () => program("mandoc"),
+  tmux: () => program("tmux"),
   nginx: () => program("nginx"),
   postgresql: () => programs({ initdb: "initdb", pgCtl: "pg_ctl", psql: "psql" }),
   mariadb: () => programs({ installDb: "mariadb-install-db", mariadbd: "mariadbd", mariadb: "mariadb" }),

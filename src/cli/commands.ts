@@ -13,6 +13,12 @@ export interface CommandEntry {
   readonly usage: string;
   readonly summary: string;
   readonly load: () => Promise<Declare>;
+  /** For programs: not shown to people. */
+  readonly isHidden?: boolean;
+}
+
+export function nameOf({ usage }: CommandEntry): string {
+  return usage.split(" ", 1)[0] ?? "";
 }
 
 export const commandTable: readonly CommandEntry[] = [
@@ -120,5 +126,16 @@ export const commandTable: readonly CommandEntry[] = [
     usage: "state",
     summary: "the local state file, which is only a cache",
     load: async () => (await import("./state.ts")).stateCommand,
+  },
+  {
+    usage: "completion",
+    summary: "print the script that completes commands, options, jobs and stores in bash, zsh or fish",
+    load: async () => (await import("./completion.ts")).completionCommand,
+  },
+  {
+    usage: "complete",
+    summary: "answer that script",
+    load: async () => (await import("./completing.ts")).completeCommand,
+    isHidden: true,
   },
 ];

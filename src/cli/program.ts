@@ -1,27 +1,16 @@
 /**
  * The command line: one file per command in this folder, found by the table of `commands.ts` and loaded when it is given.
  */
-import { Argument, Command, CommanderError, Option } from "commander";
+import { Command, CommanderError } from "commander";
 import { exitStatus, isZferryError, ZferryError } from "../errors.ts";
-import { version } from "../version.ts";
-import { commandTable } from "./commands.ts";
-import { logFormats, logLevels, Report, reportOptions } from "./report.ts";
+import { commandTable, nameOf } from "./commands.ts";
+import { description, exitCodes, withGlobals } from "./globals.ts";
+import { Report, reportOptions } from "./report.ts";
 import type { Terminal } from "./terminal.ts";
-
-const exitCodes = `
-Exit status: 0 done, or nothing to do; 1 a bug; 2 usage or configuration; 3 ran to the end and found something;
-10 not found; 11 locked; 12 key missing or wrong; 13 integrity; 14 zfs; 15 store; 16 a hook; 17 format too new; 18 files mode; 130/143 interrupted.`;
 
 /** @param onCommand - told which command it is, before it runs */
 function programFor(terminal: Terminal, onCommand: (name: string) => void): Command {
-  const program = new Command("zferry")
-    .description("Ferries ZFS send streams to object storage and back.")
-    .version(version, "-V, --version")
-    .option("--config <file>", "configuration file (default $ZFERRY_CONFIG, ./zferry.yaml, /etc/zferry/zferry.yaml)")
-    .option("--json", "one JSON document on stdout; messages as JSON lines on stderr")
-    .option("-q, --quiet", "say nothing but warnings and errors, and print what was asked for or went wrong")
-    .addOption(new Option("--log-level <level>", "what to say on stderr").choices(logLevels).default("info"))
-    .addOption(new Option("--log-format <format>", "how to say it: text, or events and messages as JSON lines (default json with --json, else text)").choices(logFormats))
+  const program = withGlobals(new Command("zferry").description(description))
     .addHelpText("after", exitCodes)
     .exitOverride()
     .configureOutput({
@@ -29,8 +18,8 @@ function programFor(terminal: Terminal, onCommand: (name: string) => void): Comm
       writeErr: (text) => terminal.stderr.write(text),
       outputError: () => undefined, // told by `runToExit`, in the voice of all failures
     });
-  for (const { usage, summary } of commandTable) program.command(usage).description(summary);
-  addHelp(program);
+  for (const { usage, summary, isHidden } of commandTable) program.command(usage, { hidden: isHidden === true }).description(summary);
+  addHelp(program, terminal);
   return program.hook("preSubcommand", (_program, command) => {
     onCommand(command.name());
     return declare(command, terminal);
@@ -38,21 +27,21 @@ function programFor(terminal: Terminal, onCommand: (name: string) => void): Comm
 }
 
 /** Commander's own help command would show a command that has no options yet. */
-function addHelp(program: Command): void {
+function addHelp(program: Command, terminal: Terminal): void {
   const names = program.commands.map((command) => command.name());
   program
     .helpCommand(false)
-    .command("help")
-    .description("show what a command takes")
-    .addArgument(new Argument("[command]").choices(names))
+    .command("help [command]")
+    .description("show what a command takes, or a topic (zferry help topics)")
     .action(async (name?: string) => {
-      await program.parseAsync(name === undefined ? ["--help"] : [name, "--help"], { from: "user" });
+      if (name === undefined || names.includes(name)) await program.parseAsync(name === undefined ? ["--help"] : [name, "--help"], { from: "user" });
+      else await (await import("./topics.ts")).showTopic(name, terminal);
     });
 }
 
 /** Gives the command on the command line its options and its action; commander parses its arguments after that. */
 async function declare(command: Command, terminal: Terminal): Promise<void> {
-  const entry = commandTable.find(({ usage }) => usage.split(" ", 1)[0] === command.name());
+  const entry = commandTable.find((one) => nameOf(one) === command.name());
   if (entry === undefined) return; // `help` is complete
   const [declareOn, { runCommandOn }] = await Promise.all([entry.load(), import("./run-command.ts")]);
   declareOn(command, runCommandOn(terminal));

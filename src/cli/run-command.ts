@@ -17,7 +17,7 @@ import type { Terminal } from "./terminal.ts";
 export type CommandBody = (session: Session, words: readonly string[], flags: never) => Promise<void>;
 
 /** For the command that writes the configuration and so cannot have read it. */
-export type BareBody = (terminal: Terminal, flags: never) => Promise<void>;
+export type BareBody = (terminal: Terminal, flags: never, words: readonly string[]) => Promise<void>;
 
 type Action = (...args: unknown[]) => Promise<void>;
 
@@ -58,7 +58,8 @@ export function runCommandOn(terminal: Terminal): RunCommand {
     };
   const bare = (body: BareBody): Action =>
     async (...args) => {
-      await body(terminal, (args.at(-1) as Command).optsWithGlobals<SharedFlags>() as never);
+      const command = args.at(-1) as Command;
+      await body(terminal, command.optsWithGlobals<SharedFlags>() as never, command.args);
     };
   return Object.assign(run, { bare });
 }

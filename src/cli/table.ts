@@ -29,7 +29,8 @@ export function table(rows: readonly (readonly Span[])[], { width, folding = [] 
   const folded = foldedColumns(heading, widths, width, folding);
   const isFolded = (column: number): boolean => folded.has(column);
   const staying = widths.filter((_, column) => !isFolded(column));
-  const lastWidth = Math.max(leastColumns, width - lineWidth([...staying.slice(0, -1), 0]));
+  const lastWidth = width - lineWidth([...staying.slice(0, -1), 0]);
+  if (lastWidth < leastColumns) return shown.slice(1).flatMap((row) => stacked(row, heading, width));
   return shown.flatMap((row, index) => {
     const isHeading = index === 0;
     const kept = row.filter((_, column) => !isFolded(column));
@@ -70,6 +71,13 @@ function padded(row: readonly Span[], widths: readonly number[], isStrong: boole
     const isLast = column === row.length - 1;
     return isLast ? [shown] : [shown, " ".repeat(Math.max(0, (widths[column] ?? 0) - widthOf(cell)) + gap)];
   });
+}
+
+/** For what fits no row at all: the first cell, and everything else under it. */
+function stacked(row: readonly Span[], heading: readonly Span[], width: number): Line[] {
+  const [first = "", ...others] = row;
+  const details = detailLines(others.map((cell, index) => [textOf(heading[index + 1] ?? ""), textOf(cell)] as const), width);
+  return [...wrapped(textOf(first), width).map((text): Line => painted(text, "strong")), ...details];
 }
 
 /** The last cell goes on below itself. */
