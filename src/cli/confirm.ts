@@ -15,7 +15,7 @@ export function canAsk({ stdin, stdinPipe, isInteractive }: Pick<Terminal, "stdi
 
 /** Whether the question makes sense in this run. */
 export function isAsking({ terminal, report }: Session, { yes }: { readonly yes?: boolean }): boolean {
-  return yes !== true && !report.isJson && canAsk(terminal);
+  return yes !== true && !report.isJson && report.isConversation && canAsk(terminal);
 }
 
 /**

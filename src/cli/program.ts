@@ -5,7 +5,7 @@ import { Command, CommanderError } from "commander";
 import { exitStatus, isZferryError, ZferryError } from "../errors.ts";
 import { commandTable, nameOf } from "./commands.ts";
 import { description, exitCodes, withGlobals } from "./globals.ts";
-import { Report, reportOptions } from "./report.ts";
+import { logFormats, Report, reportOptions } from "./report.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** @param onCommand - told which command it is, before it runs */

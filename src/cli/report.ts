@@ -64,6 +64,11 @@ export class Report {
     return this.#terminal.isInteractive && !this.#isJsonLog && rank[this.#options.level] >= rank.info;
   }
 
+  /** Whether stderr is read by somebody who can answer. */
+  get isConversation(): boolean {
+    return this.#terminal.isInteractive && !this.#isJsonLog;
+  }
+
   /** The width results for people must fit into, in columns; null where nobody looks at them as they are written. */
   get columns(): number | null {
     return this.#terminal.stdoutColumns;

@@ -78,7 +78,7 @@ describe("prune", () => {
     expect(scene.manifests).toHaveLength(1);
   });
 
-  it.for([[["--json"], true], [[], false]] as const)("is asked nothing with %j, interactive %s: it only shows", async ([more, isInteractive]) => {
+  it.for([[["--json"], true], [["--log-format", "json"], true], [[], false]] as const)("is asked nothing with %j, interactive %s: it only shows", async ([more, isInteractive]) => {
     await twoBackups();
     const terminal = seated("y\n", { isInteractive });
     expect(await runToExit([...words(), ...more], terminal)).toBe(0);
