@@ -60,4 +60,4 @@ it("every type that is described is printed", async () => {
     expect(paths, name).not.toEqual([]);
     for (const path of paths) for (const value of read(join(scene.folder, path))) validate(name, value);
   }
-}, 60_000);
+}, 240_000);
