@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 /**
- * Three workers for two cores, because the longest tests wait most of the time: for leases to run out, for outages to end.
+ * Four workers for two cores, because the longest tests wait most of the time: for leases to run out, for outages to end.
  * System tests (a VM, an S3 server) have their own generous timeouts.
  */
 export default defineConfig({
@@ -10,7 +10,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",
-    maxWorkers: 3,
+    maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 120_000,
   },
