@@ -24,6 +24,19 @@ export function lanesOf(backups: readonly Backup[]): readonly Lane[] {
   return [...lanes.values()];
 }
 
+/**
+ * The row each lane is drawn on: a full goes on in the row of the one before as long as that has no incrementals, otherwise
+ * below it, and from the last row to the first.
+ */
+export function rowsOf(lanes: readonly Lane[], rowCount: number): readonly number[] {
+  let row = 0;
+  return lanes.map((_, index) => {
+    const before = lanes[index - 1];
+    if (before !== undefined && before.incrementals.length > 0) row = (row + 1) % rowCount;
+    return row;
+  });
+}
+
 /** The full a restore begins with; of one that is not there, the guid it had. */
 function rootOf({ entry, chain }: Backup): string {
   const [first = entry] = chain;

@@ -14,7 +14,7 @@ import { type Html, html, markup, textOf } from "./html.ts";
 import { section, titleOf } from "./section.ts";
 import { style } from "./style.ts";
 import { table, verifiedText } from "./tables.ts";
-import { amount, badge, instant, minuteOf, verdictOf } from "./words.ts";
+import { amount, badge, instant, minuteOf, signs, type Verdict, verdictOf } from "./words.ts";
 
 /** What a browser may do with the page: use its one style sheet, and nothing else. */
 export const pagePolicy = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'; img-src data:; base-uri 'none'; form-action 'none'`;
@@ -22,7 +22,8 @@ export const pagePolicy = `default-src 'none'; style-src 'sha256-${createHash("s
 const sheet = markup(style);
 
 /** @param signal - looked at after each dataset; others get their turn there, because a server draws it too */
-export async function reportPage({ at, chapters, notes }: Evidence, signal: AbortSignal): Promise<string> {
+export async function reportPage(evidence: Evidence, signal: AbortSignal): Promise<string> {
+  const { at, chapters, notes } = evidence;
   const sections: Html[] = [];
   for (const [index, chapter] of chapters.entries()) {
     sections.push(section({ chapter, id: `d${index + 1}`, at }));
@@ -49,7 +50,7 @@ export async function reportPage({ at, chapters, notes }: Evidence, signal: Abor
 <p class="aside">zferry ${version}, as of ${instant(at)}. All times are UTC.</p>
 </header>
 <main id="main" tabindex="-1">
-${overall(chapters)}${noted(notes)}${sections}</main>
+${overall(evidence)}${noted(notes)}${sections}</main>
 <footer>
 <p>Written from what this host remembers of its runs and stores; <code>zferry report --check</code> asks the stores first. A backup counts as restorable as long as nothing is known against it: only <code>verify</code> and <code>drill</code> prove it.</p>
 <p>Costs: ${priceWarning}. US dollars without tax and free allowances, each dataset as if it were alone in the account: ${sources()}.</p>
@@ -59,31 +60,43 @@ ${overall(chapters)}${noted(notes)}${sections}</main>
 `);
 }
 
-function overallOf(chapters: readonly Chapter[]): { readonly kind: "good" | "bad" | "note"; readonly title: string } {
-  const judged = chapters.flatMap(({ standing }) => standing ?? []);
-  const bad = judged.filter(({ isProblem }) => isProblem);
-  if (judged.length === 0) return { kind: "note", title: "No job backs up anything here" };
-  if (bad.length > 0) return { kind: "bad", title: `Bad: ${badText(bad.length, judged.length)} attention` };
-  return { kind: "good", title: `Good: ${judged.length === 1 ? "the one dataset is" : `all ${judged.length} datasets are`} in order` };
+interface Overall {
+  readonly kind: Verdict;
+  readonly title: string;
+  /** Of which something is to be said, by their places among the chapters. */
+  readonly about: readonly number[];
 }
 
-function badText(badCount: number, count: number): string {
-  return count === 1 ? "the one dataset needs" : `${badCount} of ${amount(count, "dataset")} ${badCount === 1 ? "needs" : "need"}`;
+function overallOf(chapters: readonly Chapter[]): Overall {
+  const kinds = chapters.map(({ standing }) => (standing === null ? null : verdictOf(standing).kind));
+  const count = kinds.filter((kind) => kind !== null).length;
+  const of = (wanted: Verdict): number[] => kinds.flatMap((kind, index) => (kind === wanted ? [index] : []));
+  const [bad, noted] = [of("bad"), of("note")];
+  if (count === 0) return { kind: "note", title: "No job backs up anything here", about: [] };
+  if (bad.length > 0) return { kind: "bad", title: `Bad: ${whichOf(bad.length, count)} ${bad.length === 1 ? "needs" : "need"} attention`, about: bad };
+  if (noted.length > 0) return { kind: "note", title: `Nothing is bad, and ${whichOf(noted.length, count)} ${noted.length === 1 ? "has" : "have"} a note`, about: noted };
+  return { kind: "good", title: `Good: ${count === 1 ? "the one dataset is" : `all ${count} datasets are`} in order`, about: [] };
 }
 
-const signs = { good: "✓", bad: "✕", note: "–" } as const;
+function whichOf(some: number, count: number): string {
+  return count === 1 ? "the one dataset" : `${some} of ${amount(count, "dataset")}`;
+}
 
-function overall(chapters: readonly Chapter[]): Html {
-  const { kind, title } = overallOf(chapters);
-  const bad = chapters.length === 1 ? [] : chapters.flatMap((chapter, index) => (chapter.standing?.isProblem === true ? [{ chapter, index }] : []));
-  const problems = bad.map(({ chapter, index }) => html`<li><a href="#d${index + 1}">${titleOf(chapter)}</a>: ${chapter.standing?.why ?? verdictOf(chapter.standing).text}</li>
-`);
+function overall({ chapters, notes }: Evidence): Html {
+  const { kind, title, about } = overallOf(chapters);
+  const lines = chapters.flatMap((chapter, index) => (chapters.length > 1 && about.includes(index) ? [aboutOf(chapter, index)] : []));
   return html`<section class="overall ${kind}" aria-labelledby="overall">
 <h2 id="overall"><span class="sign" aria-hidden="true">${signs[kind]}</span> ${title}</h2>
-${problems.length === 0 ? null : html`<ul>
-${problems}</ul>`}
+${lines.length === 0 ? null : html`<ul>
+${lines}</ul>`}${notes.length === 0 ? null : html`
+<p><a href="#notes">Not everything could be looked at, or told.</a></p>`}
 </section>
 ${chapters.length < 2 ? null : contents(chapters)}`;
+}
+
+function aboutOf(chapter: Chapter, index: number): Html {
+  return html`<li><a href="#d${index + 1}">${titleOf(chapter)}</a>: ${chapter.standing?.why ?? verdictOf(chapter.standing).text}</li>
+`;
 }
 
 /** All datasets in a row each, which leads to theirs. */

@@ -10,7 +10,7 @@ import type { Day } from "./days.ts";
 import { drawn } from "./drawing.ts";
 import type { Backup } from "./evidence.ts";
 import type { Html } from "./html.ts";
-import { lanesOf } from "./lanes.ts";
+import { lanesOf, rowsOf } from "./lanes.ts";
 
 /** From and to: the same for all plots of a dataset. */
 export type Span = readonly [Date, Date];
@@ -22,14 +22,15 @@ const width = 400;
 const small: PlotOptions = { width, height: 190, marginLeft: 62, marginRight: 12, marginTop: 10, marginBottom: 32 };
 
 /** Lanes that fit below each other; the next ones begin at the top again. */
-const maxLanes = 18;
-const laneHeight = 15;
+const maxRows = 18;
+const rowHeight = 15;
 
 /** The timeline: for wide pages, and once more for phones. */
 export function timelines(backups: readonly Backup[], runs: readonly RunRecord[], span: Span, label: string): { readonly wide: Html; readonly narrow: Html } {
   const lanes = lanesOf(backups.filter(({ entry }) => isIn(span, entry.createdAt)));
-  const slots = Math.max(1, Math.min(maxLanes, lanes.length));
-  const placed = lanes.map((lane, index) => ({ ...lane, y: index % slots }));
+  const rows = rowsOf(lanes, maxRows);
+  const placed = lanes.map((lane, index) => ({ ...lane, y: rows[index] ?? 0 }));
+  const rowCount = 1 + rows.reduce((most, row) => Math.max(most, row), 0);
   const failures = runs.filter(({ outcome, startedAt }) => outcome === "failed" && isIn(span, startedAt)).map(({ startedAt }) => startedAt);
   const good = placed.flatMap(({ incrementals, y }) => incrementals.filter(({ trouble }) => trouble === null).map(({ entry }) => ({ x: entry.createdAt, y })));
   const troubled = placed.flatMap(({ full: first, incrementals, y }) =>
@@ -40,10 +41,10 @@ export function timelines(backups: readonly Backup[], runs: readonly RunRecord[]
     return { x1: times[0], x2: times.at(-1), y };
   });
   const fulls = placed.flatMap(({ full: first, y }) => (first?.trouble !== null ? [] : [{ x: first.entry.createdAt, y, title: first.entry.backup }]));
-  const bottom = slots - 0.4 + (failures.length > 0 ? 1 : 0);
+  const bottom = rowCount - 0.4 + (failures.length > 0 ? 1 : 0);
   const options = (total: number): PlotOptions => ({
     width: total,
-    height: 40 + Math.round((bottom + 0.6) * laneHeight),
+    height: 40 + Math.round((bottom + 0.6) * rowHeight),
     marginLeft: 8,
     marginRight: 10,
     marginTop: 6,
@@ -56,7 +57,7 @@ export function timelines(backups: readonly Backup[], runs: readonly RunRecord[]
       line(combed(good, 0.3), { x: "x", y: "y", stroke: incremental, strokeWidth: total < 500 ? 0.8 : 1.4, strokeLinecap: "butt" }),
       dot(fulls, { x: "x", y: "y", symbol: "square", r: 4.2, fill: full, title: "title" }),
       dot(troubled, { x: "x", y: "y", symbol: "times", r: 3.5, stroke: bad, strokeWidth: 2 }),
-      dot(failures, { x: (time: Date) => time, y: slots, symbol: "triangle", r: 3.5, fill: bad }),
+      dot(failures, { x: (time: Date) => time, y: rowCount, symbol: "triangle", r: 3.5, fill: bad }),
     ],
   });
   return { wide: drawn(options(900), label), narrow: drawn(options(360), label) };

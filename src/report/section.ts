@@ -139,7 +139,7 @@ function timelineFigure({ chapter, id }: SectionRequest, span: Span): Html {
   const label = `Timeline of ${titleOf(chapter)}: ${amount(fullCount, "full")}, ${amount(backups.length - fullCount, "incremental")}, ${amount(failedCount, "failed run")}, from ${minuteOf(span[0])} to ${minuteOf(span[1])} UTC`;
   const { wide, narrow } = timelines(backups, chapter.runs.slice(-shownCount), span, label);
   const isTroubled = backups.some(({ trouble }) => trouble !== null);
-  const legend = html`${glyph("full")} full, the anchor of its line; ${glyph("incremental")} incremental against it${isTroubled ? html`; ${glyph("bad")} cannot be restored` : null}${failedCount > 0 ? html`; ${glyph("failed")} run that failed` : null}`;
+  const legend = html`${glyph("full")} full, the anchor of its line${fullCount < backups.length ? html`; ${glyph("incremental")} incremental against it` : null}${isTroubled ? html`; ${glyph("bad")} cannot be restored` : null}${failedCount > 0 ? html`; ${glyph("failed")} run that failed` : null}`;
   return figure(`${id}-timeline`, { title: "Fulls and incrementals", isWide: true, legend, drawing: html`<div class="on-wide">${wide}</div><div class="on-narrow">${narrow}</div>` });
 }
 

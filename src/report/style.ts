@@ -68,7 +68,8 @@ thead th{color:var(--quiet);vertical-align:bottom}
 tbody th{font-weight:400}
 tbody th,td{white-space:nowrap}
 td:last-child:not(.number){white-space:normal;min-width:6rem}
-nav tbody th,nav td:not(.number){white-space:normal;overflow-wrap:anywhere;min-width:8rem}
+nav tbody th,nav td:nth-child(2){white-space:normal;overflow-wrap:anywhere;min-width:8rem}
+nav td:last-child:not(.number){white-space:nowrap}
 .number{text-align:right}
 .cost{margin-top:1.5rem}
 .cost td,.cost th{padding-right:.5rem}

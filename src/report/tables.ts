@@ -51,7 +51,6 @@ export function backupsTable(of: string, backups: readonly Backup[]): Html {
     { head: "Kind", of: ({ entry }) => entry.kind },
     { head: "Anchor", of: (backup) => anchorText(backup) },
     { head: "Stored", isNumber: true, of: ({ entry }) => formatSize(entry.messageBytes) },
-    { head: "Stream", isNumber: true, of: ({ entry }) => formatSize(entry.streamBytes) },
     { head: "Verified", of: ({ verified }) => verifiedText(verified) },
     { head: "Can be restored", of: ({ trouble }) => (trouble === null ? "yes" : html`<b>no:</b> ${trouble}`) },
   ];

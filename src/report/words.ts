@@ -56,7 +56,8 @@ export function verdictOf(standing: Standing | null): { readonly kind: Verdict; 
   return { kind, word: { good: "Good", bad: "Bad", note: "Note" }[kind], text: stateWords[state] };
 }
 
-const signs: Readonly<Record<Verdict, string>> = { good: "✓", bad: "✕", note: "–" };
+/** For who sees no colours; who hears the page is told the word. */
+export const signs: Readonly<Record<Verdict, string>> = { good: "✓", bad: "✕", note: "–" };
 
 /** In a shape, a word and a colour, so that any one of them may be missing. */
 export function badge(standing: Standing | null): Html {

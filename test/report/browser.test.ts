@@ -107,8 +107,8 @@ describe("the page in a browser", () => {
   });
 
   it("has no text in a plot that lies on other text, or outside of it", async (context) => {
-    for (const viewport of [phone, desk]) {
-      const { page } = await opened(context, "many", { viewport });
+    for (const [name, viewport] of [["many", phone], ["many", desk], ["several", phone], ["several", desk]] as const) {
+      const { page } = await opened(context, name, { viewport });
       const clashes = await page.evaluate(`[...document.querySelectorAll("svg")].filter((svg) => svg.checkVisibility()).flatMap((svg) => {
         const boxes = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
         const whole = svg.getBoundingClientRect();

@@ -24,6 +24,13 @@ describe("a report", () => {
     expect(await pageOf([home, { ...home, dataset: "tank/db", job: "db", failed: [0] }])).toContain("</span> Bad: 1 of 2 datasets needs attention</h2>");
   });
 
+  it("calls nothing good that was never backed up, and leads to what could not be looked at", async () => {
+    const page = await pageOf([home, { dataset: "tank/new", job: "new", nightCount: 0 }], ["main: cannot be read"]);
+    expect(page).toContain("</span> Nothing is bad, and 1 of 2 datasets has a note</h2>");
+    expect(page).toContain('<li><a href="#d2">tank/new</a>: it has not run yet</li>');
+    expect(page).toContain('<p><a href="#notes">Not everything could be looked at, or told.</a></p>');
+  });
+
   it("has all that is known of a dataset", async () => {
     const words = wordsOf(await pageOf([{ ...home, failed: [5] }]));
     for (const part of ["Last success 2026-11-21 02:0", "Next expected 2026-11-22", "Can be restored 2026-10-13 02:00 UTC to 2026-11-21 02:00 UTC : 39 restore points", "39 backups,", "Last verified 2026-11-20", "Last drill never", "Copies none", "Last downtime 1.2 s", "Estimated cost $1", "a month", "Fulls and incrementals", "What can be restored, for each day", "Sizes in the store", "Throughput", "Downtime", "run that failed"]) {
