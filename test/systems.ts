@@ -41,6 +41,8 @@ export interface Systems {
   readonly uz: UserSpaceSystem;
   /** Put before a command: it then sees zfs-fuse 0.7 as `zfs`, pools `tsrc` and `tdst`, mounted in $ZFS_TEST_DIR/src and dst. */
   readonly fuse: string;
+  /** Folder of a smallest Debian 12 with gpg and zfs-fuse and nothing else, to chroot into. */
+  readonly rescue: string;
   readonly s3: S3System;
   readonly s3Tls: S3System;
   readonly r2: S3System;
@@ -142,6 +144,7 @@ const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
     })),
   uz: () => variables(["ZFERRY_TEST_UZ", "ZFERRY_TEST_ZDB"], (of) => ({ uz: of.ZFERRY_TEST_UZ, zdb: of.ZFERRY_TEST_ZDB })),
   fuse: () => variables(["ZFERRY_TEST_FUSE"], (of) => of.ZFERRY_TEST_FUSE),
+  rescue: () => variables(["ZFERRY_TEST_RESCUE"], (of) => of.ZFERRY_TEST_RESCUE),
   s3: () =>
     variables([...keys, "ZFERRY_TEST_S3"], (of) => ({
       endpoint: of.ZFERRY_TEST_S3,
