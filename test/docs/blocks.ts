@@ -2,7 +2,7 @@
  * The fenced blocks of a Markdown page, and the machine on which they are run.
  *
  * What a block names is replaced by what there is here, by three rules and no others: an S3 store by a folder (which has no keys), paths below
- * `/etc`, `/mnt`, `/root` and `/var` by the same paths below the scene's folder, and `ssh HOST` by nothing. `zfs` is the pretended
+ * `/etc`, `/mnt`, `/root`, `/usr/local` and `/var` by the same paths below the scene's folder, and `ssh HOST` by nothing. `zfs` is the pretended
  * pool, gpg is real and finds in its configuration what a person would type in.
  */
 import { spawnSync } from "node:child_process";
@@ -72,7 +72,7 @@ export class Machine {
   constructor(datasets: readonly string[]) {
     const three = ["one.zfs", "two.zfs", "three.zfs"];
     this.pool = new Pool({ streams: three, datasets: Object.fromEntries(datasets.map((name) => [name, { snapshots: {} }])) });
-    for (const folder of ["/etc/zferry", "/mnt/shelf", "/root", "/var/lib"]) mkdirSync(this.path(folder), { recursive: true });
+    for (const folder of ["/etc/zferry", "/mnt/shelf", "/root", "/var/lib", "/var/www"]) mkdirSync(this.path(folder), { recursive: true });
     this.scene.write("root/etc/zferry/passphrase", readFileSync(this.scene.passphraseFile));
     this.write("/etc/zferry/zferry.yaml", "stores: {main: {url: /mnt/backup/zferry}}\ndefaults: {store: main}\nencryption: {passphrase_file: /etc/zferry/passphrase}\njobs: {home: {dataset: tank/home}}\n");
   }
@@ -92,7 +92,7 @@ export class Machine {
     return text
       .replaceAll(/^ *credentials: .*\n/gm, "")
       .replaceAll(/s3:\/\/([\w.-]+)((?:\/[\w.-]+)*)(\?[^\s'"}]*)?/g, (_, bucket: string, prefix: string) => this.path(`/stores/${bucket}${prefix}`))
-      .replaceAll(/(?<![\w./-])\/(etc|mnt|root|var\/lib)(?=\/)/g, (_, top: string) => this.path(`/${top}`));
+      .replaceAll(/(?<![\w./-])\/(etc|mnt|root|usr\/local|var)(?=\/)/g, (_, top: string) => this.path(`/${top}`));
   }
 
   /** Stores a recorded stream, locked for the passphrase, where a page says that it is. */
@@ -115,8 +115,8 @@ export class Machine {
   }
 
   async #bash(script: string): Promise<void> {
-    this.scene.write("bin/zferry", `#!/bin/sh\nexec '${process.execPath}' '${await built()}' "$@" --state-dir '${this.scene.stateDir}'\n`, 0o755);
-    const env = { ...this.pool.env, ...this.#shims(), HOME: this.scene.folder, GNUPGHOME: this.#gpgHome(), LC_ALL: "C" };
+    this.scene.write("bin/zferry", `#!/bin/sh\ncase $1 in put | get | backup) set -- "$@" --state-dir '${this.scene.stateDir}' ;; esac\nexec '${process.execPath}' '${await built()}' "$@"\n`, 0o755);
+    const env = { ...this.pool.env, ...this.#shims(), HOME: this.scene.folder, ZFERRY_CONFIG: this.config, GNUPGHOME: this.#gpgHome(), LC_ALL: "C" };
     const { status, stderr } = spawnSync("bash", ["--norc", "-c", `set -e -o pipefail\n${script}`], { cwd: this.folder, env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
     if (status !== 0) throw new Error(`${script}\nended with ${status ?? "a signal"}: ${stderr}`);
   }
