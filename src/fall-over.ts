@@ -75,7 +75,7 @@ export class Sources {
   /**
    * Asks every store, and leaves out those that cannot be asked, or answer with nothing that is of use.
    *
-   * @throws ZferryError {@link noneOf} them when none can be; at once what no other store can cure
+   * @throws ZferryError `noneOf` them when none can be; at once what no other store can cure
    */
   async askAll<T>(ask: (store: Store) => Promise<T>): Promise<ReadonlyMap<Store, T>> {
     const answers = new Map<Store, T>();

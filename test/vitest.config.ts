@@ -7,6 +7,7 @@ import { defineConfig } from "vitest/config";
  */
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
+  resolve: { alias: { zferry: fileURLToPath(new URL("../src/index.ts", import.meta.url)) } }, // as the examples import it
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",

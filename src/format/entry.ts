@@ -29,7 +29,7 @@ export const entrySchema = z.object({
   flags: z.array(z.string()).nullable(),
   featureFlags: z.string(),
   committedAt: time,
-  /** Of the manifest ({@link ParsedManifest.sha256}); null in what an older version has remembered. */
+  /** Of the manifest (of all it says, as its seal has it); null in what an older version has remembered. */
   sha256: z.string().nullable().default(null),
 });
 

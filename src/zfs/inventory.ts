@@ -32,7 +32,7 @@ interface Identity {
 
 export interface SnapshotFacts extends Identity {
   readonly name: SnapshotName;
-  /** Marked by {@link createSnapshots}: the only snapshots we may ever destroy. */
+  /** Marked by `createSnapshots`: the only snapshots we may ever destroy. */
   readonly ours: boolean;
   /** Number of holds. */
   readonly userRefs: number;
