@@ -1,6 +1,6 @@
 /**
  * Keys that were added to a backup after it was made: small objects beside its chunks, `KEY-<name>.pgp`, with session-key packets
- * for further passphrases and certificates (`docs/format.md` § Added keys, ADR 13).
+ * for further passphrases and certificates (`docs/format.md` § Added keys, ADR 14).
  *
  * No chunk and no manifest changes for them. They prove nothing: what they open counts only if it fits the manifest's key
  * check, so that whoever can write to the store gains nothing by adding one.

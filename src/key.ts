@@ -2,7 +2,7 @@
  * `zferry key`: who can open the backups that there are, one more who can, one less.
  *
  * A key is added by wrapping a backup's session key once more, in an object of its own; its data is neither fetched nor sent.
- * Only what was added can be removed: the packets in the first chunk are part of the message that every digest covers (ADR 13).
+ * Only what was added can be removed: the packets in the first chunk are part of the message that every digest covers (ADR 14).
  */
 import { type AddedKey, maxAddedKeys, opened, readAddedKeys, sessionKeyOf } from "./added-keys.ts";
 import { fetchListed, openManifest } from "./catalog.ts";

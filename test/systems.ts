@@ -58,6 +58,7 @@ export interface Systems {
   /** util-linux' `script`, which gives a command a terminal. */
   readonly script: string;
   readonly sqlite3: string;
+  readonly jq: string;
   /** Evaluates Nix. */
   readonly nixInstantiate: string;
   readonly shellcheck: string;
@@ -186,6 +187,7 @@ const ways: { readonly [Name in keyof Systems]: () => Found<Systems[Name]> } = {
   systemdAnalyze: () => program("systemd-analyze"),
   script: () => program("script"),
   sqlite3: () => program("sqlite3"),
+  jq: () => program("jq"),
   nixInstantiate: () => program("nix-instantiate"),
   shellcheck: () => program("shellcheck"),
   chromium: () => program("chromium"),

@@ -78,6 +78,7 @@ const before: Readonly<Record<string, (machine: Machine, context: TestContext) =
       datasets["tank/home"] = { snapshots: { monday: { guid: String(guids.one), holds: [], ours: false } }, bookmarks: {} };
     });
   },
+  "docs/json-output.md": (_, context) => void need(context, "jq"),
   "docs/terminal.md": (machine) => {
     for (const folder of ["/etc/bash_completion.d", "/usr/local/share/zsh/site-functions"]) mkdirSync(machine.path(folder), { recursive: true });
     mkdirSync(join(machine.scene.folder, ".config/fish/completions"), { recursive: true });
