@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, type TestContext, vi } from "vitest";
-import { reportPage } from "../../src/report/page.ts";
+import { pagePolicy, reportPage } from "../../src/report/page.ts";
+import { serve } from "../../src/status/serve.ts";
 import { ownFolder } from "../folder.ts";
 import { look, need } from "../systems.ts";
 import { evidence, type MadeUp } from "./made-up.ts";
@@ -54,12 +55,15 @@ interface Opened {
 
 async function opened(context: TestContext, name: keyof typeof sets, options: BrowserContextOptions): Promise<Opened> {
   need(context, "chromium");
+  const file = join(ownFolder(), "report.html");
+  writeFileSync(file, await pageOf(name));
+  return openedAt(context, pathToFileURL(file).href, options);
+}
+
+async function openedAt(context: TestContext, url: string, options: BrowserContextOptions): Promise<Opened> {
   if (browser === null) throw new Error("no browser");
   const window = await browser.newContext(options);
   context.onTestFinished(() => window.close());
-  const file = join(ownFolder(), "report.html");
-  writeFileSync(file, await pageOf(name));
-  const url = pathToFileURL(file).href;
   const complaints: string[] = [];
   await window.route("**/*", (route) => {
     if (route.request().url() === url) return route.continue();
@@ -99,6 +103,24 @@ describe("the page in a browser", () => {
     expect(await violations(page)).toEqual([]);
     expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(viewport.width);
     expect(complaints).toEqual([]);
+  });
+
+  it("is the same from status --serve, and asks for nothing else there", async (context) => {
+    need(context, "chromium");
+    const stop = new AbortController();
+    const text = await pageOf("one");
+    let ended = Promise.resolve();
+    const url = await new Promise<string>((resolve) => {
+      const page = (): Promise<{ text: string; policy: string }> => Promise.resolve({ text, policy: pagePolicy });
+      const standings = (): Promise<never> => Promise.reject(new Error("nobody asks for it"));
+      ended = serve({ address: { host: "127.0.0.1", port: 0 }, standings, page, onListening: resolve, warn: () => undefined, signal: stop.signal });
+    });
+    const { page, complaints } = await openedAt(context, `${url}/`, { viewport: desk });
+    expect(await page.evaluate("getComputedStyle(document.querySelector('.overall')).backgroundColor")).toBe("rgb(229, 244, 234)");
+    expect(await page.locator("svg:visible").count()).toBeGreaterThan(3);
+    expect(complaints).toEqual([]);
+    stop.abort();
+    await ended;
   });
 
   it("has another colour for its ground when people like it dark", async (context) => {

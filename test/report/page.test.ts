@@ -46,6 +46,29 @@ describe("a report", () => {
     expect(page).toContain("<td>zferry-20261121T020000Z</td><td>incremental</td><td>zferry-20261112T020000Z</td>");
   });
 
+  it("says how the last drill, each copy and the last look of verify went", async () => {
+    const made = await evidence([{ ...home, nightCount: 3 }]);
+    const at = new Date("2026-11-20T12:00:00Z");
+    const withFacts = (outcome: "passed" | "failed", ok: boolean): Promise<string> => {
+      const chapters = made.chapters.map((chapter): Chapter => {
+        const { standing, held } = chapter;
+        if (standing === null || held === null) throw new Error("not as made up");
+        const drill = { outcome, endedAt: at, restoreSeconds: outcome === "passed" ? 5400 : null } as NonNullable<typeof standing.drill>;
+        const lastRun = { outcome: "failed", endedAt: at } as NonNullable<(typeof standing.copying)[number]["lastRun"]>;
+        const copying = [{ store: "usb", lastRun, lastSuccessAt: null, waitingSince: at }, { store: "b2", lastRun: null, lastSuccessAt: at, waitingSince: null }, { store: "s3", lastRun: null, lastSuccessAt: null, waitingSince: at }];
+        const verified = { level: "digest" as const, at, ok, etag: "e", findingCount: ok ? 0 : 1, findings: [] };
+        return { ...chapter, held: { ...held, verified }, standing: { ...standing, drill, copying, copies: [{ ...held, store: "usb" }, { ...held, store: "attic" }] } };
+      });
+      return reportPage({ ...made, chapters }, signal).then(wordsOf);
+    };
+    const [good, bad] = [await withFacts("passed", true), await withFacts("failed", false)];
+    expect(good).toContain("Last verified 2026-11-20 12:00 UTC (1d ago) : digest, nothing found");
+    expect(good).toContain("Last drill 2026-11-20 12:00 UTC (1d ago) : passed, restored in 1.5 h");
+    expect(good).toContain("Copies usb: the last copy failed , 2026-11-20 12:00 UTC (1d ago) b2: has the newest s3: behind since 2026-11-20 12:00 UTC attic: 3 backups");
+    expect(bad).toContain(": digest, something found");
+    expect(bad).toContain("Last drill 2026-11-20 12:00 UTC (1d ago) : failed");
+  });
+
   it.for([
     ["no jobs", [], "No job backs up anything here"],
     ["no backups", [{ dataset: "tank/home", nightCount: 0 }], "There are no backups yet, and no runs"],
