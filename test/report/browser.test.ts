@@ -82,13 +82,28 @@ interface AxeResult {
   readonly passes: readonly { readonly id: string }[];
 }
 
-/** Runs every rule of axe, best practices too. Tables nobody has opened are left out: it would look at 8,000 cells for nothing. */
+/** Runs every rule of axe, best practices too. Of many rows and dots that are alike it gets the first: it takes seconds for 10,000. */
 async function violations(page: Page): Promise<string[]> {
+  await page.evaluate("document.querySelectorAll('tbody tr:nth-child(n+15), circle:nth-child(n+15), rect:nth-child(n+15)').forEach((one) => one.remove())");
   await page.evaluate(axe); // not a script of the page: its policy stands
-  const { violations: found, passes } = await page.evaluate<AxeResult>("axe.run({ exclude: ['details:not([open]) table'] }, { resultTypes: ['violations'] })");
+  const { violations: found, passes } = await page.evaluate<AxeResult>("axe.run(document, { resultTypes: ['violations'] })");
   expect(passes.map(({ id }) => id)).toEqual(expect.arrayContaining(["color-contrast", "html-has-lang", "landmark-one-main", "page-has-heading-one", "region"]));
   return found.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)}: ${failureSummary}`));
 }
+
+/** Texts of plots that lie on other texts of theirs, or outside. */
+async function clashes(page: Page): Promise<unknown> {
+  return page.evaluate(`[...document.querySelectorAll("svg")].filter((svg) => svg.checkVisibility()).flatMap((svg) => {
+    const boxes = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+    const whole = svg.getBoundingClientRect();
+    const outside = boxes.filter(([, box]) => box.left < whole.left - 1 || box.right > whole.right + 1 || box.bottom > whole.bottom + 1 || box.top < whole.top - 1);
+    const on = (a, b) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom;
+    const over = boxes.filter(([, box], index) => boxes.some(([, other], at) => at < index && on(box, other)));
+    return [...outside, ...over].map(([text]) => svg.getAttribute("aria-label") + ": " + text);
+  })`);
+}
+
+const grounds = { light: "rgb(255, 255, 255)", dark: "rgb(17, 21, 26)" } as const;
 
 describe("the page in a browser", () => {
   it.for([
@@ -97,11 +112,17 @@ describe("the page in a browser", () => {
     ["several", "light", phone],
     ["several", "dark", desk],
     ["none", "light", phone],
-  ] as const)("of %s backups, %s, has nothing that axe finds, asks for nothing and runs nothing, and is as wide as the window", async ([name, colorScheme, viewport], context) => {
+  ] as const)("of %s backups, %s, has nothing that axe finds, asks for nothing, runs nothing, and fits into the window", async ([name, colorScheme, viewport], context) => {
     const { page, complaints } = await opened(context, name, { colorScheme, viewport });
     if (name !== "many") await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
+    expect(await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")).toBe(grounds[colorScheme]);
+    for (const size of name === "many" ? [phone, desk] : [viewport]) {
+      await page.setViewportSize(size);
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(size.width);
+      expect(await clashes(page)).toEqual([]);
+    }
     expect(await violations(page)).toEqual([]);
-    expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(viewport.width);
+    expect(await page.locator("svg:visible text").count()).toBeGreaterThan(name === "none" ? -1 : 30);
     expect(complaints).toEqual([]);
   });
 
@@ -121,27 +142,6 @@ describe("the page in a browser", () => {
     expect(complaints).toEqual([]);
     stop.abort();
     await ended;
-  });
-
-  it("has another colour for its ground when people like it dark", async (context) => {
-    const ground = async (colorScheme: "light" | "dark"): Promise<unknown> => (await opened(context, "one", { colorScheme })).page.evaluate("getComputedStyle(document.documentElement).backgroundColor");
-    expect([await ground("light"), await ground("dark")]).toEqual(["rgb(255, 255, 255)", "rgb(17, 21, 26)"]);
-  });
-
-  it("has no text in a plot that lies on other text, or outside of it", async (context) => {
-    for (const [name, viewport] of [["many", phone], ["many", desk], ["several", phone], ["several", desk]] as const) {
-      const { page } = await opened(context, name, { viewport });
-      const clashes = await page.evaluate(`[...document.querySelectorAll("svg")].filter((svg) => svg.checkVisibility()).flatMap((svg) => {
-        const boxes = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
-        const whole = svg.getBoundingClientRect();
-        const outside = boxes.filter(([, box]) => box.left < whole.left - 1 || box.right > whole.right + 1 || box.bottom > whole.bottom + 1 || box.top < whole.top - 1);
-        const on = (a, b) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom;
-        const over = boxes.filter(([, box], index) => boxes.some(([, other], at) => at < index && on(box, other)));
-        return [...outside, ...over].map(([text]) => svg.getAttribute("aria-label") + ": " + text);
-      })`);
-      expect(clashes).toEqual([]);
-      expect(await page.locator("svg:visible text").count()).toBeGreaterThan(30);
-    }
   });
 
   it("can be read, and its tables opened with the keyboard, without JavaScript", async (context) => {
@@ -172,10 +172,10 @@ describe("the page in a browser", () => {
     const sheets = async (): Promise<number> => (await page.pdf({ format: "A4", printBackground: true })).toString("latin1").match(/\/Type\s*\/Page\b/g)?.length ?? 0;
     expect(await sheets()).toBeLessThanOrEqual(2);
     await page.emulateMedia({ media: "print" });
-    expect(await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")).toBe("rgb(255, 255, 255)");
+    expect(await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")).toBe(grounds.light);
     expect(await page.locator("summary:visible").count()).toBe(0);
-    await page.evaluate("document.querySelector('details').open = true");
-    expect(await sheets()).toBeGreaterThan(5);
+    await page.evaluate("document.querySelectorAll('details')[1].open = true");
+    expect(await page.getByRole("table", { name: "Restorable days of tank/home" }).isVisible()).toBe(true);
     expect(complaints).toEqual([]);
   });
 });
