@@ -19,7 +19,7 @@ const settings = "dataset: tank/src, copies: [{store: away}], drill: {into: tank
 
 /** A night with a copy, and everything one may ask for the day after. */
 function dayAfter(): { readonly night: Night; readonly commands: readonly (readonly string[])[] } {
-  const night = new Night(`  home: {${settings}}\n`, { datasets: ["tank/src", "tank/place"] });
+  const night = new Night(`  home: {${settings}}\n`, { datasets: ["tank", "tank/src", "tank/place"] });
   const { scene } = night;
   const file = join(scene.folder, "zferry.yaml");
   writeFileSync(file, readFileSync(file, "utf8").replace("stores:\n", `stores:\n  away: {url: ${join(scene.folder, "away")}, part_size: 16KiB}\n`));

@@ -17,7 +17,7 @@ const config = (scene: Scene, more = ""): string =>
 async function world(extra: object = {}, more = ""): Promise<{ scene: Scene; there: Pool; drill: (...words: string[]) => Promise<Ended> }> {
   const scene = new Scene();
   for (const name of ["one", "two"] as const) await scene.put(`tank/src@${name}`, streamOf(name));
-  const there = new Pool({ datasets: { "tank/place": {} }, ...extra });
+  const there = new Pool({ datasets: { tank: {}, "tank/place": {} }, ...extra });
   const file = config(scene, more);
   return { scene, there, drill: (...words) => scene.run(["drill", ...words, "--config", file, ...scene.asBob], { env: there.env, now: night }) };
 }
@@ -41,7 +41,7 @@ describe("a drill", { timeout: 120_000 }, () => {
     expect(report.chain.at(-1)).toBe(report.backup);
     expect(ended.stderr).toContain(`src: trying \\"${report.backup}\\"`);
     expect(there.calls("receive").map((args) => args.at(-1))).toEqual(report.chain.map(() => report.place.into));
-    expect(Object.keys(there.state.datasets)).toEqual(["tank/place"]);
+    expect(Object.keys(there.state.datasets)).toEqual(["tank", "tank/place"]);
     expect(readdirSync(join(scene.stateDir, "drills"))).toEqual([]);
   });
 
@@ -74,7 +74,7 @@ describe("a drill fails by name", { timeout: 120_000 }, () => {
     const ended = await scene.run(["drill", "src", ...backup, "--config", file, ...key], { env: there.env, now: night });
     expect([ended.exit, ended.stdout.toString()], ended.stderr).toEqual([exit, expect.stringMatching(words)]);
     expect(ended.stdout.toString()).toContain("FAILED: src");
-    expect(Object.keys(there.state.datasets)).toEqual(["tank/place"]);
+    expect(Object.keys(there.state.datasets)).toEqual(["tank", "tank/place"]);
   });
 
   it("for an anchor that was seen once and is gone, when the lot falls to it", async () => {
@@ -86,7 +86,7 @@ describe("a drill fails by name", { timeout: 120_000 }, () => {
   });
 
   it("for too little space, before anything is received", async () => {
-    const { there, drill } = await world({ datasets: { "tank/place": { available: "4096" } } });
+    const { there, drill } = await world({ datasets: { tank: {}, "tank/place": { available: "4096" } } });
     const { exit, stdout } = await drill();
     expect([exit, stdout.toString()]).toEqual([14, expect.stringMatching(/FAILED: src: tank\/src@\w+: too little space for the drill: "tank\/place" has 4.00 KiB left, and .* needs about /)]);
     expect(there.calls("receive")).toEqual([]);
@@ -118,17 +118,17 @@ describe("what a drill that was killed has left", { timeout: 120_000 }, () => {
     `${JSON.stringify({ version: 1, id: "0badcafe", command: ["zfs"], into: "tank/place/zferry-drill-0badcafe", guids: [String(guid)], isPackage: false, pool: null })}\n`;
 
   it.for([
-    ["is destroyed by the next one", "one", 1],
-    ["is left alone when it holds what no drill has made", "theirs", 2],
+    ["is destroyed by the next one", "one", 2],
+    ["is left alone when it holds what no drill has made", "theirs", 3],
   ] as const)("%s", async ([, snapshot, count]) => {
     const guid = snapshot === "one" ? guids.one : 99n;
-    const { scene, there, drill } = await world({ datasets: { "tank/place": {}, "tank/place/zferry-drill-0badcafe": { snapshots: { [snapshot]: { guid: String(guid) } } } } });
+    const { scene, there, drill } = await world({ datasets: { tank: {}, "tank/place": {}, "tank/place/zferry-drill-0badcafe": { snapshots: { [snapshot]: { guid: String(guid) } } } } });
     scene.write("state/drills/0badcafe.json", note(guids.one));
     const { exit, stderr } = await drill("--sample", "0");
     expect(exit, stderr).toBe(0);
     expect(Object.keys(there.state.datasets)).toHaveLength(count);
-    expect(existsSync(join(scene.stateDir, "drills/0badcafe.json"))).toBe(count === 2);
-    expect(stderr).toContain(count === 1 ? 'removed what a drill that was killed had left: "tank/place/zferry-drill-0badcafe"' : "could not be removed");
+    expect(existsSync(join(scene.stateDir, "drills/0badcafe.json"))).toBe(count === 3);
+    expect(stderr).toContain(count === 2 ? 'removed what a drill that was killed had left: "tank/place/zferry-drill-0badcafe"' : "could not be removed");
   });
 
   it("is told when its note cannot be read", async () => {
@@ -162,7 +162,7 @@ describe("without a place", { timeout: 120_000 }, () => {
     expect(ended.exit, ended.stderr).toBe(0);
     expect(documentOf(ended)).toMatchObject({ ok: true, clean: true, place: { kind: "file-pool", into: expect.stringMatching(/^zferry-drill-[0-9a-f]{8}\/restored$/) as string } });
     expect(readFileSync(join(there.folder, "zpool.log"), "utf8")).toMatch(/^create \d{9}\nlist \d{9}\ndestroy \d{9}\n$/);
-    expect(Object.keys(there.state.datasets)).toEqual(["tank/place"]);
+    expect(Object.keys(there.state.datasets)).toEqual(["tank", "tank/place"]);
     expect(readdirSync(join(scene.stateDir, "drills"))).toEqual([]);
   });
 

@@ -31,7 +31,7 @@ async function* bytes(): AsyncGenerator<Uint8Array> {
 
 it("the examples do what they say", { timeout: 60_000 }, async () => {
   for (const method of ["log", "warn", "error"] as const) vi.spyOn(console, method).mockImplementation(() => undefined);
-  const [folder, stateDir, pool] = [ownFolder(), ownFolder(), nightly({ datasets: { "tank/src": { snapshots: {} }, "tank/place": { snapshots: {} } } })];
+  const [folder, stateDir, pool] = [ownFolder(), ownFolder(), nightly({ datasets: { tank: { snapshots: {} }, "tank/src": { snapshots: {} }, "tank/place": { snapshots: {} } } })];
   const zfs = library.zfsThrough([fakeProgram], { ...process.env, ...pool.env });
   const [store, copy] = [await storeAt(join(folder, "store")), await storeAt(join(folder, "copy"))];
 
@@ -44,6 +44,7 @@ it("the examples do what they say", { timeout: 60_000 }, async () => {
   expect(await copyOut(store, copy, "tank/src@two", signal)).toEqual([name, "tank/src@two"]);
   expect(await bringBack([copy, store], zfs, "tank/src", "tank/back", bobsKeyring, signal)).toEqual([name, "tank/src@two"]);
   expect(await rehearse(store, zfs, "tank/place", bobsKeyring, stateDir, signal)).toBeGreaterThan(0);
+  expect(console.error).not.toHaveBeenCalled();
   expect(await superfluous(store, "tank/src", stateDir, signal)).toEqual([]);
   expect(await remember(store, stateDir, signal)).toBe(2);
   const request = { hooks: [], subject: { jobs: [], datasets: [], snapshots: [] }, stateDir, environment: {}, warn: console.warn, now: () => new Date(), signal };
