@@ -23,7 +23,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
   [5, ["packing.ts", "retrieve.ts", "fall-over.ts", "catalogs.ts", "foreign.ts", "alone.ts", "attempt.ts", "resume.ts", "settle.ts", "voyage.ts"]],
   [5, ["strays.ts", "old-puts.ts", "unfinished.ts", "begun.ts", "added-keys.ts", "key.ts", "doctor-probes.ts", "doctor-rules.ts"]],
   // The verbs that are a folder of their own.
-  [6, ["bench/", "verify/", "prune/", "machine/", "copy/", "plain/", "import/"]],
+  [6, ["bench/", "verify/", "prune/", "machine/", "copy/", "plain/", "import/", "tree/"]],
   [7, ["job/", "drill/", "report/"]],
   [8, ["cli/", "index.ts"]],
   [9, ["main.ts"]],
@@ -33,6 +33,7 @@ const rows: readonly (readonly [row: number, files: readonly string[]])[] = [
 const sideways: readonly (readonly [from: string, to: string, why: string])[] = [
   ["stream/inspect.ts", "replay/", "the stage is the walk over replay records, put into the stream"],
   ["status/", "notify/", "what no run could tell is told, and who was not told is shown"],
+  ["plain/", "tree/", "zferry's own engine is one of those that copy the files of a view"],
   ["config/", "format/", "a prefix in the configuration is checked by what makes keys of it"],
 ];
 

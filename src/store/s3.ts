@@ -21,7 +21,7 @@ import { putWhole } from "./s3-put.ts";
 import { bucketRules, lockOfObject } from "./s3-rules.ts";
 import type { S3SessionOptions } from "./s3-session.ts";
 import { etagOf, S3Session, storedObject } from "./s3-session.ts";
-import type { GetOptions, ListOptions, ObjectKey, PutOptions, Store, StoredObject, StoreLimits, UnfinishedPut } from "./store.ts";
+import type { GetOptions, ListOptions, NotedObject, ObjectKey, PutOptions, Store, StoredObject, StoreLimits, UnfinishedPut, UploadOptions } from "./store.ts";
 import { truncatedReply } from "./transient.ts";
 import { putBytes } from "./with-retry.ts";
 
@@ -130,6 +130,16 @@ export class S3Store implements Store {
 
   removeUnfinished(prefix: string, { signal }: Cancellable): Promise<number> {
     return removeUnfinishedUploads(this.#session, prefix, signal);
+  }
+
+  async upload(options: UploadOptions): Promise<StoredObject> {
+    const { uploadNoted } = await import("./s3-upload.ts"); // with it a library that only files need
+    return uploadNoted(this.#session, this.#partBytes, options);
+  }
+
+  async noted(key: ObjectKey, { signal }: Cancellable): Promise<NotedObject | null> {
+    const found = await this.#session.head(key, signal);
+    return found === null ? null : { ...storedObject(key, found), notes: { ...found.Metadata } };
   }
 
   rules({ signal }: Cancellable): Promise<BucketRules> {

@@ -78,6 +78,22 @@ export interface ListOptions extends Cancellable {
   readonly after?: ObjectKey;
 }
 
+/** An object with the words that were put beside it: small, ASCII, known to whoever can read the store. */
+export interface NotedObject extends StoredObject {
+  readonly notes: Readonly<Record<string, string>>;
+}
+
+export interface UploadOptions extends Cancellable {
+  readonly key: ObjectKey;
+  /** Not empty. Read once; its slices are handed over. */
+  readonly body: ByteSource;
+  readonly notes: Readonly<Record<string, string>>;
+  /** About how many bytes: decides the size of parts. */
+  readonly expectedBytes: number;
+  /** Parts in flight. As many and two more are held in memory. */
+  readonly inFlight: number;
+}
+
 export interface Store {
   /** How people name it; holds no secret. */
   readonly url: string;
@@ -121,6 +137,12 @@ export interface Store {
    * @returns how many were removed
    */
   removeUnfinished(prefix: string, options: Cancellable): Promise<number>;
+
+  /** Stores one object with notes beside it, replacing what is there. A store that keeps no such notes has no such verb. */
+  upload?(options: UploadOptions): Promise<StoredObject>;
+
+  /** An object with its notes; null means looked, not there. Only beside {@link upload}. */
+  noted?(key: ObjectKey, options: Cancellable): Promise<NotedObject | null>;
 
   /** What the bucket does by itself. A store that has no such thing has no such verb. */
   rules?(options: Cancellable): Promise<BucketRules>;

@@ -13,11 +13,15 @@ import type { ByteRange, GetOptions, ListOptions, ObjectKey, PutOptions, Store, 
 export function withRetry(store: Store, policy: RetryPolicy): Store {
   const rules = store.rules?.bind(store);
   const lockOf = store.lockOf?.bind(store);
+  const upload = store.upload?.bind(store);
+  const noted = store.noted?.bind(store);
   return {
     ...(rules === undefined ? {} : { rules: (options) => retry(() => rules(options), { what: "reading the bucket's rules", policy, signal: options.signal }) }),
     ...(lockOf === undefined
       ? {}
       : { lockOf: (key, options) => retry(() => lockOf(key, options), { what: `reading the lock of "${key}"`, policy, signal: options.signal }) }),
+    ...(upload === undefined ? {} : { upload }),
+    ...(noted === undefined ? {} : { noted: (key, options) => retry(() => noted(key, options), { what: `looking for "${key}"`, policy, signal: options.signal }) }),
     url: store.url,
     limits: store.limits,
     put: (key, body, options) =>
