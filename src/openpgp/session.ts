@@ -26,7 +26,10 @@ export interface Recipients {
   readonly certificates: readonly string[];
 }
 
-/** What makes a message's ciphertext what it is. Never to be used for two different streams. */
+/**
+ * What makes a message's ciphertext what it is. Never to be used for two different streams. The files of one run share the
+ * session key, each with a nonce of its own (`docs/format.md` § Files).
+ */
 export interface MessageSecrets {
   /** 32 bytes: AES-256. */
   readonly sessionKey: Buffer;
@@ -97,6 +100,11 @@ const keyCheckOf = keyCheck;
 /** The 32-byte key of a manifest's HMAC-SHA256. */
 export function manifestKey(sessionKey: Buffer): Buffer {
   return derive(sessionKey, "zferry manifest hmac v1", 32);
+}
+
+/** The 32-byte key of the HMAC-SHA256 of a list of files. */
+export function fileListKey(sessionKey: Buffer): Buffer {
+  return derive(sessionKey, "zferry file list hmac v1", 32);
 }
 
 function derive(sessionKey: Buffer, info: string, sizeBytes: number): Buffer {

@@ -1,0 +1,80 @@
+/**
+ * The lists of a job and dataset in a store: which there are, and fetching one to this host's disk.
+ */
+import { open } from "node:fs/promises";
+import { gather, GiB } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
+import { inStateFolder } from "../files.ts";
+import { type FilesPlace, listKey, type ListKind, listNameOf, listsOf, listsOfJob, type ListName, numberOf, type RunId } from "../format/file-layout.ts";
+import { type ListEnd, maxLineBytes, parseLine } from "../format/file-list.ts";
+import type { Store, StoredObject } from "../store/store.ts";
+import { type ListFile, openList } from "./list-file.ts";
+
+/** No list is longer: some 15 million files. Whoever can write to the store could fill the disk with one. */
+const maxListBytes = 4 * GiB;
+
+/** What a store has of one job and dataset, ascending. */
+export interface Runs {
+  readonly lists: readonly RunId[];
+  readonly begun: readonly RunId[];
+  readonly dropped: readonly RunId[];
+}
+
+export async function runsIn(store: Store, place: FilesPlace, signal: AbortSignal): Promise<Runs> {
+  const found: Record<ListKind, RunId[]> = { list: [], begun: [], dropped: [] };
+  for await (const { key } of store.list(listsOf(place), { signal })) {
+    const name = listNameOf(place.job, key);
+    if (name?.dataset === place.dataset) found[name.kind].push(name.run);
+  }
+  for (const runs of Object.values(found)) runs.sort();
+  return { lists: found.list, begun: found.begun, dropped: found.dropped };
+}
+
+/** One more than that of any run there is. */
+export function nextNumber({ lists, begun, dropped }: Runs): number {
+  return Math.max(0, ...[...lists, ...begun, ...dropped].map(numberOf)) + 1;
+}
+
+/** The lists of all datasets of a job, ascending by dataset and then by run. */
+export async function listsIn(store: Store, job: string, signal: AbortSignal): Promise<readonly (ListName & { readonly object: StoredObject })[]> {
+  const found: (ListName & { readonly object: StoredObject })[] = [];
+  for await (const object of store.list(listsOfJob(job), { signal })) {
+    const name = listNameOf(job, object.key);
+    if (name?.kind === "list") found.push({ ...name, object });
+  }
+  return found.sort((a, b) => (a.dataset === b.dataset ? (a.run < b.run ? -1 : 1) : a.dataset < b.dataset ? -1 : 1));
+}
+
+/**
+ * Fetches a list to a file of this host, replacing what is there, and looks for damage.
+ *
+ * @throws ZferryError `object-missing`, `manifest-invalid`, the store's codes
+ */
+export async function fetchList(store: Store, place: FilesPlace & { readonly run: RunId }, path: string, { signal, kind = "list" }: { readonly signal: AbortSignal; readonly kind?: ListKind }): Promise<ListFile> {
+  const key = listKey(place, place.run, kind);
+  const handle = await inStateFolder(`write "${path}"`, () => open(path, "w", 0o600));
+  let bytes = 0;
+  try {
+    for await (const piece of store.get(key, { signal })) {
+      bytes += piece.length;
+      if (bytes > maxListBytes) throw new ZferryError("manifest-invalid", `list "${key}" is longer than ${maxListBytes} bytes`);
+      await inStateFolder(`write "${path}"`, () => handle.appendFile(piece));
+    }
+  } finally {
+    await handle.close();
+  }
+  return openList(path, { ...place, where: key });
+}
+
+/** What the end of a list says, without the rest; nothing vouches for it. @throws ZferryError `manifest-invalid`, the store's codes */
+export async function fetchEnd(store: Store, { key, sizeBytes, etag }: StoredObject, signal: AbortSignal): Promise<ListEnd> {
+  const range = { startBytes: Math.max(0, sizeBytes - maxEndBytes), endBytes: sizeBytes };
+  const tooLong = (): Error => new ZferryError("store-failed", `"${key}" is longer than the store says`);
+  const tail = await gather(store.get(key, { range, etag, signal }), maxLineBytes, tooLong);
+  const line = parseLine(tail.subarray(tail.lastIndexOf("\n", tail.length - 2) + 1), key);
+  if (line.type === "end") return line;
+  throw new ZferryError("manifest-invalid", `list "${key}" is damaged: it has no end`);
+}
+
+/** Of the last line, with its seal. */
+const maxEndBytes = 2048;
