@@ -60,7 +60,7 @@ export class BackupReport {
     const { result, task } = end;
     if (result.kind === "skipped") this.#report.text([`${titleOf(task)}: skipped: ${toldError(result.error).message}`]);
     if (result.kind === "backed-up") this.#tell(this.#lineOf(end, result.outcome));
-    if (result.kind === "files") this.#tell(filesLine(end, result.outcome));
+    if (result.kind === "files") this.#tell(filesLine(end, result.outcome, this.#isDryRun));
   };
 
   /** The first failure is the last word of the run, which somebody else says; the others are said at once. */
@@ -150,7 +150,10 @@ function eventOf({ task, startedAt, endedAt, result }: TaskEnd, outcome: string)
   return { event: "dataset-ended", job: task.job.name, dataset: task.dataset, outcome, backup, code, seconds: (endedAt.getTime() - startedAt.getTime()) / 1000 };
 }
 
-function filesLine({ task, startedAt, endedAt }: TaskEnd, { target, exitStatus }: FilesOutcome): string {
-  if (exitStatus === null) return `${titleOf(task)}: would copy the files of a new snapshot, ${target}`;
-  return `${titleOf(task)}: files copied, ${target}, ${clock((endedAt.getTime() - startedAt.getTime()) / 1000)}`;
+function filesLine({ task, startedAt, endedAt }: TaskEnd, { target, stored }: FilesOutcome, isDryRun: boolean): string {
+  if (isDryRun) return `${titleOf(task)}: would copy the files of a new snapshot, ${target}`;
+  const took = clock((endedAt.getTime() - startedAt.getTime()) / 1000);
+  if (stored === null) return `${titleOf(task)}: files copied, ${target}, ${took}`;
+  const { run, sentCount, fileCount, sentBytes } = stored;
+  return `${titleOf(task)}: files stored, run ${run}: ${sentCount} of ${counted(fileCount, "file")} sent, ${formatSize(sentBytes)}, ${took}`;
 }

@@ -5,6 +5,7 @@ import type { BackupFlags } from "./backup.ts";
 import type { BackupReport } from "./backup-report.ts";
 import { copyWorldFor, openToPlan } from "./copy-world.ts";
 import { ferrySettings, leaseMsFor, openStoreAt, type Session, zfsFor } from "./session.ts";
+import { readKeyring } from "../secrets.ts";
 import { storeSettings } from "./settings.ts";
 
 export function worldFor(session: Session, flags: BackupFlags, shown: BackupReport): World {
@@ -24,12 +25,12 @@ export function worldFor(session: Session, flags: BackupFlags, shown: BackupRepo
       fullEveryMs,
       fullWhenIncrementalExceeds,
     }),
-    openPlace: async ({ store: named, chunkBytes }): Promise<Place> => {
+    openPlace: async ({ store: named, chunkBytes, files }): Promise<Place> => {
       const place = storeSettings(flags, config, named === "" ? null : named);
-      const packing = await ferrySettings(session, place, chunkBytes);
+      const packing = await ferrySettings(session, place, files === null ? chunkBytes : place.partBytes);
       const store = await (isDryRun ? openToPlan(session, place, "backup") : openStoreAt(session, place, "write"));
       const leaseMs = isDryRun ? null : leaseMsFor(session, place);
-      return { store, settings: packing, leaseMs, close: () => store.close() };
+      return { store, settings: packing, leaseMs, concurrency: place.concurrency, readKeyring: () => readKeyring(settings.encryption, environment), close: () => store.close() };
     },
     progressOf: shown.progressOf,
     ended: shown.ended,

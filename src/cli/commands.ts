@@ -58,6 +58,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./verify.ts")).verifyCommand,
   },
   {
+    usage: "files",
+    summary: "what jobs of mode files have stored by engine s3: list runs and paths, restore one path or all",
+    load: async () => (await import("./files.ts")).filesCommand,
+  },
+  {
     usage: "drill [job...]",
     summary: "restore a backup by lot into a scratch dataset, compare it, take it away again, and keep a report",
     load: async () => (await import("./drill-command.ts")).drillCommand,

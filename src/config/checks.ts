@@ -114,7 +114,8 @@ function filesMisfits({ own, settings }: Omit<Job, "name">, at: (member: string,
   const { mode = "stream", files } = own;
   if (mode === "stream") return files === undefined ? [] : [at("files", "goes with mode: files")];
   if (files === undefined) return [at("files", "is missing, and mode: files needs it")];
-  const idle = ofStreams.filter((member) => own[member] !== undefined);
+  const hasStore = files.engine.kind === "s3";
+  const idle = ofStreams.filter((member) => own[member] !== undefined && !(hasStore && member === "store"));
   const misfits = idle.map((member) => at(member, "has no meaning in mode: files"));
   const isElsewhere = /(^|\/)ssh$/.test(settings.zfs[0]) && typeof files.view === "string";
   return isElsewhere ? [...misfits, at("files", "sees no files of another host: give mount and unmount")] : misfits;

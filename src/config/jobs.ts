@@ -50,7 +50,7 @@ export interface JobSettings extends SharedSettings {
   readonly isRecursive: boolean;
   /** Jobs of one group share one quiesce and one atomic snapshot. */
   readonly group: string | null;
-  /** A name under `stores`, or a URL; of a job of files what they go to, for people only (`targetOf`). */
+  /** A name under `stores`, or a URL; of a job of files whose engine is a program what they go to, for people only (`targetOf`). */
   readonly store: string;
   /** How files are copied, in place of backups of streams; null for a job of streams. */
   readonly files: FilesSettings | null;
@@ -90,7 +90,7 @@ export function jobSettings(name: string, own: JobInput, { common, store }: { co
     exclude: own.exclude ?? [],
     isRecursive: own.recursive ?? false,
     group: own.group ?? null,
-    store: own.files === undefined ? store : targetOf(own.files),
+    store: own.files === undefined ? store : targetOf(own.files, store),
     files: own.files ?? null,
   };
 }

@@ -9,24 +9,35 @@ import { closeAllLeft } from "../plain/undo.ts";
 import { giveBack } from "../taken.ts";
 import type { SnapshotName } from "../zfs/names.ts";
 import { type Backing, began } from "./backing.ts";
-import { type Task, type TaskEnd, titleOf, toldError, type World } from "./task.ts";
+import { type Place, type Task, type TaskEnd, titleOf, toldError, type World } from "./task.ts";
 
 /** In place of a store's: the snapshots of such jobs are for none. One for all jobs, so that a job may get another name. */
 export const filesUrl = "files:";
 
+/** Whether its engine puts files into the job's store. */
+export function hasStore({ files }: Pick<Task["job"], "files">): boolean {
+  return files === null || files.engine.kind === "s3";
+}
+
+interface Placed {
+  readonly task: Task;
+  /** Null where the engine is a program. */
+  readonly place: Place | null;
+}
+
 /** Never throws. The caller holds the dataset's lock. */
-export async function runFilesTask(task: Task, { taken, downtimeMs, refusal }: Backing, world: World): Promise<TaskEnd> {
+export async function runFilesTask({ task, place }: Placed, { taken, downtimeMs, refusal }: Backing, world: World): Promise<TaskEnd> {
   const startedAt = world.now();
   began(task, world);
-  const result = await resultOf(task, { taken, refusal }, world);
+  const result = await resultOf({ task, place }, { taken, refusal }, world);
   return { task, storeUrl: task.job.store, startedAt, endedAt: world.now(), downtimeMs, result };
 }
 
-async function resultOf(task: Task, { taken, refusal }: Pick<Backing, "taken" | "refusal">, world: World): Promise<TaskEnd["result"]> {
+async function resultOf({ task, place }: Placed, { taken, refusal }: Pick<Backing, "taken" | "refusal">, world: World): Promise<TaskEnd["result"]> {
   try {
     if (refusal !== null) throw refusal.error;
     world.signal.throwIfAborted();
-    return { kind: "files", outcome: await copyOf(task, taken, world) };
+    return { kind: "files", outcome: await copyOf({ task, place }, taken, world) };
   } catch (error) {
     return { kind: "failed", error };
   } finally {
@@ -34,15 +45,17 @@ async function resultOf(task: Task, { taken, refusal }: Pick<Backing, "taken" | 
   }
 }
 
-function copyOf(task: Task, snapshot: SnapshotName | null, world: World): Promise<FilesOutcome> {
+function copyOf({ task, place }: Placed, snapshot: SnapshotName | null, world: World): Promise<FilesOutcome> {
   const { job } = task;
   if (job.files === null || snapshot === null) throw new Error("a job of files without files or snapshot");
   const { stateDir, environment, now, signal } = world;
   const title = titleOf(task);
   return copyFiles({
     job: job.name,
+    dataset: task.dataset,
     snapshot,
     files: job.files,
+    place,
     zfs: world.zfsOf(job),
     stateDir,
     environment,
@@ -74,7 +87,7 @@ export function planFilesTask(task: Task, world: World): TaskEnd {
   const common = { task, storeUrl: task.job.store, startedAt: at, endedAt: at, downtimeMs: null };
   const { files } = task.job;
   if (files === null) throw new Error("a job of files without files");
-  return { ...common, result: { kind: "files", outcome: { engine: files.engine.kind, target: task.job.store, exitStatus: null } } };
+  return { ...common, result: { kind: "files", outcome: { engine: files.engine.kind, target: task.job.store, exitStatus: null, stored: null } } };
 }
 
 /** Before anything is snapshotted: ends and unmounts what killed runs left. Fails nothing; a run that is in its way fails by itself. */

@@ -12,12 +12,13 @@ import { isZferryError } from "../errors.ts";
 import type { LocalLock } from "../lock.ts";
 import { type Quiesced, quiesced } from "../quiesce/quiesce.ts";
 import { giveBack, type NamedSnapshot, nameSnapshots, takeSnapshots } from "../taken.ts";
+import { noting } from "../tree/store-tree.ts";
 import { readDataset } from "../zfs/inventory.ts";
 import { snapshotName } from "../zfs/names.ts";
 import { newSnapshotName } from "../zfs/snapshots.ts";
 import { isLeftForLater } from "./afterwards.ts";
 import { missingDataset, runTask } from "./backing.ts";
-import { filesUrl, runFilesTask } from "./files.ts";
+import { filesUrl, hasStore, runFilesTask } from "./files.ts";
 import { lockFor } from "./overlap.ts";
 import { pruneAfter } from "./pruning.ts";
 import type { Place, Task, TaskEnd, World } from "./task.ts";
@@ -25,7 +26,7 @@ import type { Place, Task, TaskEnd, World } from "./task.ts";
 /** A task that is ready for its snapshot. */
 interface Ready {
   readonly task: Task;
-  /** Null for a job of files, which has no store. */
+  /** Null for a job of files whose engine is a program: it has no store. */
   readonly place: Place | null;
   readonly lock: LocalLock;
 }
@@ -74,10 +75,11 @@ async function prepare(
   let storeUrl = job.store;
   try {
     world.signal.throwIfAborted();
-    const place = job.files === null ? (places.get(job.name) ?? (await world.openPlace(job))) : null;
+    const place = hasStore(job) ? (places.get(job.name) ?? (await world.openPlace(job))) : null;
     if (place !== null) {
       places.set(job.name, place);
-      storeUrl = place.store.url;
+      if (job.files === null) storeUrl = place.store.url;
+      else noting(place.store); // or it is refused, before anything is stopped for it
     }
     if (isOneOfMany) await refuseSpoiler(task, world);
     return { task, place, lock: await lockFor(task, world) };
@@ -96,7 +98,7 @@ async function refuseSpoiler({ job, dataset }: Task, world: World): Promise<void
 
 async function backUp(ready: readonly Ready[], world: World, ended: Ended): Promise<RoundEnd> {
   const hooks = hooksOf(ready);
-  const isTogether = ready.some(({ task }) => task.snapshot === null) && (hooks.length > 0 || ready.length > 1 || ready[0]?.place === null);
+  const isTogether = ready.some(({ task }) => task.snapshot === null) && (hooks.length > 0 || ready.length > 1 || ready[0]?.task.job.files != null);
   const named = new Map<Ready, NamedSnapshot>();
   let failures: readonly unknown[] = [];
   let downtimeMs: number | null = null;
@@ -115,10 +117,11 @@ async function backUp(ready: readonly Ready[], world: World, ended: Ended): Prom
     const taken = refusal === null ? (named.get(one)?.name ?? null) : null;
     const { task, place, lock } = one;
     const backing = { taken, downtimeMs, refusal };
-    const end = place === null ? await runFilesTask(task, backing, world) : await runTask({ task, place }, backing, world);
+    const isStream = task.job.files === null && place !== null;
+    const end = isStream ? await runTask({ task, place }, backing, world) : await runFilesTask({ task, place }, backing, world);
     await ended(end); // before the pruning, which may take long, and be cut off
     await lock.release();
-    if (place !== null && !isLeftForLater(end)) await pruneAfter(end, place, world);
+    if (isStream && !isLeftForLater(end)) await pruneAfter(end, place, world);
   }
   return { failures, downtimeMs };
 }
@@ -130,7 +133,7 @@ async function takeAll(
 ): Promise<Quiesced<void>> {
   const { stateDir, environment, warn, tell, now, signal } = world;
   const wanted = ready.map(({ task: { job, dataset }, place }) => {
-    return { zfs: world.zfsOf(job), storeUrl: place?.store.url ?? filesUrl, stateDir, dataset, prefix: job.snapshotPrefix };
+    return { zfs: world.zfsOf(job), storeUrl: storeOf(job, place).url, stateDir, dataset, prefix: job.snapshotPrefix };
   });
   const snapshots = await nameSnapshots(wanted, { now, signal });
   snapshots.forEach((one, index) => {
@@ -159,5 +162,10 @@ function hooksOf(ready: readonly Ready[]): readonly HookSettings[] {
 }
 
 function giverOf({ task, place }: Ready, world: World): Parameters<typeof giveBack>[0] {
-  return { zfs: world.zfsOf(task.job), store: place?.store ?? { url: filesUrl }, stateDir: world.stateDir, progress: { warn: world.warn } };
+  return { zfs: world.zfsOf(task.job), store: storeOf(task.job, place), stateDir: world.stateDir, progress: { warn: world.warn } };
+}
+
+/** Under which name its snapshot is noted: those of files are for no store. */
+function storeOf({ files }: Task["job"], place: Place | null): { readonly url: string } {
+  return files === null && place !== null ? place.store : { url: filesUrl };
 }

@@ -5,6 +5,7 @@ import type { FerrySettings } from "../cargo.ts";
 import type { JobSettings } from "../config/jobs.ts";
 import { ZferryError } from "../errors.ts";
 import type { FilesOutcome } from "../plain/copy-files.ts";
+import type { Keyring } from "../openpgp/session.ts";
 import type { PlanPolicy } from "../plan.ts";
 import type { Store } from "../store/store.ts";
 import type { BackupOutcome, BackupProgress } from "../voyage.ts";
@@ -28,6 +29,10 @@ export interface Place {
   readonly settings: FerrySettings;
   /** How long a lease may go without a renewal; null for no lease. */
   readonly leaseMs: number | null;
+  /** Parts in flight. */
+  readonly concurrency: number;
+  /** What opens what was stored before. */
+  readonly readKeyring: () => Promise<Keyring>;
   close(): Promise<void>;
 }
 

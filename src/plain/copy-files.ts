@@ -2,16 +2,24 @@
  * Mode `files`: the files of one snapshot, in front of an engine that copies them (docs/files-mode.md).
  *
  *   withView: view of the snapshot → engine, to its end → view gone, whatever happened
+ *
+ * Engine `s3` is zferry itself (`store-files.ts`); the others are programs.
  */
-import type { FilesEngine, FilesSettings } from "../config/files.ts";
+import type { FilesEngine, FilesSettings, ProgramEngine } from "../config/files.ts";
 import { targetOf } from "../config/files.ts";
 import { ZferryError } from "../errors.ts";
 import { endingOf, runProgram } from "./program.ts";
+import { beat } from "./pulse.ts";
+import { type FilesPlace, storeFiles, type Stored } from "./store-files.ts";
 import { subjectOf, surroundingsOf } from "./surroundings.ts";
+import type { DatasetName } from "../zfs/names.ts";
 import { type View, type ViewRequest, withView } from "./view.ts";
 
 export interface FilesRequest extends Omit<ViewRequest, "view" | "passEnvironment"> {
   readonly files: FilesSettings;
+  readonly dataset: DatasetName;
+  /** The job's store, open; null where the engine is a program. */
+  readonly place: FilesPlace | null;
   /** What the engine prints, line by line, and that it is still at work. */
   readonly info: (text: string) => void;
 }
@@ -20,22 +28,34 @@ export interface FilesOutcome {
   readonly engine: FilesEngine["kind"];
   /** What they went to, as people call it. */
   readonly target: string;
-  /** A status of `warning_exits` is a success; null before it ran. */
+  /** A status of `warning_exits` is a success; null before it ran, and where it is no program. */
   readonly exitStatus: number | null;
+  /** What engine `s3` has stored; null for all others, and in a dry run. */
+  readonly stored: Stored | null;
 }
 
 /**
  * The caller has taken the snapshot, holds the dataset's local lock, and destroys the snapshot afterwards.
  *
- * @throws ZferryError `view-failed`, `engine-failed`
+ * @throws ZferryError `view-failed`, `engine-failed`; of engine `s3` what `storeTree` throws
  */
 export function copyFiles({ files, ...request }: FilesRequest): Promise<FilesOutcome> {
-  const { view, passEnvironment } = files;
-  return withView({ ...request, view, passEnvironment }, (made) => runEngine({ ...request, files }, made));
+  const { view, passEnvironment, engine } = files;
+  const { place, dataset } = request;
+  return withView({ ...request, view, passEnvironment }, async (made) => {
+    if (engine.kind !== "s3") return runEngine({ ...request, files, engine }, made);
+    if (place === null) throw new Error("engine s3 without a store");
+    const stored = await storeFiles({ ...request, dataset, place, engine, root: made.path, heartbeatMs: files.heartbeatMs, timeoutMs: files.timeoutMs });
+    return { engine: "s3", target: place.store.url, exitStatus: null, stored };
+  });
 }
 
-async function runEngine({ files, job, snapshot, environment, info, warn, signal }: FilesRequest, { path, noteProcess }: View): Promise<FilesOutcome> {
-  const { engine, warningExits, timeoutMs, passEnvironment } = files;
+interface ProgramRequest extends Omit<FilesRequest, "place" | "dataset"> {
+  readonly engine: ProgramEngine;
+}
+
+async function runEngine({ files, engine, job, snapshot, environment, info, warn, signal }: ProgramRequest, { path, noteProcess }: View): Promise<FilesOutcome> {
+  const { warningExits, timeoutMs, passEnvironment } = files;
   const argv = argvOf(engine, { path, heartbeatMs: files.heartbeatMs });
   const name = argv[0].split("/").at(-1) ?? "";
   const handed = engine.kind === "rclone" ? ["RCLONE_*", ...passEnvironment] : passEnvironment;
@@ -60,7 +80,7 @@ async function runEngine({ files, job, snapshot, environment, info, warn, signal
     const isWarning = end.status !== null && warningExits.includes(end.status);
     if (isWarning) warn(`${name} ended with ${endingOf(end)}, which the job takes for a warning`);
     else if (end.status !== 0) throw engineFailed(name, `${endingOf(end)}${lastWords === "" ? "" : `; it said "${lastWords.slice(0, maxWordsChars)}"`}`);
-    return { engine: engine.kind, target: targetOf(files), exitStatus: end.status };
+    return { engine: engine.kind, target: targetOf(files, ""), exitStatus: end.status, stored: null };
   } finally {
     pulse.stop();
   }
@@ -82,25 +102,9 @@ function engineFailed(name: string, why: string): ZferryError {
 const wholeTree = ["--links", "--create-empty-src-dirs", "--no-unicode-normalization"];
 
 /** The command line of an engine; the view is its working directory too. */
-export function argvOf(engine: FilesEngine, { path, heartbeatMs }: { readonly path: string; readonly heartbeatMs: number }): readonly [string, ...string[]] {
+export function argvOf(engine: ProgramEngine, { path, heartbeatMs }: { readonly path: string; readonly heartbeatMs: number }): readonly [string, ...string[]] {
   if (engine.kind === "command") return engine.command;
   // One line of its own figures at each heartbeat, at a level that is shown without -v.
   const stats = ["--stats", `${Math.ceil(heartbeatMs / 1000)}s`, "--stats-one-line", "--stats-log-level", "NOTICE"];
   return ["rclone", engine.operation, ...wholeTree, ...stats, ...engine.args, "--", path, engine.remote];
-}
-
-/** Calls `tell` when nothing was seen for so long, and again each time as long has passed. */
-function beat(everyMs: number, tell: (sinceBeginMs: number) => void): { readonly seen: () => void; readonly stop: () => void } {
-  const begunAt = performance.now();
-  const timer = setInterval(() => {
-    tell(performance.now() - begunAt);
-  }, everyMs);
-  return {
-    seen: () => {
-      timer.refresh();
-    },
-    stop: () => {
-      clearInterval(timer);
-    },
-  };
 }

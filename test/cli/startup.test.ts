@@ -14,7 +14,7 @@ const dist = new URL("../../dist/", import.meta.url).href;
 beforeAll(built);
 
 /** What those take that need no store. */
-const ownWord = new Map([["state", "rebuild"], ["recover", "--state-dir <"], ["systemd", "--output <"], ["notify", "--unit <"], ["copy", "--from <"], ["completion", "bash"], ["complete", "[word...]"]]);
+const ownWord = new Map([["state", "rebuild"], ["recover", "--state-dir <"], ["systemd", "--output <"], ["notify", "--unit <"], ["copy", "--from <"], ["files", "restore"], ["key", "remove"], ["completion", "bash"], ["complete", "[word...]"]]);
 
 interface Loaded {
   /** Names of the packages that our files import. */

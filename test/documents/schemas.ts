@@ -13,6 +13,7 @@ import { runRecordSchema } from "../../src/history.ts";
 import { stateSchema } from "../../src/state.ts";
 import { leaseSchema } from "../../src/store/lease-object.ts";
 import { prune, retention } from "./clearing.ts";
+import { filesEntry, filesList, filesPaths, filesRestore } from "./filing.ts";
 import { error, event, message } from "./lines.ts";
 import { bench, benchPlan } from "./measuring.ts";
 import { download, drill, list, restore, verify } from "./reading.ts";
@@ -24,6 +25,7 @@ import { doctor, doctorRestore, happening, init, recover, stateRebuild, status, 
 export const outputs: Readonly<Record<string, z.ZodType>> = {
   ...{ put, backup, "backup-summary": backupSummary, copy, import: imported },
   ...{ "key-list": keyList, "key-add": keyAdd, "key-remove": keyRemove },
+  ...{ "files-list": filesList, "files-entry": filesEntry, "files-paths": filesPaths, "files-restore": filesRestore },
   ...{ list, restore, download, verify, drill },
   ...{ status, doctor, "doctor-restore": doctorRestore, recover, init, "state-rebuild": stateRebuild, systemd },
   ...{ retention, prune, bench, "bench-plan": benchPlan },

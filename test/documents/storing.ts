@@ -1,5 +1,6 @@
 /** What commands print that store something: `put`, `backup`, `copy`, `import`. */
 import { z } from "zod";
+import { storedFiles } from "./filing.ts";
 import { bytes, count, dataset, document, failure, flag, guid, kind, seconds, snapshot, storeUrl, text } from "./values.ts";
 
 export const put = document("put", "of zferry put", {
@@ -25,7 +26,7 @@ export const backup = document("backup", "of zferry backup, one for each dataset
   storedBytes: bytes.nullable(),
   chunkCount: count.nullable(),
   files: z
-    .object({ engine: text, target: text, exitStatus: z.int().nullable().describe("null in a dry run") })
+    .object({ engine: text, target: text, exitStatus: z.int().nullable().describe("null in a dry run, and of engine s3"), stored: storedFiles.nullable().describe("of engine s3") })
     .nullable()
     .describe("of a job of files that went well"),
   seconds,

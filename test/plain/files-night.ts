@@ -27,16 +27,17 @@ export class FilesNight {
     );
   }
 
-  get #env(): Readonly<Record<string, string>> {
+  /** Of every run. */
+  get variables(): Readonly<Record<string, string>> {
     return { ...this.pool.env, TREE: this.tree, OUT: this.out };
   }
 
   run(words: readonly string[] = ["backup"], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-    return this.scene.run(words, { env: { ...this.#env, ...env } });
+    return this.scene.run(words, { env: { ...this.variables, ...env } });
   }
 
   start(words: readonly string[] = ["backup"]): Promise<Started> {
-    return this.scene.start(words, { env: this.#env });
+    return this.scene.start(words, { env: this.variables });
   }
 
   get snapshots(): string[] {
