@@ -20,8 +20,17 @@ export function validate(name: string, value: unknown): void {
   throw new Error(`this is not as docs/schema/${name}.schema.json says (made of test/documents/, by npm run docs):\n${why.join("\n")}\n${JSON.stringify(value)}`);
 }
 
+interface Forms {
+  readonly anyOf?: readonly { readonly properties?: Readonly<Record<string, { readonly const?: unknown }>> }[];
+}
+
+/** @param name - of a schema, or of one event of it behind a #: to compile all of them takes as long as many a test */
 function compile(name: string): ValidateFunction {
-  const check = ajv.compile(strictly(JSON.parse(readText(name))) as object);
+  const [file = "", event] = name.split("#", 2);
+  const whole = JSON.parse(readText(file)) as Forms;
+  const schema = event === undefined ? whole : whole.anyOf?.find(({ properties }) => properties?.event?.const === event);
+  if (schema === undefined) throw new Error(`there is no event "${event ?? ""}": describe it in test/documents/lines.ts and run npm run docs`);
+  const check = ajv.compile(strictly(schema) as object);
   compiled.set(name, check);
   return check;
 }
@@ -49,9 +58,10 @@ export function validateLines(where: "output" | "log", text: string): void {
   for (const line of text.split("\n").slice(0, -1)) {
     const document = JSON.parse(line) as { readonly type?: unknown; readonly event?: unknown };
     const name = `${where}/${String(document.type)}`;
-    validate(name, document);
+    const event = typeof document.event === "string" ? document.event : null;
+    validate(event === null ? name : `${name}#${event}`, document);
     seen.add(name);
-    if (typeof document.event === "string") seen.add(document.event);
+    if (event !== null) seen.add(event);
   }
 }
 
