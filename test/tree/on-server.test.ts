@@ -20,7 +20,7 @@ import { type Bucket, newBucket } from "../system/bucket.ts";
 import { need, type S3System } from "../systems.ts";
 import { place, TreeScene } from "./scene.ts";
 
-const manyCount = Number(env.ZFERRY_TEST_MANY_FILES ?? "100");
+const manyCount = Number(env.ZFERRY_TEST_MANY_FILES ?? "10");
 const minutes = 60_000;
 const { signal } = new AbortController();
 
