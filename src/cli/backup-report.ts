@@ -90,8 +90,8 @@ export class BackupReport {
     const total = stored + nothing + planned + failed + skipped;
     const seconds = (performance.now() - this.#startedAt) / 1000;
     if (!this.#isDryRun && total > 1) this.#report.remark(`${stored} of ${counted(total, "dataset")} stored, ${formatSize(this.#storedBytes)}; ${nothing} had nothing new; ${clock(seconds)}`);
-    if (failed > 0) this.#report.next("see to the errors and run it again: what was stored is not sent again");
-    else if (planned > 0) this.#report.next("the same without --dry-run does it");
+    if (failed > 0) return; // the error and its hint are the last words
+    if (planned > 0) this.#report.next("the same without --dry-run does it");
     else if (stored > 0) this.#report.next("zferry list shows the backups, zferry verify proves that they would restore");
   }
 

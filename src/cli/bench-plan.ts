@@ -37,7 +37,7 @@ export function plan({ report, settings }: Session, flags: PlanFlags, sizeBytes:
   report.json({ type: "bench-plan", ...planDocument(result) });
   const { shapes, costs, caps, months } = tablesOf([result]);
   const shown = [shapes, costs, caps, months].filter((rows) => rows.length > 0);
-  report.text([...shown.flatMap((rows) => [...table(rows, { width: report.columns, folding: [] }), ""]), priceWarning, ...manifestNote(result)]);
+  report.text([...shown.flatMap((rows) => [...table(rows, { width: report.columns, folding: ["manifest", "to restore", "requests to store", "stopped by", "stopped by"] }), ""]), priceWarning, ...manifestNote(result)]);
 }
 
 /** From here on the manifest is what takes memory, when it is written and whenever it is read. */

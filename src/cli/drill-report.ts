@@ -23,7 +23,7 @@ export function linesOf(report: DrillReport): string[] {
   const compared = sampleText(report);
   if (outcome === "passed") return [`passed: ${who}: restored in ${clock(report.restoreSeconds ?? 0)}, guid ${report.guid ?? ""} compared${compared}`, ...left];
   const found = findings.map(({ kind, message }) => `finding: ${who}: ${kind}: ${message}`);
-  return [...found, `FAILED: ${who}: ${error?.message ?? ""}`, ...left];
+  return [...found, `FAILED: ${who === "" ? "" : `${who}: `}${error?.message ?? ""}`, ...left];
 }
 
 function sampleText({ sample }: DrillReport): string {

@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import { exitStatus, isZferryError, ZferryError } from "../errors.ts";
 import { commandTable, nameOf } from "./commands.ts";
 import { description, exitCodes, withGlobals } from "./globals.ts";
+import { fittedHelp } from "./help-text.ts";
 import { logFormats, Report, reportOptions } from "./report.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -14,7 +15,8 @@ function programFor(terminal: Terminal, onCommand: (name: string) => void): Comm
     .addHelpText("after", exitCodes)
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => terminal.stdout.write(text),
+      writeOut: (text) => terminal.stdout.write(fittedHelp(text, terminal.stdoutColumns)),
+      getOutHelpWidth: () => terminal.stdoutColumns ?? 80,
       writeErr: (text) => terminal.stderr.write(text),
       outputError: () => undefined, // told by `runToExit`, in the voice of all failures
     });

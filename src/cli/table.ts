@@ -30,7 +30,7 @@ export function table(rows: readonly (readonly Span[])[], { width, folding = [] 
   const isFolded = (column: number): boolean => folded.has(column);
   const staying = widths.filter((_, column) => !isFolded(column));
   const lastWidth = width - lineWidth([...staying.slice(0, -1), 0]);
-  if (lastWidth < leastColumns) return shown.slice(1).flatMap((row) => stacked(row, heading, width));
+  if (lastWidth < Math.min(leastColumns, widths.at(-1) ?? 0)) return shown.slice(1).flatMap((row) => stacked(row, heading, width));
   return shown.flatMap((row, index) => {
     const isHeading = index === 0;
     const kept = row.filter((_, column) => !isFolded(column));
@@ -46,7 +46,7 @@ function foldedColumns(heading: readonly Span[], widths: readonly number[], widt
   for (const name of folding) {
     const others = widths.filter((_, column) => column < widths.length - 1 && !folded.has(column));
     if (lineWidth([...others, wanted]) <= width) break;
-    const column = heading.findIndex((cell) => textOf(cell) === name);
+    const column = heading.findIndex((cell, index) => textOf(cell) === name && !folded.has(index));
     if (column >= 0) folded.add(column);
   }
   return folded;
@@ -91,7 +91,7 @@ function wrappedRow(row: readonly Span[], widths: readonly number[], lastWidth: 
 
 /** What left the row, under it: `stored 462 KiB; packet ocb`. What says nothing is not said. */
 function detailLines(cells: readonly (readonly [heading: string, text: string])[], width: number): Line[] {
-  const said = cells.filter(([, text]) => text !== "" && text !== "-").map(([heading, text]) => `${heading} ${text}`);
+  const said = cells.filter(([, text]) => text !== "" && text !== "-" && text !== "–").map(([heading, text]) => `${heading} ${text}`);
   return said.length === 0 ? [] : wrapped(said.join("; "), width - indent).map((text): Line => [" ".repeat(indent), painted(text, "faint")]);
 }
 

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { commandTable, nameOf } from "../../src/cli/commands.ts";
+import { fittedHelp } from "../../src/cli/help-text.ts";
 import { manPages } from "../../src/cli/man.ts";
 import { shownMarkdown } from "../../src/cli/markdown.ts";
 import { rendered } from "../../src/cli/paint.ts";
@@ -93,5 +94,29 @@ describe("man pages", () => {
     const { stdout } = spawnSync(mandoc, ["-T", "lint", "-W", "warning", ...files], { encoding: "utf8" });
     // A date would make the package another one every day.
     expect(stdout.split("\n").filter((line) => line !== "" && !line.includes("missing date"))).toEqual([]);
+  });
+});
+
+describe("help on a narrow terminal", () => {
+  it.for([
+    [null, "a b c d e f", "a b c d e f"],
+    [5, "a b c d e f", "a b c\nd e f"],
+    [5, "a b\nc d", "a b\nc d"],
+    [6, "a b c d\ne f", "a b c\nd e f"],
+    [12, "x\n  term  one two three\ny", "x\n  term  one\n        two\n        three\ny"],
+    [4, "abcdefgh i", "abcdefgh i"],
+    [80, "", ""],
+  ] as const)("of %s columns: %j is %j", ([width, text, expected]) => {
+    expect(fittedHelp(text, width)).toBe(expected);
+  });
+
+  it("breaks no word of any command's help, and loses none", async () => {
+    for (const { usage } of commandTable) {
+      const words = [usage.split(" ", 1)[0] ?? "", "--help"];
+      const [narrow, piped] = [ownTerminal({ stdoutColumns: 60 }), ownTerminal()];
+      expect([await runToExit(words, narrow), await runToExit(words, piped)]).toEqual([0, 0]);
+      const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
+      expect(flat(narrow.written.stdout)).toBe(flat(piped.written.stdout));
+    }
   });
 });

@@ -56,7 +56,7 @@ describe("what is loaded", () => {
   it.for([[["--version"]], [["--help"]], [["help"]], [["bogus"]]] as const)("for %j is the table of commands, and commander", async ([words]) => {
     const { packages, files } = await loadedBy(new Scene(), words);
     expect(packages).toEqual(["commander"]);
-    expect(files).toEqual(["cli/commands.js", "cli/globals.js", "cli/paint.js", "cli/program.js", "cli/report.js", "errors.js", "version.js", "visible.js"]);
+    expect(files).toEqual(["cli/commands.js", "cli/globals.js", "cli/help-text.js", "cli/paint.js", "cli/program.js", "cli/report.js", "errors.js", "version.js", "visible.js"]);
   });
 
   it("to list a folder is neither the AWS SDK nor openpgp", async () => {
