@@ -18,7 +18,7 @@ import { need } from "../systems.ts";
 import { type Block, blocksOf, Machine, stepsOf } from "./blocks.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const pages = ["README.md", "CONTRIBUTING.md", "docs", "docs/guides"].flatMap(pagesIn).sort();
+const pages = ["README.md", "docs", "docs/guides"].flatMap(pagesIn).sort();
 
 /** Where there is one. */
 function pagesIn(place: string): string[] {
