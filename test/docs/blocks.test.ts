@@ -35,6 +35,7 @@ const notRun: readonly (readonly [page: string, begin: string, why: string])[] =
   ["docs/timers.md", "zferry --config", "systemctl wants an init; the units are checked by test/cli/systemd.test.ts"],
   ["docs/timers.md", "systemd-creds", "wants a host's key"],
   ["docs/install.md", "npm pack", "test/package/ makes and installs both"],
+  ["docs/files-mode.md", "zferry files list", "wants a bucket that jobs have stored files in; test/plain/engine-s3.test.ts runs them"],
   ["docs/guides/usb-disk.md", "mount LABEL", "wants the disk"],
 ];
 
