@@ -18,7 +18,7 @@ import { need } from "../systems.ts";
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const minutes = 60_000;
-const sources = ["src", "docs", "package.json", "package-lock.json", "tsconfig.json", "README.md", "CHANGELOG.md", "LICENSE", ".npmrc"];
+const sources = [".ci/man.mjs", ".ci/package", "src", "docs", "package.json", "package-lock.json", "tsconfig.json", "README.md", "CHANGELOG.md", "LICENSE", ".npmrc"];
 const here = mkdtempSync(join(tmpdir(), "zferry-package-"));
 const unpacked = join(here, "package");
 let tarball = "";
@@ -51,7 +51,6 @@ function filesIn(folder: string): string[] {
 beforeAll(async () => {
   const tree = join(here, "tree");
   for (const name of sources) cpSync(join(root, name), join(tree, name), { recursive: true });
-  cpSync(join(root, ".ci", "package"), join(tree, ".ci", "package"), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(tree, "node_modules"));
   mkdirSync(join(tree, "dist"));
   writeFileSync(join(tree, "dist", "left-from-before.js"), "");
@@ -65,7 +64,7 @@ afterAll(() => {
 
 it("the package holds the program, its documents and the versions it was tested with, and nothing else", () => {
   const files = filesIn(unpacked);
-  const rest = files.filter((name) => !/^dist\/.*(\.js|\.d\.ts)$|^docs\/.*\.(md|json|yaml|nix)$|^docs\/examples\//.test(name));
+  const rest = files.filter((name) => !/^dist\/.*(\.js|\.d\.ts)$|^dist\/man\/zferry.*\.1$|^docs\/.*\.(md|json|yaml|nix)$|^docs\/examples\//.test(name));
   expect(rest).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "npm-shrinkwrap.json", "package.json"]);
   expect(files.filter((name) => name.includes("left-from-before") || name.startsWith("docs/adr/"))).toEqual([]);
   const read = (path: string): string => readFileSync(path, "utf8");
@@ -154,6 +153,8 @@ it("installed by Debian 13's dpkg, with Debian's Node, it stores a stream and gi
       zferry put tank/a@s --store ./store --state-dir ./state --passphrase-file ./passphrase <stream >&2
       zferry get tank/a@s --store ./store --state-dir ./state --passphrase-file ./passphrase | cmp - stream
       zferry list --store ./store --state-dir ./state --json
+      zferry help retention >&2
+      [ -e /usr/share/man/man1/zferry-backup.1.gz ]
       dpkg --purge zferry >&2
       [ ! -e /usr/bin/zferry ] && [ ! -e /usr/lib/zferry ]
     ' sh "$2"`;
