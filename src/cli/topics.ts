@@ -23,10 +23,10 @@ const plainer: Readonly<Record<string, string>> = {
   completion: "terminal",
 };
 
-/** Every topic, in the order of the alphabet. */
+/** Every topic, in the order of the alphabet; documents in capitals are for who works on the program. */
 export async function topicNames(): Promise<readonly string[]> {
   const files = await readdir(docs);
-  const names = files.filter((name) => name.endsWith(".md")).map((name) => name.slice(0, -".md".length));
+  const names = files.filter((name) => /^[a-z].*\.md$/.test(name)).map((name) => name.slice(0, -".md".length));
   return [...new Set([...names, ...Object.keys(plainer)])].sort();
 }
 

@@ -14,7 +14,7 @@ describe("a command line", () => {
   it.for([
     [[], "no command is given"],
     [["bogus"], 'unknown command "bogus"'],
-    [["help", "bogus"], "Allowed choices are init, backup"],
+    [["help", "bogus"], 'there is no command and no topic "bogus"'],
     [["list", "--nope"], 'unknown option "--nope"'],
     [["put"], 'missing required argument "dataset@snapshot"'],
     [["put", "a@b", "c@d"], "too many arguments"],
