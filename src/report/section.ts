@@ -8,7 +8,7 @@ import { dateOf, daysOf, stretchesOf } from "./days.ts";
 import { type Chapter, shownCount } from "./evidence.ts";
 import { type Content, type Html, html } from "./html.ts";
 import { calendar, downtime, formats, rangeText, rateOf, shownMonths, sizes, type Span, throughput, timelines } from "./plots.ts";
-import { amount, badge, dollars, instant, minuteOf, since } from "./words.ts";
+import { amount, badge, dollars, instant, minuteOf, since, verdictOf } from "./words.ts";
 
 /** What a dataset is called: with its job, which has several, and with its host where there are several. */
 export function titleOf({ host, dataset, standing }: Chapter): string {
@@ -29,7 +29,7 @@ export function section({ chapter, id, at }: SectionRequest): Html {
   return html`<section id="${id}" aria-labelledby="${id}-title">
 <h2 id="${id}-title">${title}</h2>
 <p class="lead">${badge(standing)}${standing === null ? null : html` <span class="aside">· job ${standing.job}</span>`}</p>
-${standing?.why == null ? null : html`<p class="why">${standing.why}</p>`}
+${standing?.why == null ? null : html`<p class="why ${verdictOf(standing).kind}">${standing.why}</p>`}
 <dl class="facts">${facts(chapter, at)}</dl>
 ${unseen(chapter)}${plotsOf({ chapter, id, at })}
 </section>

@@ -37,7 +37,8 @@ section{margin:2rem 0 0;padding-top:1.5rem;border-top:1px solid var(--edge)}
 .badge.note{color:var(--note)}
 .lead{margin:0 0 .5rem}
 .why{color:var(--text)}
-section>.why{padding:.5rem .75rem;background:var(--bad-ground);border-left:.25rem solid var(--bad)}
+section>.why{padding:.5rem .75rem;background:var(--note-ground);border-left:.25rem solid var(--edge)}
+section>.why.bad{background:var(--bad-ground);border-color:var(--bad)}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,18rem),1fr));gap:.75rem 1.5rem;margin:1rem 0}
 .facts dt{color:var(--quiet);font-size:.85rem}
 .facts dd{margin:0}

@@ -28,6 +28,8 @@ describe("a report", () => {
     const page = await pageOf([home, { dataset: "tank/new", job: "new", nightCount: 0 }], ["main: cannot be read"]);
     expect(page).toContain("</span> Nothing is bad, and 1 of 2 datasets has a note</h2>");
     expect(page).toContain('<li><a href="#d2">tank/new</a>: it has not run yet</li>');
+    expect(page).toContain('<p class="why note">it has not run yet</p>');
+    expect(await pageOf([{ ...home, failed: [0] }])).toContain('<p class="why bad">');
     expect(page).toContain('<p><a href="#notes">Not everything could be looked at, or told.</a></p>');
   });
 
