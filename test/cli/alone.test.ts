@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { lockPath, withLocalLock } from "../../src/lock.ts";
 import { parseDatasetName } from "../../src/zfs/names.ts";
 import { built } from "../build.ts";
+import { validate } from "../documents/validate.ts";
 import { startResponder } from "../s3-responder.ts";
 import { nightly, streamOf } from "./pool.ts";
 import { type Ended, filesUnder, Scene } from "./zferry.ts";
@@ -23,6 +24,7 @@ describe("a second backup of a dataset", () => {
     const [scene, pool] = [new Scene(), nightly({ faults: { send: { at: 400_000, hang: true } } })];
     const first = await scene.start(wordsFor(scene), { stdin: new Uint8Array(), env: pool.env });
     while (!scene.objects.some((key) => key.endsWith(".zfs.gpg.000001"))) await sleep(20);
+    validate("store/lock", JSON.parse(readFileSync(join(scene.store, "locks/tank/src.json"), "utf8")));
 
     const here = await scene.run(wordsFor(scene), { env: pool.env });
     expect(here.exit, here.stderr).toBe(11);

@@ -5,17 +5,19 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { eventNames } from "../documents/lines.ts";
-import { lines, outputs } from "../documents/schemas.ts";
+import { lines, outputs, schemas } from "../documents/schemas.ts";
 import { seen, validate } from "../documents/validate.ts";
+import { nightInBucket } from "../plain/files-night.ts";
+import { startResponder } from "../s3-responder.ts";
 import { Night, tonight } from "./job-night.ts";
 import { recorded } from "./zferry.ts";
 
 /** `events.test.ts` comes to these. */
 const leftToEvents = new Set<string>(["hooks-began", "hooks-ended", "progress", "request-retried", "fell-over", "removed"]);
-/** Of an engine that needs a bucket: `test/plain/engine-s3.test.ts` prints the list and the restore. */
-const leftToFiles = new Set(["files-list", "files-entry", "files-paths", "files-restore"]);
+/** What is gone when a run has ended, or is sent away, and the file under `test/` that validates it. */
+const leftToOthers: Readonly<Record<string, string>> = { "store/lock": "cli/alone.test.ts", "notify/happening": "notify/listening.ts" };
 const tomorrow = new Date("2026-11-22T09:00:00Z");
 const settings = "dataset: tank/src, copies: [{store: away}], drill: {into: tank/place, sample: 0}, keep: {store: {last: 1}}";
 
@@ -37,6 +39,17 @@ function dayAfter(): { readonly night: Night; readonly commands: readonly (reado
   return { night, commands };
 }
 
+/** Prints what the engine of files prints that wants a bucket. */
+async function printOfFiles(): Promise<void> {
+  const server = await startResponder({ bucket: "bucket", knowsCrc32: true });
+  onTestFinished(() => server.close());
+  const night = nightInBucket(`s3://bucket/host?endpoint=http://127.0.0.1:${server.port}&provider=minio`, { forBob: true });
+  for (const words of [["backup"], ["files", "list"], ["files", "list", "papers", "--run", "000001"], ["files", "restore", "papers", "--into", "back"]]) {
+    const { exit, stderr } = await night.run([...words, "--json"], { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "an-unused-secret" });
+    expect([words, exit, stderr]).toEqual([words, 0, stderr]);
+  }
+}
+
 it("every type that is described is printed", async () => {
   const { night, commands } = dayAfter();
   for (const words of commands) {
@@ -44,9 +57,9 @@ it("every type that is described is printed", async () => {
     const { stderr } = await night.scene.run([...words, "--json"], { env: night.pool.env, stdin: words[0] === "put" ? recorded("full") : new Uint8Array(), ...now });
     expect(stderr).not.toContain('"code":"bug"');
   }
+  await printOfFiles();
   const events = eventNames.filter((name) => !leftToEvents.has(name));
-  const types = Object.keys(outputs).filter((type) => !leftToFiles.has(type));
-  expect([...seen].sort()).toEqual([...types.map((type) => `output/${type}`), ...Object.keys(lines).map((type) => `log/${type}`), ...events].sort());
+  expect([...seen].sort()).toEqual([...Object.keys(outputs).map((type) => `output/${type}`), ...Object.keys(lines).map((type) => `log/${type}`), ...events].sort());
 
   const { scene } = night;
   const linesOf = (path: string): unknown[] => readFileSync(path, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as unknown);
@@ -58,9 +71,15 @@ it("every type that is described is printed", async () => {
     [/^state\/copies\/.*\.jsonl$/, "state/copies", linesOf],
     [/^state\/drills\.json$/, "state/drills", wholeOf],
   ] as const;
+  const types = [...seen].filter((name) => name.includes("/"));
+  expect([...types, ...kept.map(([, name]) => name), ...Object.keys(leftToOthers)].sort()).toEqual([...schemas.keys()].sort());
   for (const [pattern, name, read] of kept) {
     const paths = scene.files.filter((path) => pattern.test(path));
     expect(paths, name).not.toEqual([]);
     for (const path of paths) for (const value of read(join(scene.folder, path))) validate(name, value);
   }
 }, 240_000);
+
+it.for(Object.entries(leftToOthers))("%s, which is left to test/%s, is validated there", ([name, file]) => {
+  expect(readFileSync(new URL(`../${file}`, import.meta.url), "utf8")).toContain(`validate("${name}", `);
+});

@@ -1,11 +1,11 @@
 /** Mode `files` with engine `s3` by the command line: a night on a real bucket, what is told of it, and what comes back. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, type TestContext } from "vitest";
 import { documentOf, type Ended } from "../cli/zferry.ts";
 import { type Bucket, newBucket } from "../system/bucket.ts";
 import { need } from "../systems.ts";
-import { FilesNight } from "./files-night.ts";
+import { FilesNight, nightInBucket } from "./files-night.ts";
 import { described } from "./tree.ts";
 
 const left: Bucket[] = [];
@@ -16,14 +16,7 @@ afterEach(async () => {
 async function nightOn(context: TestContext, more = ""): Promise<{ night: FilesNight; bucket: Bucket; run: (...words: string[]) => Promise<Ended> }> {
   const bucket = await newBucket(need(context, "s3"));
   left.push(bucket);
-  const night = new FilesNight(`      engine: s3\n${more}`, { more: "    store: far\n" });
-  const file = join(night.scene.folder, "zferry.yaml");
-  night.scene.write("passphrase", "only a test's passphrase\n");
-  const extra = `stores: { far: { url: "${bucket.url}" } }\nencryption: { passphrase_file: ${join(night.scene.folder, "passphrase")} }\n`;
-  writeFileSync(file, `${readFileSync(file, "utf8")}${extra}`);
-  mkdirSync(join(night.tree, "sub"));
-  writeFileSync(join(night.tree, "sub", "a b"), "some content");
-  writeFileSync(join(night.tree, "f"), "more of it");
+  const night = nightInBucket(bucket.url, { more });
   return { night, bucket, run: (...words) => night.run(words, bucket.env) };
 }
 
@@ -41,6 +34,13 @@ describe("a night of engine s3", () => {
     const listed = documentOf(await run("files", "list", "--json"));
     expect(listed).toMatchObject({ runs: [{ job: "papers", dataset: "tank/src", fileCount: 2 }, { fileCount: 2, error: null }] });
     expect((await run("files", "list", "papers", "--run", "000002")).stdout.toString()).toBe("./\nf\nsub/\nsub/a%20b\n");
+    const paths = (await run("files", "list", "papers", "--run", "000002", "--json")).stdout.toString().trimEnd().split("\n");
+    const folder = { kind: "folder", sizeBytes: null, sentBy: null };
+    expect(paths.map((text) => JSON.parse(text) as unknown)).toMatchObject([
+      ...[{ type: "files-entry", path: ".", ...folder }, { path: "f", kind: "file", sizeBytes: 16, sentBy: expect.stringMatching(/^000002-/) as string, linkTo: null, changed: false }],
+      ...[{ path: "sub", ...folder }, { path: "sub/a%20b", sizeBytes: 12, sentBy: expect.stringMatching(/^000001-/) as string }],
+      { type: "files-paths", job: "papers", dataset: "tank/src", run: expect.stringMatching(/^000002-/) as string },
+    ]);
     const all = await run("files", "restore", "papers", "--into", "back", "--json");
     expect(documentOf(all)).toMatchObject({ type: "files-restore", fileCount: 2, folderCount: 2 });
     expect(described(join(night.scene.folder, "back"), { hardLinks: true })).toEqual(described(night.tree, { hardLinks: true }));

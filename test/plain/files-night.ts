@@ -1,5 +1,5 @@
 /** A night of a job of files: a configuration, a pretended pool, and a tree that two commands show as its snapshot's. */
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { readRuns, type RunRecord } from "../../src/history.ts";
@@ -11,6 +11,17 @@ export const shown = `
       mount: [sh, -c, 'cp -a "$TREE/." "$ZFERRY_VIEW/"']
       unmount: [sh, -c, 'find "$ZFERRY_VIEW" -mindepth 1 -delete 2>/dev/null; true']
       pass_environment: [TREE, OUT, "RESTIC_*", "BORG_*"]`;
+
+/** A night of engine `s3`: the bucket at `url`, a folder and two files. @param forBob - locked for bob, which is quicker, not for the scene's passphrase */
+export function nightInBucket(url: string, { more = "", forBob = false }: { more?: string; forBob?: boolean } = {}): FilesNight {
+  const night = new FilesNight(`      engine: s3\n${more}`, { more: "    store: far\n" });
+  const { scene } = night;
+  const keys = forBob ? `recipients: [${scene.certificate("bob")}], private_keys: [${scene.privateKey("bob")}]` : `passphrase_file: ${scene.passphraseFile}`;
+  appendFileSync(join(scene.folder, "zferry.yaml"), `stores: { far: { url: "${url}" } }\nencryption: { ${keys} }\n`);
+  scene.write("tree/sub/a b", "some content");
+  scene.write("tree/f", "more of it");
+  return night;
+}
 
 export class FilesNight {
   readonly scene = new Scene();
