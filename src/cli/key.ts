@@ -8,6 +8,7 @@ import { addKey, type HeldKey, type KeyOutcome, keysOf, removeKey } from "../key
 import { readKeyring, readRecipients } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
 import { parseDatasetName, parseSnapshotName } from "../zfs/names.ts";
+import { confirm, isAsking } from "./confirm.ts";
 import { more, type SharedFlags, withKeyring, withStore } from "./options.ts";
 import { counted } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
@@ -21,9 +22,10 @@ once more and stored beside its chunks. Backups to come are locked for what the 
 of the store has keys of its own. docs/guides/keys.md has the rest.`;
 
 const removing = `
-Shows what would go, and acts with --yes. Only keys that were added can go; the ones a backup was made with are part of it
-(docs/guides/keys.md says why, and what to do instead). A given passphrase or private key must open each backup without the key
-that goes. Whoever had that key may have kept what it opened: what is to be secret from now on needs a new full.`;
+Shows what would go, and acts with --yes, or when somebody on a terminal agrees. Only keys that were added can go; the ones a backup
+was made with are part of it (docs/guides/keys.md says why, and what to do instead). A given passphrase or private key must open each
+backup without the key that goes. Whoever had that key may have kept what it opened: what is to be secret from now on needs a new
+full.`;
 
 export function keyCommand(command: Command, run: RunCommand): void {
   withStore(command.command("list [name]").description("who can open each backup: of all, of a dataset, or of one"), "requests").action(run(listKeys));
@@ -35,7 +37,7 @@ export function keyCommand(command: Command, run: RunCommand): void {
     .option("--new-recipient <file>", "OpenPGP certificate to add; may be repeated", more)
     .action(run(addKeys));
   const remove = command.command("remove <name> [backups]").description("take an added key away again").addHelpText("after", removing);
-  withKeyring(withStore(remove, "requests")).option("--yes", "remove it").action(run(removeKeys));
+  withKeyring(withStore(remove, "requests")).option("--yes", "remove it; without it somebody on a terminal is asked, and anybody else is only told").action(run(removeKeys));
 }
 
 /** All backups, those of a dataset, or one. */
@@ -58,7 +60,7 @@ async function listKeys(session: Session, [word]: readonly string[]): Promise<vo
     return all;
   });
   report.json({ type: "key-list", backups: rows.map(({ entry, keys }) => ({ backup: entry.backup, keys: keys.map(toDocument) })) });
-  report.text(rows.length === 0 ? ["no backups"] : table([["backup", "made for", "added"], ...rows.map(({ entry, keys }) => toRow(entry, keys))], { width: report.columns }));
+  report.text(rows.length === 0 ? ["no backups"] : table([["backup", "made for", "added"], ...rows.map(({ entry, keys }) => toRow(entry, keys))], { width: report.columns, folding: ["made for"] }));
 }
 
 function toDocument({ name, holders }: HeldKey): Record<string, unknown> {
@@ -110,21 +112,39 @@ async function addKeys(session: Session, [word = "", which]: readonly string[], 
     return all;
   });
   tell(session, { type: "key-add", name, outcomes });
+  if (outcomes.some(({ outcome }) => outcome === "added")) session.report.next("put it into the configuration too, for backups to come; copies in other stores take it with --store");
 }
 
-async function removeKeys(session: Session, [word = "", which]: readonly string[], { yes }: SharedFlags & { readonly yes?: boolean }): Promise<void> {
-  const { settings, terminal, report } = session;
+interface RemoveFlags extends SharedFlags {
+  readonly yes?: boolean;
+}
+
+async function removeKeys(session: Session, [word = "", which]: readonly string[], flags: RemoveFlags): Promise<void> {
+  const { settings, terminal } = session;
   const { environment, signal } = terminal;
   const name = nameIn(word);
   const keyring = await readKeyring(settings.encryption, environment);
-  const isDryRun = yes !== true;
-  const outcomes = await useStore(session, { access: isDryRun ? "read" : "write", named: null }, async ({ store }) => {
-    const all: KeyOutcome[] = [];
-    for (const entry of await entriesOf(session, store, which)) all.push(await removeKey({ store, name, keyring, isDryRun, signal }, entry));
-    return all;
-  });
-  tell(session, { type: "key-remove", name, outcomes });
-  if (outcomes.some(({ outcome }) => outcome === "would-go")) report.info("nothing was removed: --yes does it");
+  const remove = (isDryRun: boolean): Promise<readonly KeyOutcome[]> =>
+    useStore(session, { access: isDryRun ? "read" : "write", named: null }, async ({ store }) => {
+      const all: KeyOutcome[] = [];
+      for (const entry of await entriesOf(session, store, which)) all.push(await removeKey({ store, name, keyring, isDryRun, signal }, entry));
+      return all;
+    });
+  if (flags.yes !== true) {
+    const shown = await remove(true);
+    tell(session, { type: "key-remove", name, outcomes: shown });
+    if (!(await isAgreed(session, { flags, name, goingCount: shown.filter(({ outcome }) => outcome === "would-go").length }))) return;
+  }
+  tell(session, { type: "key-remove", name, outcomes: await remove(false) });
+}
+
+/** Says so where nothing is to be removed. @throws the signal's reason */
+async function isAgreed(session: Session, { flags, name, goingCount }: { readonly flags: RemoveFlags; readonly name: string; readonly goingCount: number }): Promise<boolean> {
+  if (goingCount === 0) return false;
+  const isAsked = isAsking(session, flags);
+  if (isAsked && (await confirm(session, `remove the key "${name}" of ${counted(goingCount, "backup")} for good?`))) return true;
+  session.report.info(isAsked ? "nothing was removed" : "nothing was removed: --yes does it");
+  return false;
 }
 
 function nameIn(word: string): string {

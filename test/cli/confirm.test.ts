@@ -95,6 +95,25 @@ describe("prune", () => {
   });
 });
 
+describe("key remove", () => {
+  it.for([
+    ["n\n", [], 1, ["would go: spare, tank/src@s1\n"], "nothing was removed\n"],
+    ["y\n", [], 0, ["would go: spare, tank/src@s1\n", "removed: spare, tank/src@s1\n"], "of 1 backup for good? [y/N] "],
+    [null, ["--yes"], 0, ["removed: spare, tank/src@s1\n"], ""],
+    ["y\n", ["--json"], 1, [], "nothing was removed: --yes does it"],
+  ] as const)("answered with %j, with %j, leaves %i key: it shows first, and acts on a yes alone", async ([typed, more, left, shown, said]) => {
+    const scene = new Scene();
+    await scene.put("tank/src@s1", recorded("inc-i"));
+    await scene.run(["key", "add", "spare", ...scene.place, ...scene.asBob, "--new-recipient", scene.certificate("alice")]);
+    const terminal = seated(typed);
+    expect(await runToExit(["key", "remove", "spare", ...scene.place, ...scene.asBob, ...more], terminal), terminal.written.stderr).toBe(0);
+    if (shown.length > 0) expect(terminal.written.stdout).toBe(shown.join(""));
+    expect(terminal.written.stderr).toContain(said);
+    expect(terminal.written.stderr.includes("[y/N]")).toBe(typed !== null && more.length === 0);
+    expect(scene.objects.filter((name) => name.endsWith("KEY-spare.pgp"))).toHaveLength(left);
+  });
+});
+
 describe("a signal", () => {
   it("is answered at once on a terminal, and its failure says how to go on", async () => {
     const scene = new Scene();
@@ -113,10 +132,21 @@ describe("a signal", () => {
     expect(scene.manifests).toEqual([]);
   });
 
+  it("says of a command inside of another what that one leaves, and not what its namesake would", async () => {
+    const scene = new Scene();
+    await scene.put("tank/src@s1", recorded("inc-i"));
+    const stop = new AbortController();
+    stop.abort(new ZferryError("interrupted", "stopped by SIGINT"));
+    const terminal = seated(null, { signal: stop.signal });
+    expect(await runToExit(["key", "remove", "spare", ...scene.place, ...scene.asBob], terminal)).toBe(130);
+    expect(terminal.written.stderr).toContain(`zferry: hint: ${interruptionOf("key remove") ?? "nothing"}\n`);
+  });
+
   it("leaves nothing to tell of a command that only looks, and something of every one that moves data", () => {
     const told = commandTable.map(({ usage }) => usage.split(" ", 1)[0] ?? "").filter((name) => interruptionOf(name) !== null);
     for (const name of ["backup", "put", "get", "restore", "verify", "drill", "download", "copy", "prune"]) expect(told).toContain(name);
     expect(interruptionOf("list")).toBeNull();
+    expect(interruptionOf("restore")).not.toBe(interruptionOf("files restore"));
     expect(interruptionOf("constructor")).toBeNull();
   });
 });
