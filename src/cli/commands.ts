@@ -21,6 +21,12 @@ export function nameOf({ usage }: CommandEntry): string {
   return usage.split(" ", 1)[0] ?? "";
 }
 
+/** As it is given: `list`, or `files list`. */
+export function fullNameOf(command: Command): string {
+  const before = command.parent?.parent === null || command.parent === null ? "" : `${fullNameOf(command.parent)} `;
+  return `${before}${command.name()}`;
+}
+
 export const commandTable: readonly CommandEntry[] = [
   {
     usage: "init",

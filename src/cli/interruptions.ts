@@ -10,13 +10,17 @@ const after: Readonly<Record<string, string>> = {
   verify: "what was read until then is remembered; run it again, with --budget to go on with what was verified longest ago",
   drill: "what was restored for it is destroyed, at the latest by the next drill; nothing else was touched",
   download: `what is whole in the folder is not fetched again; ${again}`,
+  import: `what is whole in the store is passed over; ${again}`,
+  "files restore": "each file that has its name is whole and stays; run the same again with --overwrite",
+  "key add": `backups it came to have the key; ${again}`,
+  "key remove": `backups it came to have lost the key; ${again}`,
   copy: `what is whole there is not sent again; ${again}`,
   prune: "what was removed is gone, and all the rest is whole; run it again to go on",
   bench: "what it stored below bench/ is removed again; no backup was touched",
   doctor: "what it stored below doctor/ is removed again; no backup was touched",
 };
 
-/** Of a command by its name; null for one that leaves nothing to tell of. */
+/** Of a command by its full name; null for one that leaves nothing to tell of. */
 export function interruptionOf(command: string): string | null {
   return Object.hasOwn(after, command) ? (after[command] ?? null) : null;
 }

@@ -3,7 +3,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { exitStatus, isZferryError, ZferryError } from "../errors.ts";
-import { commandTable, nameOf } from "./commands.ts";
+import { commandTable, fullNameOf, nameOf } from "./commands.ts";
 import { description, exitCodes, withGlobals } from "./globals.ts";
 import { fittedHelp } from "./help-text.ts";
 import { logFormats, Report, reportOptions } from "./report.ts";
@@ -22,10 +22,11 @@ function programFor(terminal: Terminal, onCommand: (name: string) => void): Comm
     });
   for (const { usage, summary, isHidden } of commandTable) program.command(usage, { hidden: isHidden === true }).description(summary);
   addHelp(program, terminal);
-  return program.hook("preSubcommand", (_program, command) => {
-    onCommand(command.name());
-    return declare(command, terminal);
-  });
+  return program
+    .hook("preSubcommand", (_program, command) => declare(command, terminal))
+    .hook("preAction", (_program, command) => {
+      onCommand(fullNameOf(command));
+    });
 }
 
 /** Commander's own help command would show a command that has no options yet. */

@@ -3,6 +3,7 @@
  */
 import type { Command } from "commander";
 import { exitStatus } from "../errors.ts";
+import { fullNameOf } from "./commands.ts";
 import { interruptionOf } from "./interruptions.ts";
 import { version } from "../version.ts";
 import type { SharedFlags } from "./options.ts";
@@ -52,7 +53,7 @@ export function runCommandOn(terminal: Terminal): RunCommand {
       const command = args.at(-1) as Command;
       const flags = command.optsWithGlobals<SharedFlags>();
       const session = await openSession(flags, terminal);
-      const silence = announce(session, command.name());
+      const silence = announce(session, fullNameOf(command));
       const work = (): Promise<void> => body(session, command.args, flags as never).finally(silence);
       await (followed.has(command.name()) ? follow(session, command.name(), work) : work());
     };
