@@ -18,6 +18,9 @@ export class BackupReport {
   /** What has failed so far, each once: one hook can fail several datasets. */
   readonly #errors = new Set<unknown>();
   #storedBytes = 0;
+  #hasStreams = false;
+  /** A job whose files are in a store of ours. */
+  #filesJob: string | null = null;
   readonly #counts = { stored: 0, nothing: 0, planned: 0, failed: 0, skipped: 0 };
   readonly #startedAt = performance.now();
 
@@ -58,6 +61,8 @@ export class BackupReport {
     if (end.result.kind === "backed-up") this.#storedBytes += end.result.outcome.manifest?.messageBytes ?? 0;
     if (outcome !== "failed" || !this.#isAdHoc) this.#report.json(this.#documentOf(end, outcome));
     const { result, task } = end;
+    if (result.kind === "backed-up") this.#hasStreams = true;
+    if (result.kind === "files" && result.outcome.stored !== null) this.#filesJob = task.job.name;
     if (result.kind === "skipped") this.#report.text([`${titleOf(task)}: skipped: ${toldError(result.error).message}`]);
     if (result.kind === "backed-up") this.#tell(this.#lineOf(end, result.outcome));
     if (result.kind === "files") this.#tell(filesLine(end, result.outcome, this.#isDryRun));
@@ -92,7 +97,8 @@ export class BackupReport {
     if (!this.#isDryRun && total > 1) this.#report.remark(`${stored} of ${counted(total, "dataset")} stored, ${formatSize(this.#storedBytes)}; ${nothing} had nothing new; ${clock(seconds)}`);
     if (failed > 0) return; // the error and its hint are the last words
     if (planned > 0) this.#report.next("the same without --dry-run does it");
-    else if (stored > 0) this.#report.next("zferry list shows the backups, zferry verify proves that they would restore");
+    else if (stored > 0 && this.#hasStreams) this.#report.next("zferry list shows the backups, zferry verify proves that they would restore");
+    else if (this.#filesJob !== null) this.#report.next(`zferry files list ${this.#filesJob} shows its runs, zferry files restore ${this.#filesJob} --into FOLDER brings the newest back`);
   }
 
   #outcomeOf({ result }: TaskEnd): "stored" | "nothing" | "planned" | "failed" | "skipped" {

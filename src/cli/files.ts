@@ -13,6 +13,7 @@ import { fetchEnd, listsIn } from "../tree/runs.ts";
 import { chooseRun, type FilesFlags, jobNamed, jobsOfFiles, useFilesStore, useList } from "./files-lists.ts";
 import { withKeyring, withStore } from "./options.ts";
 import { clock } from "./clock.ts";
+import { momentText } from "./moments.ts";
 import { Progress } from "./progress.ts";
 import { counted, rounded } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
@@ -62,7 +63,9 @@ async function listFiles(session: Session, [name]: readonly string[], flags: Fil
   const rows: RunRow[] = [];
   for (const { name: job, store } of jobs) rows.push(...(await useFilesStore(session, store, (opened) => runsOf(opened, job, flags, session))));
   session.report.json({ type: "files-list", runs: rows.map(({ error, ...row }) => ({ ...row, error: error?.message ?? null })) });
-  session.report.text(rows.length === 0 ? ["no files"] : table([["job", "dataset", "run", "began", "files", "size"], ...rows.map(rowText)], { width: session.report.columns, folding: ["files", "began"] }));
+  session.report.text(rows.length === 0 ? ["no files"] : table([["job", "dataset", "run", "began", "files", "size"], ...rows.map((row) => rowText(row, session.report.columns !== null))], { width: session.report.columns, folding: ["files", "began"] }));
+  const newest = rows.findLast(({ error }) => error === null);
+  if (newest !== undefined) session.report.next(`zferry files list ${newest.job} --run ${newest.run.slice(0, 6)} shows its paths, zferry files restore ${newest.job} --into FOLDER brings the newest back`);
   const damaged = rows.filter(({ error }) => error !== null);
   if (damaged.length === 0) return;
   throw new ZferryError("findings", `${damaged.length} of ${counted(rows.length, "list")} cannot be read: ${damaged[0]?.error?.message ?? ""}`, { hint: "the others are shown, and can be restored" });
@@ -98,8 +101,9 @@ function countsOf({ fileCount, entryCount, sizeBytes }: ListEnd): Pick<ListEnd, 
   return { fileCount, entryCount, sizeBytes };
 }
 
-function rowText({ job, dataset, run, startedAt, fileCount, sizeBytes, error }: RunRow): string[] {
-  const began = startedAt.toISOString().replace(".000", "");
+/** @param isLocal - for a terminal: times of this place */
+function rowText({ job, dataset, run, startedAt, fileCount, sizeBytes, error }: RunRow, isLocal: boolean): string[] {
+  const began = momentText(startedAt, "second", isLocal);
   return [job, dataset, run, began, ...(error === null ? [String(fileCount ?? 0), formatSize(sizeBytes ?? 0)] : ["damaged", ""])];
 }
 
@@ -154,6 +158,6 @@ async function restoreFiles(session: Session, [name = "", ...paths]: readonly st
     report.json({ type: "files-restore", job: of, dataset, run, into, ...restored, seconds: rounded(progress.seconds) });
     const { fileCount, linkCount, sizeBytes, leftOutCount } = restored;
     const out = leftOutCount === 0 ? "" : `; ${leftOutCount} pipes, sockets and devices are not restored`;
-    report.done([`${into}: ${counted(fileCount + linkCount, "file")} of run ${run}, ${formatSize(sizeBytes)}, ${clock(progress.seconds)}${out}`]);
+    report.done([`restored ${counted(fileCount + linkCount, "file")} of run ${run} into ${into}: ${formatSize(sizeBytes)}, ${clock(progress.seconds)}${out}`]);
   });
 }

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { makeTeller } from "../notify/tell.ts";
 import { crewsOf } from "../units/crews.ts";
 import type { SharedFlags } from "./options.ts";
-import { Report } from "./report.ts";
+import { counted, Report } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { settleTelling } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -38,6 +38,7 @@ async function notify(terminal: Terminal, { unit, ...flags }: NotifyFlags): Prom
     await teller.tell({ kind: "failure", job, dataset: null, at: now(), text, details: { unit, reason: why } });
   }
   await teller.end();
+  if (notifiers.length > 0) report.remark(`passed on to ${counted(notifiers.length, "notifier")}; one that is not for this job, or was told of it within its min_interval, stays silent`);
 }
 
 /** What systemd says of the unit to whatever it starts for its failure, from version 251 on; null when it says nothing. */

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { rebuildState } from "../state-rebuild.ts";
 import { withStore } from "./options.ts";
+import { counted } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { type Session, useStore } from "./session.ts";
 
@@ -17,7 +18,7 @@ async function rebuild(session: Session): Promise<void> {
   const { backupCount, damagedCount, anchors } = rebuilt;
   report.json({ type: "state-rebuild", backupCount, damagedCount, anchors: Object.fromEntries(anchors) });
   report.done([
-    `${backupCount} backups, ${damagedCount} damaged manifests`,
+    `${counted(backupCount, "backup")}, ${counted(damagedCount, "damaged manifest")}`,
     ...[...anchors].map(([dataset, backup]) => `anchor of ${dataset}: ${backup}`),
   ]);
 }
