@@ -2,16 +2,27 @@
  * Every command on a terminal of 80 and of 200 columns, in tmux, as fixtures/screens keeps it. To be looked at by eye when one
  * changes: `npx vitest run test/cli/screens.test.ts --update` writes what is shown now.
  */
+import { execFileSync } from "node:child_process";
+import { closeSync, copyFileSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, it } from "vitest";
+import { Command } from "commander";
+import { beforeAll, expect, it, onTestFinished } from "vitest";
+import { commandTable, nameOf } from "../../src/cli/commands.ts";
+import { runCommandOn } from "../../src/cli/run-command.ts";
 import { built } from "../build.ts";
+import { shown } from "../plain/files-night.ts";
+import { startResponder } from "../s3-responder.ts";
 import { need } from "../systems.ts";
 import { residentBin } from "../zfs/resident.ts";
 import { Pool, streamOf } from "./pool.ts";
-import { screenOf } from "./screens.ts";
-import { fixtures, recorded, Scene } from "./zferry.ts";
+import { steps } from "./screen-steps.ts";
+import { screensOf } from "./screens.ts";
+import { ownTerminal } from "./terminal.ts";
+import { fixtures, passphrase, recorded, Scene } from "./zferry.ts";
 
 beforeAll(built);
+
+const widths = [80, 200];
 
 const config = (scene: Scene): string => `state_dir: state
 stores:
@@ -24,59 +35,78 @@ jobs:
   home: {dataset: tank/src, store: main, copies: [{store: usb}], keep: {store: {last: 1}}, drill: {into: tank/place}}
 `;
 
-interface Step {
-  readonly name: string;
-  /** A line of shell. */
-  readonly line: string;
-  readonly answer?: string;
+const filesConfig = (scene: Scene, port: number): string => `state_dir: files-state
+stores:
+  cloud: {url: "s3://papers/host?endpoint=http://127.0.0.1:${port}&region=here&provider=ceph"}
+encryption:
+  recipients: [${scene.certificate("bob")}]
+  private_keys: [bob.private.asc]
+notify: [{type: command, command: [sh, -c, "cat >told"]}]
+jobs:
+  papers:
+    dataset: tank/papers
+    store: cloud
+    mode: files
+    files:
+      engine: s3${shown}
+`;
+
+/** A folder that ZFS2Cloud would have made. */
+function exported(scene: Scene, gpg1: string): void {
+  mkdirSync(join(scene.folder, "exported", "one-full"), { recursive: true });
+  const words = ["-c", "--compress-algo", "none", "--cipher-algo", "AES256", "--batch", "--passphrase", passphrase];
+  const message = execFileSync(gpg1, words, { input: streamOf("one"), env: { HOME: scene.folder }, stdio: ["pipe", "pipe", "pipe"] });
+  scene.write("exported/one-full/tank-src@s1.zfs.gpg.0000", message);
 }
 
-/** In this order: each has what those before it have made. */
-const steps: readonly Step[] = [
-  { name: "help", line: "zferry --help" },
-  { name: "help-restore", line: "zferry restore --help" },
-  { name: "unknown", line: "zferry lsit" },
-  { name: "init", line: "zferry init --config new.yaml --store ./backups --dataset tank/src --passphrase-file passphrase" },
-  { name: "backup-dry-run", line: "zferry backup --dry-run" },
-  { name: "backup", line: "zferry backup" },
-  { name: "backup-incremental", line: "zferry backup" },
-  { name: "put", line: "zferry put tank/other@one --store main <one.zfs" },
-  { name: "get", line: "zferry get tank/other@one --store main | cmp - one.zfs" },
-  { name: "list", line: "zferry list --store main" },
-  { name: "verify", line: "zferry verify --store main" },
-  { name: "status", line: "zferry status" },
-  { name: "drill", line: "zferry drill --dataset tank/other --into tank/place --store main --seed 1 --sample 0" },
-  { name: "doctor", line: "zferry doctor --config /dev/null --store ./backups --state-dir state" },
-  { name: "restore-dry-run", line: "zferry restore tank/src --store main --to tank/back --dry-run" },
-  { name: "restore", line: "zferry restore tank/src --store main --to tank/back" },
-  { name: "restore-there", line: "zferry restore tank/other --store main --to tank/src" },
-  { name: "download", line: "zferry download tank/other@one ./folder --store main" },
-  { name: "copy", line: "zferry copy --from main --to ./second" },
-  { name: "key-list", line: "zferry key list --store main" },
-  { name: "prune-keeps", line: "zferry prune home" },
-  { name: "prune-asked", line: "zferry put -q tank/two@one --store main <one.zfs; zferry put -q tank/two@two --store main <later.zfs; zferry prune --dataset tank/two --keep-last 1 --store main", answer: "n" },
-  { name: "prune", line: "zferry prune --dataset tank/two --keep-last 1 --store main --yes" },
-  { name: "prune-strays", line: "zferry prune --strays --store main" },
-  { name: "recover", line: "zferry recover" },
-  { name: "state", line: "zferry state rebuild --store main" },
-  { name: "systemd", line: "zferry systemd --output units --program /usr/bin/zferry" },
-  { name: "bench-plan", line: "zferry bench --plan 10TB" },
-  { name: "list-nowhere", line: "zferry list --store /nowhere" },
-];
+/** A pipe that gives the beginning of a stream and then nothing. */
+function slowPipe(scene: Scene): void {
+  const pipe = join(scene.folder, "slow");
+  execFileSync("mkfifo", [pipe]);
+  const end = openSync(pipe, "r+");
+  onTestFinished(() => {
+    closeSync(end);
+  });
+  writeSync(end, streamOf("one").subarray(0, 60_000)); // less than a pipe holds
+}
 
-it.for([80, 200])("is what is kept, at %d columns", { timeout: 300_000 }, async (columns, context) => {
-  const tmux = need(context, "tmux");
+it.for(widths)("is what is kept, at %d columns", { timeout: 300_000 }, async (columns, context) => {
+  const [tmux, gpg1] = [need(context, "tmux"), need(context, "gpg1")];
   const scene = new Scene();
-  const pool = new Pool({ streams: ["one.zfs", "two.zfs"], datasets: { tank: {}, "tank/src": { snapshots: {} }, "tank/place": {} } });
+  const pool = new Pool({ streams: ["one.zfs", "two.zfs"], datasets: { tank: {}, "tank/src": { snapshots: {} }, "tank/place": {}, "tank/papers": { snapshots: {} } } });
+  const cloud = await startResponder({ bucket: "papers", knowsCrc32: true });
+  onTestFinished(() => cloud.close());
   scene.write("zferry.yaml", config(scene));
+  scene.write("papers.yaml", filesConfig(scene, cloud.port));
   scene.write("one.zfs", streamOf("one"));
+  slowPipe(scene);
   scene.write("later.zfs", recorded("holes"));
+  scene.write("tree/letters/to the tax office", "Dear Sir or Madam,\n");
+  scene.write("tree/notes", "milk, eggs\n");
   scene.privateKey("bob");
+  copyFileSync(scene.certificate("alice"), join(scene.folder, "alice.asc"));
+  exported(scene, gpg1);
   scene.write("bin/zferry", `#!/bin/sh\nexec '${process.execPath}' '${await built()}' "$@"\n`, 0o755);
   const path = [join(scene.folder, "bin"), residentBin, join(fixtures, "bin"), process.env.PATH ?? ""].join(":");
-  const env = { ...pool.env, PATH: path, HOME: scene.folder, TZ: "Europe/Berlin" };
-  for (const { name, line, answer = null } of steps) {
-    const screen = await screenOf(line, { tmux, columns, folder: scene.folder, env, answer });
-    await expect(screen, name).toMatchFileSnapshot(`../../fixtures/screens/${name}.${columns}.txt`);
+  const keys = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" };
+  const env = { ...pool.env, ...keys, PATH: path, HOME: scene.folder, TZ: "Europe/Berlin", TREE: join(scene.folder, "tree") };
+  for (const { name, line, live, typed = [] } of steps) {
+    const { before, end } = await screensOf(line, { tmux, columns, folder: scene.folder, env, typed });
+    expect(before, end).toHaveLength(typed.length);
+    if (live !== undefined) await expect(before[0], live).toMatchFileSnapshot(`../../fixtures/screens/${live}.${columns}.txt`);
+    await expect(end, name).toMatchFileSnapshot(`../../fixtures/screens/${name}.${columns}.txt`);
   }
+});
+
+it("is of every command there is, and none is kept of one that is gone", async () => {
+  const commands: string[] = [];
+  for (const entry of commandTable.filter(({ isHidden }) => isHidden !== true)) {
+    const command = new Command(nameOf(entry));
+    (await entry.load())(command, runCommandOn(ownTerminal()));
+    commands.push(...(command.commands.length === 0 ? [command.name()] : command.commands.map((inner) => `${command.name()} ${inner.name()}`)));
+  }
+  expect(commands.filter((words) => !steps.some(({ line }) => `${line} `.includes(`zferry ${words} `)))).toEqual([]);
+  const names = steps.flatMap(({ name, live }) => (live === undefined ? [name] : [name, live]));
+  const kept = names.flatMap((name) => widths.map((columns) => `${name}.${columns}.txt`));
+  expect(readdirSync(join(fixtures, "screens")).filter((name) => !kept.includes(name))).toEqual([]);
 });

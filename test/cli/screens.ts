@@ -9,33 +9,47 @@ const run = promisify(execFile);
 /** What a shell prints behind a command, with its exit status. */
 const ended = /^\[exit (\d+)\]$/m;
 
+/** What is typed, once the screen has `at`. */
+export interface Typed {
+  readonly at: RegExp;
+  /** As tmux names keys. */
+  readonly keys: readonly string[];
+}
+
 export interface ScreenOptions {
   readonly tmux: string;
   readonly columns: number;
   readonly folder: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Typed when a question stands there. */
-  readonly answer: string | null;
+  /** In this order, each once. */
+  readonly typed: readonly Typed[];
+}
+
+export interface Screens {
+  /** As each of `typed` found it. */
+  readonly before: readonly string[];
+  readonly end: string;
 }
 
 /**
  * Runs one line of shell in a terminal of its own and waits for its end.
  *
- * @returns the screen, without the empty lines below; the line that was run stands above
+ * @returns screens without the empty lines below; the line that was run stands above
  */
-export async function screenOf(line: string, { tmux, columns, folder, env, answer }: ScreenOptions): Promise<string> {
+export async function screensOf(line: string, { tmux, columns, folder, env, typed }: ScreenOptions): Promise<Screens> {
   const socket = `zferry-${randomBytes(6).toString("hex")}`;
   const ask = async (...words: string[]): Promise<string> => (await run(tmux, ["-L", socket, "-f", "/dev/null", ...words], { cwd: folder, env: { ...env, TERM: "xterm-256color", LC_ALL: "C.UTF-8" } })).stdout;
-  const shown = `printf '%s\\n' '$ ${line.replaceAll("'", "'\\''")}'; ${line}; echo "[exit $?]"; exec sleep 600`;
+  const shown = `printf '%s\\n' '$ ${line.replaceAll("'", "'\\''")}'; trap : INT; ${line}; echo "[exit $?]"; exec sleep 600`;
   try {
     await ask("new-session", "-d", "-x", String(columns), "-y", "400", "sh", "-c", shown);
-    let isAnswered = false;
+    const before: string[] = [];
     for (;;) {
       const text = await ask("capture-pane", "-p", "-J");
-      if (ended.test(text)) return steady(text, columns);
-      if (answer !== null && !isAnswered && text.includes("[y/N]")) {
-        isAnswered = true;
-        await ask("send-keys", answer, "Enter");
+      if (ended.test(text)) return { before, end: steady(text, columns) };
+      const next = typed[before.length];
+      if (next?.at.test(text) === true) {
+        before.push(steady(text, columns));
+        await ask("send-keys", ...next.keys);
       }
       await sleep(100);
     }
@@ -44,8 +58,22 @@ export async function screenOf(line: string, { tmux, columns, folder, env, answe
   }
 }
 
+type Varying = readonly (readonly [what: RegExp, same: string | ((found: string) => string)])[];
+
+/** Figures of `bench`, and what it makes of them. */
+const benchmarks: Varying = [
+  [/(?<=^(?:source|\+ .*| {2}compared: .*) {2,})\d+ +[\d.]+ +\d+ % */gm, "100    1.00       50 %         "],
+  [/(?<=^(?:source|\+ .*| {2}compared: .*) {2,})\d+ +[\d.]+ *$/gm, "100    1.00"],
+  [/memory +(?=measured with)/g, "memory   "],
+  [/(?<= {2})[\d.]+ MiB +(?=2\.01 MiB)/g, "120 MiB  "],
+  [/(?<=main thread )\d+ %; memory [\d.]+ MiB(?=;)/g, "50 %; memory 120 MiB"],
+  [/(?<=^limit: ).*$/gm, "seal, 100 MiB/s in all; without it 200; the main thread is busy"],
+  [/[\d.]+ MiB (?=with everything|in all)/g, "120 MiB "],
+  [/^advice: .*(?:\nadvice: .*)*$/gm, "advice: what the figures say"],
+];
+
 /** Moments, durations, rates and random names, each as long as it was wherever that moves what stands behind it. */
-const varying: readonly (readonly [what: RegExp, same: string | ((found: string) => string)])[] = [
+const varying: Varying = [
   [/\d{4}-\d\d-\d\d \d\d:\d\d [+-]\d\d:\d\d/g, "2026-11-21 08:42 +01:00"],
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "2026-11-21T07:42:00Z"],
   [/\b20\d\d-\d\d-\d\d\b/g, "2026-11-21"],
@@ -53,6 +81,10 @@ const varying: readonly (readonly [what: RegExp, same: string | ((found: string)
   [/(?<=, |in )\d+:\d\d\b/g, "0:00"],
   [/[\d.]+ [KMG]?i?B\/s/g, "100 MiB/s"],
   [/zferry-cli-\w{6}/g, "zferry-cli-xxxxxx"],
+  [/(?<=-20261121T074200Z-)[0-9a-f]{6}/g, "000000"],
+  [/(?<=\d datasets?, )[\d.]+ [KM]iB$/gm, "100 KiB"],
+  [/^(zfs-permission +)\w+ .*(?:\n {28}.*)*/gm, "$1ok       root may do everything"],
+  ...benchmarks,
   [/(?<=attempt |zferry-drill-|doctor\/|drills\/)[0-9a-f]{8,}/g, (found) => "0".repeat(found.length)],
 ];
 
