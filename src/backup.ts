@@ -7,28 +7,27 @@
  * that the store failed, or that outslept its lease, keeps journal, holds and snapshot for the next one to go on
  * (`resume.ts`). After any other failure the holds are released and a snapshot this run has made is destroyed again.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { advanceAnchor, secureAnchor } from "./advance.ts";
 import { alone, aloneInStore, type Guard, unguarded } from "./alone.ts";
 import { AttemptDiffers } from "./attempt.ts";
 import type { Cargo } from "./cargo.ts";
 import { readCatalog } from "./catalog.ts";
-import { isZferryError, ZferryError } from "./errors.ts";
+import { ZferryError } from "./errors.ts";
 import { ferry } from "./ferry.ts";
 import type { BackupEntry } from "./format/entry.ts";
 import type { Manifest } from "./format/manifest.ts";
 import { letGo, withHolds } from "./holding.ts";
-import { dropIntent, noteIntent } from "./intent.ts";
+import { dropIntent } from "./intent.ts";
 import { type BaseCandidate, type Plan, planBackup } from "./plan.ts";
 import { refuseTakenName } from "./taken-name.ts";
+import { takeSnapshot } from "./taken.ts";
 import { attemptFor, intentOf, takeUp } from "./resume.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
 import type { BackupOutcome, BackupRequest, Scene, Voyage } from "./voyage.ts";
 import type { Zfs } from "./zfs/command.ts";
 import { type DatasetFacts, readDataset, type SnapshotFacts } from "./zfs/inventory.ts";
-import { type DatasetName, parseGuid, snapshotName, type SnapshotName } from "./zfs/names.ts";
+import { type DatasetName, parseGuid, type SnapshotName } from "./zfs/names.ts";
 import { estimateSend, send, sendFlagsFor } from "./zfs/send.ts";
-import { createSnapshots, newSnapshotName } from "./zfs/snapshots.ts";
 
 /**
  * @throws ZferryError `zfs-…` for the pool's side, `store-…` for the store's, `stream-invalid`, `backup-conflict`
@@ -120,36 +119,10 @@ function existing({ snapshots }: DatasetFacts, wanted: SnapshotName): SnapshotFa
 /** The snapshot to store: the one asked for, or one taken now. */
 async function targetOf(request: BackupRequest, { dataset }: Scene): Promise<SnapshotFacts> {
   if (request.snapshot !== null) return existing(dataset, request.snapshot);
-  const name = await takeSnapshot(request, dataset);
+  const { zfs, stateDir, snapshotPrefix: prefix, now, progress, signal } = request;
+  const wanted = { zfs, storeUrl: request.store.url, stateDir, dataset: request.dataset, prefix };
+  const name = await takeSnapshot(wanted, { now, ...progress, signal });
   return existing(await factsOf(request.zfs, request.dataset, request.signal), name);
-}
-
-/** Names count seconds: where another job has taken one of this dataset in this second, the next second's is taken. */
-async function takeSnapshot(request: BackupRequest, dataset: DatasetFacts): Promise<SnapshotName> {
-  try {
-    return await takeNow(request, dataset);
-  } catch (error) {
-    if (!isZferryError(error, "target-exists")) throw error;
-    await sleep(1000 - (request.now().getTime() % 1000), undefined, { signal: request.signal }).catch(() => undefined);
-    request.signal.throwIfAborted();
-    return takeNow(request, dataset);
-  }
-}
-
-/** Takes a snapshot, which the next run would know of if this one ended here. */
-async function takeNow(request: BackupRequest, dataset: DatasetFacts): Promise<SnapshotName> {
-  const { zfs, signal } = request;
-  const name = snapshotName(request.dataset, newSnapshotName(request.snapshotPrefix, request.now()));
-  const isTaken = dataset.snapshots.some((one) => one.name === name);
-  if (!isTaken) await noteIntent(intentOf(request), name);
-  try {
-    await createSnapshots(zfs, [name], { signal });
-    request.progress.tell?.({ event: "snapshot-taken", snapshot: name });
-    return name;
-  } catch (error) {
-    if (!isTaken && isZferryError(error, "target-exists")) await dropIntent(intentOf(request), name);
-    throw error;
-  }
 }
 
 /** A new run: what the plan says, and for a backup its snapshot and its journal. */

@@ -78,7 +78,7 @@ export async function letGo(request: Omit<Holder, "signal" | "store"> & { readon
   );
   if (isGone) return true;
   const place = { stateDir, storeUrl: store.url, dataset: datasetOf(doomed.name) };
-  await attempt(progress, `note the snapshot "${doomed.name}" for the next run`, () => noteIntent(place, doomed.name));
+  await attempt(progress, `note the snapshot "${doomed.name}" for the next run`, () => noteIntent(place, doomed));
   return false;
 }
 

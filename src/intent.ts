@@ -12,10 +12,27 @@ import { type DatasetName, parseSnapshotName, type SnapshotName } from "./zfs/na
 
 const snapshot = z.string().transform((text) => parseSnapshotName(text));
 
-const intentSchema = z.object({ version: z.literal(1), snapshots: z.array(snapshot) });
+const intentSchema = z.object({
+  version: z.literal(1),
+  snapshots: z.array(snapshot),
+  /** By name; none of those that were noted before there were marks. */
+  marks: z.record(z.string(), z.string()).default({}),
+});
 
 /** As it was once: one name. */
-const oneSchema = z.object({ version: z.literal(1), snapshot }).transform(({ snapshot: name }) => ({ snapshots: [name] }));
+const oneSchema = z.object({ version: z.literal(1), snapshot }).transform(({ snapshot: name }) => ({ snapshots: [name], marks: {} as Record<string, string> }));
+
+/** A snapshot that is about to be taken. */
+export interface Intent {
+  readonly name: SnapshotName;
+  /** What it is to be marked with (`zfs/snapshots.ts`); null in a note from before there were marks. */
+  readonly mark: string | null;
+}
+
+/** Whether that is the snapshot that was meant, and not one that another run has taken under its name. */
+export function isMeant({ name, mark }: Intent, found: { readonly name: SnapshotName; readonly mark: string | null }): boolean {
+  return found.name === name && found.mark !== null && (mark === null || mark === found.mark);
+}
 
 /** Whose intents: of backups of a dataset into a store. */
 export interface IntentPlace {
@@ -29,9 +46,9 @@ function intentPath({ stateDir, storeUrl, dataset }: IntentPlace): string {
 }
 
 /** @throws ZferryError `config-invalid` when it cannot be written */
-export async function noteIntent(where: IntentPlace, name: SnapshotName): Promise<void> {
-  const noted = await intentsOf(where);
-  if (!noted.includes(name)) await writeIntents(where, [...noted, name]);
+export async function noteIntent(where: IntentPlace, intent: Intent): Promise<void> {
+  const noted = (await intentsOf(where)).filter(({ name }) => name !== intent.name);
+  await writeIntents(where, [...noted, intent]);
 }
 
 /**
@@ -40,7 +57,7 @@ export async function noteIntent(where: IntentPlace, name: SnapshotName): Promis
  *
  * @throws ZferryError `config-invalid` when it cannot be read
  */
-export function intentsOf(where: IntentPlace): Promise<readonly SnapshotName[]> {
+export function intentsOf(where: IntentPlace): Promise<readonly Intent[]> {
   return readIntentsAt(intentPath(where));
 }
 
@@ -48,9 +65,9 @@ export function intentsOf(where: IntentPlace): Promise<readonly SnapshotName[]> 
 export async function readIntents(stateDir: string): Promise<readonly SnapshotName[]> {
   const folder = join(stateDir, folderName);
   const names = await inStateFolder(`read "${folder}"`, () => namesIn(folder));
-  const intended: SnapshotName[] = [];
+  const intended: Intent[] = [];
   for (const name of names.filter((one) => one.endsWith(".intent"))) intended.push(...(await readIntentsAt(join(folder, name))));
-  return intended;
+  return intended.map(({ name }) => name);
 }
 
 /** None of a folder that is not there. */
@@ -63,10 +80,11 @@ async function namesIn(folder: string): Promise<readonly string[]> {
   }
 }
 
-async function readIntentsAt(path: string): Promise<readonly SnapshotName[]> {
+async function readIntentsAt(path: string): Promise<readonly Intent[]> {
   const bytes = await inStateFolder(`read "${path}"`, () => readIfAny(path));
   try {
-    return bytes === null ? [] : z.union([intentSchema, oneSchema]).parse(JSON.parse(bytes.toString("utf8"))).snapshots;
+    const { snapshots, marks } = z.union([intentSchema, oneSchema]).parse(bytes === null ? { version: 1, snapshots: [] } : JSON.parse(bytes.toString("utf8")));
+    return snapshots.map((name) => ({ name, mark: marks[name] ?? null }));
   } catch {
     return [];
   }
@@ -79,13 +97,15 @@ export async function dropIntent(where: IntentPlace, name: SnapshotName): Promis
 
 /** Removes all names but those to keep; nothing that cannot be understood stays. @throws ZferryError `config-invalid` */
 export async function keepIntents(where: IntentPlace, isKept: (name: SnapshotName) => boolean): Promise<void> {
-  await writeIntents(where, (await intentsOf(where)).filter(isKept));
+  await writeIntents(where, (await intentsOf(where)).filter(({ name }) => isKept(name)));
 }
 
-async function writeIntents(where: IntentPlace, snapshots: readonly SnapshotName[]): Promise<void> {
+async function writeIntents(where: IntentPlace, intents: readonly Intent[]): Promise<void> {
   const path = intentPath(where);
-  if (snapshots.length > 0) {
-    await inStateFolder(`write "${path}"`, () => writeWhole(path, `${JSON.stringify({ version: 1, snapshots })}\n`));
+  if (intents.length > 0) {
+    const marks = Object.fromEntries(intents.flatMap(({ name, mark }) => (mark === null ? [] : [[name, mark]])));
+    const text = JSON.stringify({ version: 1, snapshots: intents.map(({ name }) => name), marks });
+    await inStateFolder(`write "${path}"`, () => writeWhole(path, `${text}\n`));
     return;
   }
   if ((await inStateFolder(`read "${path}"`, () => readIfAny(path))) === null) return;

@@ -9,7 +9,7 @@
 import { type Attempt, attemptOf, beginAttempt, misfitOf } from "./attempt.ts";
 import { attemptPrefix } from "./format/layout.ts";
 import { letGo } from "./holding.ts";
-import { type IntentPlace, intentsOf, keepIntents } from "./intent.ts";
+import { type IntentPlace, intentsOf, isMeant, keepIntents } from "./intent.ts";
 import { Journal, type JournalHeader } from "./journal.ts";
 import type { BaseCandidate } from "./plan.ts";
 import { type Ending, endingOf, settle, tellGarbage } from "./settle.ts";
@@ -83,9 +83,10 @@ export function intentOf({ stateDir, store, dataset }: Pick<BackupRequest, "stat
 async function takeBack(request: BackupRequest, { dataset, catalog }: Scene, journaled: SnapshotName | null): Promise<boolean> {
   const own = request.isOwnSnapshot ? request.snapshot : null;
   const stays = new Set([own]);
-  const intended = (await intentsOf(intentOf(request))).filter((name) => name !== own);
-  for (const name of intended.filter((one) => one !== journaled)) {
-    const snapshot = dataset.snapshots.find((one) => one.name === name && one.ours);
+  const intended = (await intentsOf(intentOf(request))).filter(({ name }) => name !== own);
+  for (const intent of intended.filter((one) => one.name !== journaled)) {
+    const { name } = intent;
+    const snapshot = dataset.snapshots.find((one) => isMeant(intent, one));
     if (snapshot === undefined || catalog.backups.some(({ backup }) => backup === name)) continue;
     request.progress.warn(`a run ended before it had stored its snapshot "${name}", which is destroyed now`);
     if (!(await letGo(request, [name], snapshot))) stays.add(name); // it is still nobody's

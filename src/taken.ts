@@ -11,16 +11,16 @@ import type { FerryProgress } from "./cargo.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import type { Tell } from "./events.ts";
 import { letGo } from "./holding.ts";
-import { dropIntent, type IntentPlace, intentsOf, noteIntent } from "./intent.ts";
+import { dropIntent, type IntentPlace, intentsOf, isMeant, noteIntent } from "./intent.ts";
 import type { Store } from "./store/store.ts";
 import { complained } from "./zfs/complaints.ts";
 import type { Zfs } from "./zfs/command.ts";
 import { readDataset } from "./zfs/inventory.ts";
 import { type DatasetName, datasetOf, snapshotName, type SnapshotName } from "./zfs/names.ts";
-import { createSnapshots, newSnapshotName } from "./zfs/snapshots.ts";
+import { createSnapshots, newMark, newSnapshotName } from "./zfs/snapshots.ts";
 
 /** Names count seconds: so many of them in a row may be taken by others. */
-const maxTries = 5;
+const maxTries = 3;
 const giveBackTimeoutMs = 30_000;
 
 /** A snapshot that is wanted, for a backup of a dataset into a store. The caller holds the dataset's local lock. */
@@ -34,6 +34,40 @@ export interface WantedSnapshot {
 
 export interface NamedSnapshot extends WantedSnapshot {
   readonly name: SnapshotName;
+  /** What it is marked with; one for all that are named together. */
+  readonly mark: string;
+}
+
+interface Naming {
+  readonly now: () => Date;
+  readonly signal: AbortSignal;
+}
+
+interface Taking {
+  readonly warn: (text: string) => void;
+  readonly tell?: Tell | undefined;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Names and takes one snapshot. Where there is one of that name, the next second's name is taken.
+ *
+ * @throws ZferryError `target-exists`, and as `createSnapshots`: then it may be there, and its name stays noted
+ */
+export async function takeSnapshot(wanted: WantedSnapshot, options: Naming & Taking): Promise<SnapshotName> {
+  const names = new Set<SnapshotName>();
+  for (;;) {
+    const one = (await nameFree([wanted], names, options))[0];
+    if (one === undefined) throw new Error("no name for the one snapshot that is wanted");
+    try {
+      await takeSnapshots([one], options);
+      return one.name;
+    } catch (error) {
+      if (!isZferryError(error, "target-exists")) throw error;
+      await dropIntent(placeOf(one), one.name);
+      names.add(one.name);
+    }
+  }
 }
 
 /**
@@ -41,17 +75,18 @@ export interface NamedSnapshot extends WantedSnapshot {
  *
  * @throws ZferryError `zfs-not-found` for a dataset that is not there, `target-exists`, `config-invalid`
  */
-export async function nameSnapshots(
-  wanted: readonly WantedSnapshot[],
-  { now, signal }: { readonly now: () => Date; readonly signal: AbortSignal },
-): Promise<readonly NamedSnapshot[]> {
-  const there = await namesThere(wanted, signal);
+export async function nameSnapshots(wanted: readonly WantedSnapshot[], naming: Naming): Promise<readonly NamedSnapshot[]> {
+  return nameFree(wanted, await namesThere(wanted, naming.signal), naming);
+}
+
+async function nameFree(wanted: readonly WantedSnapshot[], there: ReadonlySet<SnapshotName>, { now, signal }: Naming): Promise<readonly NamedSnapshot[]> {
+  const mark = newMark();
   for (let tries = 1; ; tries += 1) {
     const at = now();
-    const named = wanted.map((one) => ({ ...one, name: snapshotName(one.dataset, newSnapshotName(one.prefix, at)) }));
+    const named = wanted.map((one) => ({ ...one, name: snapshotName(one.dataset, newSnapshotName(one.prefix, at)), mark }));
     const taken = named.find(({ name }) => there.has(name));
     if (taken === undefined) {
-      for (const one of named) await noteIntent(placeOf(one), one.name);
+      for (const one of named) await noteIntent(placeOf(one), one);
       return named;
     }
     if (tries === maxTries) {
@@ -62,8 +97,8 @@ export async function nameSnapshots(
   }
 }
 
-async function namesThere(wanted: readonly WantedSnapshot[], signal: AbortSignal): Promise<ReadonlySet<string>> {
-  const names = new Set<string>();
+async function namesThere(wanted: readonly WantedSnapshot[], signal: AbortSignal): Promise<ReadonlySet<SnapshotName>> {
+  const names = new Set<SnapshotName>();
   for (const { zfs, dataset } of wanted) {
     const facts = await readDataset(zfs, dataset, { signal });
     if (facts === null) throw new ZferryError("zfs-not-found", `there is no dataset "${dataset}"`, { hint: "`zfs list` shows what there is" });
@@ -78,19 +113,17 @@ async function namesThere(wanted: readonly WantedSnapshot[], signal: AbortSignal
  *
  * @throws ZferryError as `createSnapshots`
  */
-export async function takeSnapshots(
-  named: readonly NamedSnapshot[],
-  { warn, tell, signal }: { readonly warn: (text: string) => void; readonly tell?: Tell | undefined; readonly signal: AbortSignal },
-): Promise<void> {
+export async function takeSnapshots(named: readonly NamedSnapshot[], { warn, tell, signal }: Taking): Promise<void> {
   for (const [first, ...more] of byPool(named).values()) {
     if (first === undefined) continue;
     const names = [first, ...more].map(({ name }) => name);
+    const { zfs, mark } = first;
     try {
-      await createSnapshots(first.zfs, names, { signal });
+      await createSnapshots(zfs, names, { mark, signal });
     } catch (error) {
       if (names.length === 1 || !complained(error, "too many arguments")) throw error;
       warn("this zfs takes one snapshot at a time, so those of several datasets are not from one instant");
-      for (const name of names) await createSnapshots(first.zfs, [name], { signal });
+      for (const name of names) await createSnapshots(zfs, [name], { mark, signal });
     }
     for (const name of names) tell?.({ event: "snapshot-taken", snapshot: name });
   }
@@ -115,16 +148,18 @@ interface Giver {
 
 /**
  * Destroys a snapshot whose backup did not come about, if its name is noted still: otherwise a journal has it, or had it.
- * Never throws: what could not be destroyed stays noted for the next run. So does what is not there: a zfs that did not end
- * in time, in the kernel or at the other end of ssh, may take it yet.
+ * One that another run has taken under its name stays. Never throws: what could not be destroyed stays noted for the next
+ * run. So does what is not there: a zfs that did not end in time, in the kernel or at the other end of ssh, may take it yet.
  */
 export async function giveBack({ zfs, store, stateDir, progress }: Giver, name: SnapshotName): Promise<void> {
   const place = { stateDir, storeUrl: store.url, dataset: datasetOf(name) };
   try {
-    if (!(await intentsOf(place)).includes(name)) return;
+    const intent = (await intentsOf(place)).find((one) => one.name === name);
+    if (intent === undefined) return;
     const facts = await readDataset(zfs, place.dataset, { signal: AbortSignal.timeout(giveBackTimeoutMs) });
-    const snapshot = facts?.snapshots.find((one) => one.name === name && one.ours);
-    if (snapshot !== undefined && (await letGo({ zfs, store, stateDir, progress }, [], snapshot))) await dropIntent(place, name);
+    const snapshot = facts?.snapshots.find((one) => one.name === name);
+    if (snapshot === undefined) return;
+    if (!isMeant(intent, snapshot) || (await letGo({ zfs, store, stateDir, progress }, [], snapshot))) await dropIntent(place, name);
   } catch (error) {
     const why = isZferryError(error) ? error.message : String(error);
     progress.warn(`could not take back the snapshot "${name}", which the next run tries again: ${why}`);

@@ -75,7 +75,7 @@ async function giveAllBack({ job, dataset }: Task, world: World): Promise<void> 
   const { stateDir, warn } = world;
   const giver = { zfs: world.zfsOf(job), store: { url: filesUrl }, stateDir, progress: { warn } };
   try {
-    for (const name of await intentsOf({ stateDir, storeUrl: filesUrl, dataset })) await giveBack(giver, name);
+    for (const { name } of await intentsOf({ stateDir, storeUrl: filesUrl, dataset })) await giveBack(giver, name);
   } catch (error) {
     warn(`${job.name}: ${toldError(error).message}`);
   }

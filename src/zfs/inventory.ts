@@ -19,7 +19,7 @@ import {
 } from "./names.ts";
 import { readPropertiesBelow, unreadable, valueOf, type PropertyTable } from "./properties.ts";
 
-/** The user property that marks a snapshot as made by us. */
+/** The user property that marks a snapshot as made by us; its value tells which taking it is of. */
 export const ownProperty = "zferry:snapshot";
 
 interface Identity {
@@ -34,6 +34,8 @@ export interface SnapshotFacts extends Identity {
   readonly name: SnapshotName;
   /** Marked by `createSnapshots`: the only snapshots we may ever destroy. */
   readonly ours: boolean;
+  /** What it was marked with, whoever did; null without a mark. */
+  readonly mark: string | null;
   /** Number of holds. */
   readonly userRefs: number;
 }
@@ -128,7 +130,8 @@ function typeOf(dataset: DatasetName, table: PropertyTable): "filesystem" | "vol
 
 function snapshotFacts(name: SnapshotName, table: PropertyTable): SnapshotFacts {
   const userRefs = Number(valueOf(table, name, "userrefs"));
-  return { name, ...identityOf(name, table), ours: isOurs(table), userRefs };
+  const ours = isOurs(table);
+  return { name, ...identityOf(name, table), ours, mark: ours ? (table.get(ownProperty)?.value ?? null) : null, userRefs };
 }
 
 function identityOf(name: string, table: PropertyTable): Identity {

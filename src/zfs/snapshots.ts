@@ -4,6 +4,7 @@
  * A snapshot of ours carries the user property {@link ownProperty}, set on itself at its creation. Nothing else is ever
  * destroyed, whatever its name looks like, and nothing whose guid is not the one the caller decided about.
  */
+import { randomBytes } from "node:crypto";
 import { ZferryError } from "../errors.ts";
 import { runZfs, type Cancellable, type Zfs } from "./command.ts";
 import { saysMissing } from "./complaints.ts";
@@ -16,15 +17,20 @@ export function newSnapshotName(prefix: string, at: Date): string {
   return prefix + at.toISOString().replace(/\.\d+/, "").replaceAll(/[-:]/g, "");
 }
 
+/** Of one taking: whoever finds a snapshot of a name that it meant to take can tell by it whether it took it. */
+export function newMark(): string {
+  return randomBytes(8).toString("hex");
+}
+
 /**
  * Makes all of them in one atomic command: all from one instant or none at all. They must be of one pool, and of
  * different datasets. zfs-fuse can do one at a time only, and fails for more.
  *
  * @throws ZferryError `target-exists` when one of the names is taken, `zfs-not-found` for a missing dataset
  */
-export async function createSnapshots(zfs: Zfs, names: readonly SnapshotName[], options: Cancellable): Promise<void> {
+export async function createSnapshots(zfs: Zfs, names: readonly SnapshotName[], { mark, signal }: Cancellable & { readonly mark: string }): Promise<void> {
   if (names.length === 0) return;
-  await runZfs(zfs, ["snapshot", "-o", `${ownProperty}=1`, "--", ...names], options);
+  await runZfs(zfs, ["snapshot", "-o", `${ownProperty}=${mark}`, "--", ...names], { signal });
 }
 
 /**

@@ -29,7 +29,8 @@ async function intended(scene: Scene, pool: Pool): Promise<string> {
   return join(scene.stateDir, "journal", intent ?? "");
 }
 
-function take(pool: Pool, ours: boolean): void {
+/** @param ours - its mark; false for a snapshot that zferry has not taken */
+function take(pool: Pool, ours: string | false): void {
   pool.change(({ datasets }) => {
     const taken = { [name.split("@")[1] ?? ""]: { guid: "77", holds: [], ours } };
     datasets["tank/src"] = { snapshots: taken, bookmarks: {} };
@@ -43,7 +44,7 @@ function snapshotsOf(pool: Pool): string[] {
 it("the next run destroys it, saying so, and backs up a snapshot of its own", async () => {
   const [scene, pool] = [new Scene(), nightly()];
   await intended(scene, pool);
-  take(pool, true);
+  take(pool, pool.lastMark);
   const { exit, stderr } = await scene.run(wordsFor(scene), { env: pool.env, now: later });
   expect(exit, stderr).toBe(0);
   expect(stderr).toContain(`a run ended before it had stored its snapshot "${name}", which is destroyed now`);
@@ -53,12 +54,13 @@ it("the next run destroys it, saying so, and backs up a snapshot of its own", as
 
 it.for<[string, (intent: string, pool: Pool) => void]>([
   ["that zferry did not take", (_, pool) => { take(pool, false); }],
+  ["that another run took under that name", (_, pool) => { take(pool, "another's"); }],
   ["that the intent does not name", (intent, pool) => {
-    take(pool, true);
-    writeFileSync(intent, readFileSync(intent, "utf8").replace("zferry-2026", "zferry-2025"));
+    take(pool, pool.lastMark);
+    writeFileSync(intent, readFileSync(intent, "utf8").replaceAll("zferry-2026", "zferry-2025"));
   }],
   ["when the intent is garbage", (intent, pool) => {
-    take(pool, true);
+    take(pool, pool.lastMark);
     writeFileSync(intent, "{");
   }],
 ])("a snapshot %s stays, and the intent goes", async ([, spoil]) => {
@@ -83,7 +85,7 @@ it("a snapshot that was stored is no longer anybody's to destroy", async () => {
 
 it("one whose name is taken leaves no intent: the snapshot there is another run's", async () => {
   const [scene, pool] = [new Scene(), nightly()];
-  take(pool, true);
+  take(pool, "another's");
   expect((await scene.run(wordsFor(scene), { env: pool.env, now: before })).exit).not.toBe(0);
   expect(snapshotsOf(pool)).toEqual(["zferry-20261122T000000Z"]);
   expect((await scene.run(wordsFor(scene), { env: pool.env, now: later })).exit).toBe(0);

@@ -69,7 +69,7 @@ describe("a snapshot that is to be taken back", () => {
     night.pool.change(({ faults }) => (faults.destroy = busy));
     expect(await night.run()).toMatchObject({ exit: 0, stderr: expect.stringContaining("could not destroy the snapshot") as string });
     await release();
-    night.pool.change(({ datasets }) => (datasets["tank/src/a"] = { snapshots: { [tonight]: { guid: "77", holds: [], ours: true } }, bookmarks: {} })); // no recorded stream's
+    night.pool.change(({ datasets }) => (datasets["tank/src/a"] = { snapshots: { [tonight]: { guid: "77", holds: [], ours: night.pool.lastMark } }, bookmarks: {} })); // no recorded stream's
     expect((await later(night)).stderr).toContain(`could not destroy the snapshot "tank/src/a@${tonight}"`);
     night.pool.change(({ faults }) => delete faults.destroy);
     await later(night, 23);
@@ -94,7 +94,7 @@ describe("a snapshot that is to be taken back", () => {
     expect((await night.run()).exit).toBe(14);
     night.pool.change(({ faults, datasets }) => {
       delete faults.snapshot;
-      datasets["tank/src/a"] = { snapshots: { [tonight]: { guid: "77", holds: [], ours: true } }, bookmarks: {} };
+      datasets["tank/src/a"] = { snapshots: { [tonight]: { guid: "77", holds: [], ours: night.pool.lastMark } }, bookmarks: {} };
     });
     const { exit, stderr } = await later(night);
     expect(exit, stderr).toBe(0);

@@ -141,7 +141,7 @@ describe("what was left behind", () => {
     const night = new Night("  all: {dataset: tank/src, recursive: true}\n");
     const where = { stateDir: night.scene.stateDir, storeUrl: `file://${night.scene.store}` };
     for (const dataset of three) {
-      await noteIntent({ ...where, dataset: parseDatasetName(dataset) }, parseSnapshotName(`${dataset}@zferry-killed`));
+      await noteIntent({ ...where, dataset: parseDatasetName(dataset) }, { name: parseSnapshotName(`${dataset}@zferry-killed`), mark: null });
       night.pool.change(({ datasets }) => (datasets[dataset] = { snapshots: { "zferry-killed": { guid: "77", holds: [], ours: true } }, bookmarks: {} }));
     }
     const { exit, stderr } = await night.run();

@@ -11,7 +11,8 @@ import { recorded } from "./zferry.ts";
 interface SnapshotState {
   readonly guid: string;
   readonly holds: string[];
-  readonly ours: boolean;
+  /** Its mark; true for one of no particular run. */
+  readonly ours: boolean | string;
 }
 
 interface DatasetState {
@@ -69,6 +70,12 @@ export class Pool {
   /** The calls so far that begin with these words. */
   calls(...words: string[]): string[][] {
     return this.#log.map(({ args }) => args).filter((args) => words.every((word, at) => args[at] === word));
+  }
+
+  /** What the last snapshot was to be marked with, whether it was taken or not. */
+  get lastMark(): string {
+    const [, , assignment = ""] = this.calls("snapshot").at(-1) ?? [];
+    return assignment.split("=")[1] ?? "";
   }
 
   /** Processes of it that still run. */

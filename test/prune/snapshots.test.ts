@@ -64,7 +64,7 @@ describe("a pretended pool", () => {
   it("keeps what an unfinished run is about, by journal or intent, whatever its store", async () => {
     const [stateDir, fake] = [ownFolder(), pool({ a: {}, b: {}, c: {}, d: {} })];
     await (await Journal.begin(stateDir, { verb: "put", name: named("a") }, headerFor(named("a"), "s3://other"))).close();
-    await noteIntent({ stateDir, storeUrl: "s3://other", dataset: parseDatasetName("tank/home") }, named("b"));
+    await noteIntent({ stateDir, storeUrl: "s3://other", dataset: parseDatasetName("tank/home") }, { name: named("b"), mark: null });
     expect(told(await pruning(new MemoryStore(), { zfs: fake.zfs, stateDir, keep: lastOne }))).toMatchObject({
       a: "stays: of an unfinished run", b: "stays: of an unfinished run", c: "removed",
     });

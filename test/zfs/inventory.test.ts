@@ -60,8 +60,8 @@ describe("the inventory of a dataset", () => {
       encrypted: false,
       guid: 7070064059481114849n,
       snapshots: [
-        { name: "tsrc/x@with space", guid: 15906234245724498336n, createTxg: 29n, createdAt: at, ours: true, userRefs: 0 },
-        { name: "tsrc/x@s2", guid: 126736447481643048n, createTxg: 30n, createdAt: at, ours: false, userRefs: 1 },
+        { name: "tsrc/x@with space", guid: 15906234245724498336n, createTxg: 29n, createdAt: at, ours: true, mark: "1", userRefs: 0 },
+        { name: "tsrc/x@s2", guid: 126736447481643048n, createTxg: 30n, createdAt: at, ours: false, mark: null, userRefs: 1 },
       ],
       bookmarks: [{ name: "tsrc/x#bm", guid: 126736447481643048n, createTxg: 30n, createdAt: at }],
     });

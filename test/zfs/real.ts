@@ -59,7 +59,7 @@ export async function makeSource(name: string, extra: readonly string[] = []): P
 
 export async function snap(dataset: DatasetName, name: string): Promise<SnapshotName> {
   const snapshot = snapshotName(dataset, name);
-  await createSnapshots(zfs, [snapshot], options);
+  await createSnapshots(zfs, [snapshot], { ...options, mark: "1" });
   return snapshot;
 }
 

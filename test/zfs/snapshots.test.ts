@@ -24,22 +24,22 @@ describe("the name of a new snapshot", () => {
 describe("making snapshots", () => {
   it("takes all of them in one command and marks them as ours", async () => {
     const fake = fakeZfs({ datasets: { "tank/a": {}, "tank/b c": {} } });
-    await createSnapshots(fake.zfs, [s1, parseSnapshotName("tank/b c@s1")], { signal: never });
-    expect(fake.calls()).toEqual([["snapshot", "-o", "zferry:snapshot=1", "--", "tank/a@s1", "tank/b c@s1"]]);
+    await createSnapshots(fake.zfs, [s1, parseSnapshotName("tank/b c@s1")], { mark: "7f", signal: never });
+    expect(fake.calls()).toEqual([["snapshot", "-o", "zferry:snapshot=7f", "--", "tank/a@s1", "tank/b c@s1"]]);
     const facts = await readDataset(fake.zfs, parseDatasetName("tank/b c"), { signal: never });
-    expect(facts?.snapshots).toMatchObject([{ name: "tank/b c@s1", ours: true }]);
+    expect(facts?.snapshots).toMatchObject([{ name: "tank/b c@s1", ours: true, mark: "7f" }]);
   });
 
   it("asks nothing of zfs when there are none to make", async () => {
     const fake = fakeZfs({ datasets: {} });
-    await createSnapshots(fake.zfs, [], { signal: never });
+    await createSnapshots(fake.zfs, [], { mark: "7f", signal: never });
     expect(fake.calls()).toEqual([]);
   });
 
   it("makes none when one of the names is taken", async () => {
     const fake = fakeZfs({ datasets: { "tank/a": {}, "tank/b": { snapshots: { s1: {} } } } });
     const names = [s1, parseSnapshotName("tank/b@s1")];
-    await expect(createSnapshots(fake.zfs, names, { signal: never })).rejects.toMatchObject({ code: "target-exists" });
+    await expect(createSnapshots(fake.zfs, names, { mark: "7f", signal: never })).rejects.toMatchObject({ code: "target-exists" });
     expect(await namesIn(fake)).toEqual([]);
   });
 });
