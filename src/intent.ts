@@ -20,7 +20,7 @@ const intentSchema = z.object({
 });
 
 /** As it was once: one name. */
-const oneSchema = z.object({ version: z.literal(1), snapshot }).transform(({ snapshot: name }) => ({ snapshots: [name], marks: {} as Record<string, string> }));
+const oneSchema = z.object({ version: z.literal(1), snapshot }).transform(({ snapshot: name }): z.output<typeof intentSchema> => ({ version: 1, snapshots: [name], marks: {} }));
 
 /** A snapshot that is about to be taken. */
 export interface Intent {

@@ -12,10 +12,11 @@ for last; do :; done
 row() { printf '%s\\t%s\\t%s\\t%s\\n' "$@"; }
 rows() {
   row "$1" type "$2" -; row "$1" guid "$3" -; row "$1" createtxg 9 -; row "$1" creation 1700000000 -
-  row "$1" userrefs "$4" -; row "$1" zferry:snapshot 1 "$5"; row "$1" encryption off -
+  row "$1" userrefs "$4" -; row "$1" zferry:snapshot "$mark" "$5"; row "$1" encryption off -
 }
 missing() { echo "cannot open '$last': dataset does not exist" >&2; exit 1; }
 snapshot=$(cat "$world/snapshot" 2>/dev/null)
+mark=$(cat "$world/mark" 2>/dev/null || echo 1)
 case "$1" in
 get)
   case "$last" in
@@ -25,7 +26,7 @@ get)
   *) missing ;;
   esac
   [ -z "$snapshot" ] || rows "$snapshot" snapshot "$(cat "$world/guid")" 0 local ;;
-snapshot) echo "$last" > "$world/snapshot" ;;
+snapshot) echo "$last" > "$world/snapshot"; echo "\${3#*=}" > "$world/mark" ;;
 destroy) [ ! -e "$world/held" ] && rm "$world/snapshot" || { echo "cannot destroy snapshot $last: it's being held." >&2; exit 1; } ;;
 hold) echo "$3" > "$world/held" ;;
 release) rm "$world/held" 2>/dev/null || { echo "cannot release hold from snapshot '$last': no such tag on this dataset" >&2; exit 1; } ;;
