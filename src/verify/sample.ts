@@ -122,16 +122,23 @@ async function withMounted<T>({ zfs, into }: { zfs: Zfs; into: DatasetName }, si
     await runZfs(zfs, ["set", `mountpoint=${folder}`, into], { signal });
     signal.throwIfAborted();
     await runZfs(zfs, ["mount", into], { signal: AbortSignal.timeout(mountTimeoutMs) });
-    try {
-      signal.throwIfAborted();
-      if ((await stat(folder)).dev === dev) throw new Obstacle("its file system is not mounted where zferry runs: zfs is on another machine");
-      return await work(folder);
-    } finally {
-      await runZfs(zfs, ["unmount", into], { signal: AbortSignal.timeout(mountTimeoutMs) });
-    }
+    const unmount = (): Promise<string> => runZfs(zfs, ["unmount", into], { signal: AbortSignal.timeout(mountTimeoutMs) });
+    const result = await workIn(folder, dev, signal, work).catch(async (error: unknown) => {
+      await unmount().catch(() => undefined); // it is destroyed next, which says so if it cannot be
+      throw error;
+    });
+    await unmount();
+    return result;
   } finally {
     await rmdir(folder).catch(() => undefined); // still mounted: the error on its way up says so
   }
+}
+
+/** @param emptyDev - the device of the folder before anything was mounted on it */
+async function workIn<T>(folder: string, emptyDev: number, signal: AbortSignal, work: (folder: string) => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  if ((await stat(folder)).dev === emptyDev) throw new Obstacle("its file system is not mounted where zferry runs: zfs is on another machine");
+  return work(folder);
 }
 
 /**

@@ -5,7 +5,10 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { chooseFiles, compareFiles } from "../../src/verify/sample.ts";
+import { chooseFiles, compareFiles, compareSample } from "../../src/verify/sample.ts";
+import { zfsThrough } from "../../src/zfs/command.ts";
+import { parseDatasetName, parseGuid, parseSnapshotName } from "../../src/zfs/names.ts";
+import { backupEntry } from "../entries.ts";
 import { never } from "../ferrying.ts";
 import { ownFolder } from "../folder.ts";
 
@@ -47,6 +50,15 @@ describe("the files of a sample", () => {
     const at = join(root, name);
     await expect(chooseFiles(at, { fileCount: 5, seed: "x" }, never)).rejects.toMatchObject({ code: "zfs-failed", message: `the folder "${at}/" cannot be read from here: ${code}` });
   });
+});
+
+it("a file system that cannot be unmounted either does not hide why its files could not be read", async () => {
+  const program = join(ownFolder(), "zfs");
+  writeFileSync(program, "#!/bin/sh\ncase $1 in get|unmount) echo no luck with $1 >&2; exit 1;; esac\n", { mode: 0o700 });
+  const entry = backupEntry({ backup: parseSnapshotName("tank/a@s1"), guid: parseGuid("1"), createdAt: new Date(0) });
+  const where = { zfs: zfsThrough([program], {}), into: parseDatasetName("tank/scratch") };
+  const { sample } = await compareSample(where, entry, { fileCount: 1, seed: "x", isReadAnyway: true }, never);
+  expect(sample.obstacle).toContain("its file system is not mounted where zferry runs");
 });
 
 describe("a file that is compared", () => {
