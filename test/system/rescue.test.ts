@@ -5,7 +5,7 @@
  * leads to OpenZFS 2.3 in the guest (`rescue-ways.ts`). What a person types, the passphrase, gpg finds in its configuration.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { filesUnder, passphrase, recorded, Scene } from "../cli/zferry.ts";
@@ -69,16 +69,19 @@ it.for([
   await way.check(output);
 });
 
-it("a chunk that is not what was stored stops it before zfs has it", { timeout: 120_000 }, async (context) => {
+it("a chunk that is not what was stored stops it before zfs has it, and nothing is run of what the store's owner wrote", { timeout: 120_000 }, async (context) => {
   const rescue = need(context, "rescue");
   const scene = new Scene();
   await scene.put("tank/home@zferry-20261121T020000Z", recorded("zfs-fuse/full"), ...scene.secret);
   mkdirSync(join(scene.store, "streams/tank/home@zferry-20261122T020000Z/00000000"), { recursive: true });
-  const [chunk = ""] = filesUnder(scene.store).filter((name) => name.endsWith(".zfs.gpg.000002"));
+  const files = filesUnder(scene.store);
+  const [chunk = ""] = files.filter((name) => name.endsWith(".zfs.gpg.000002"));
   scene.write(join("store", chunk), Buffer.alloc(65_536));
-  const [, check = ""] = /(cd [^\n]*\nsed [^\n]*\n)/.exec(typedOn()) ?? [];
+  const [note = ""] = files.filter((name) => name.endsWith("RESTORE.md"));
+  scene.write(join("store", note), readFileSync(join(scene.store, note), "utf8").replace("sha256sum -c", "sha256sum --version; echo ran what somebody wrote; sha256sum -c"));
+  const [check = ""] = /cd [^\n]*20261121[^\n]*\n[^\n]*RESTORE\.md[^\n]*\n/.exec(typedOn()) ?? [];
   const { status, output } = enter(rescue, scene.store, `set -e -o pipefail\n${check}echo received\n`);
   expect(output).toContain("home@zferry-20261121T020000Z.zfs.gpg.000002: FAILED");
-  expect(output).not.toContain("received");
+  expect(output).not.toMatch(/received|ran what/);
   expect(status).not.toBe(0);
 });
