@@ -6,10 +6,10 @@
  *   yaml   read as a configuration; one that begins with `# /etc/zferry/zferry.yaml` is there for what follows
  *   json   parsed      ini, cron   lines of what systemd and cron take, whose commands zferry knows      text   only shown
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it, type TestContext } from "vitest";
+import { describe, expect, it, onTestFinished, type TestContext } from "vitest";
 import { commandTable } from "../../src/cli/commands.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { guids } from "../cli/pool.ts";
@@ -28,15 +28,16 @@ function pagesIn(place: string): string[] {
 
 /** What cannot be run here, by page and the beginning of its first line, and why. Keep it short. */
 const notRun: readonly (readonly [page: string, begin: string, why: string])[] = [
-  ["README.md", "npm run demo", "the demo has a test of its own, and this is npm test"],
-  ["README.md", "npm install", "installs packages; whoever runs this has done so"],
-  ["docs/pull.md", "useradd", "makes a user and wants a real pool; the permissions are those of test/zfs/delegation.test.ts"],
-  ["docs/pull.md", "zfs allow", "wants a real pool; the same"],
-  ["docs/timers.md", "zferry --config", "systemctl wants an init; the units are checked by test/cli/systemd.test.ts"],
-  ["docs/timers.md", "systemd-creds", "wants a host's key"],
-  ["docs/install.md", "npm pack", "test/package/ makes and installs both"],
+  ["README.md", "npm run demo", "this is npm test, which runs the demo too (test/cli/demo.test.ts)"],
+  ["README.md", "npm install", "what npm test has done before this; and it would change the machine's npm"],
   ["docs/files-mode.md", "zferry files list", "wants a bucket that jobs have stored files in; test/plain/engine-s3.test.ts runs them"],
-  ["docs/guides/usb-disk.md", "mount LABEL", "wants the disk"],
+];
+
+/** Blocks that a test of their own runs to the letter, where there is what they want. */
+const runElsewhere: readonly (readonly [page: string, begin: string, test: string])[] = [
+  ["docs/pull.md", "useradd", "test/system/pull.test.ts"],
+  ["docs/pull.md", "zfs allow", "test/system/pull.test.ts"],
+  ["docs/install.md", "npm pack", "test/package/package.test.ts"],
 ];
 
 /** Pages that a test of their own follows to the letter. */
@@ -50,6 +51,7 @@ const before: Readonly<Record<string, (machine: Machine, context: TestContext) =
   "README.md": async (machine, context) => {
     need(context, "gpg");
     rmSync(machine.config);
+    rmSync(machine.path("/etc/zferry/passphrase"));
     machine.pool.change((state) => {
       state.streams = ["one.zfs", "later.zfs"]; // two fulls
       state.datasets["pool/data"] = { snapshots: { monday: { guid: String(guids.one), holds: [], ours: false } }, bookmarks: {} };
@@ -78,6 +80,20 @@ const before: Readonly<Record<string, (machine: Machine, context: TestContext) =
     machine.pool.change(({ datasets }) => {
       datasets["tank/home"] = { snapshots: { monday: { guid: String(guids.one), holds: [], ours: false } }, bookmarks: {} };
     });
+  },
+  "docs/timers.md": (machine, context) => {
+    need(context, "systemdAnalyze");
+    machine.pretend("systemctl", `[ "$1" = enable ] || exit 0 # the rest asks an init
+shift 2
+exec /usr/bin/systemctl --root='${machine.path("/")}' enable "$@"`);
+    // The key of a host lies where a disk is, for which it looks.
+    const host = mkdtempSync("/var/tmp/zf-host-");
+    onTestFinished(() => { rmSync(host, { recursive: true }); });
+    machine.pretend("systemd-creds", `exec unshare -m sh -c 'mount --bind "$0" /var/lib/systemd && exec /usr/bin/systemd-creds "$@"' '${host}' "$@"`);
+    mkdirSync(machine.path("/etc/systemd/system"), { recursive: true });
+  },
+  "docs/guides/r2.md": (machine) => {
+    rmSync(machine.path("/etc/zferry/passphrase"));
   },
   "docs/json-output.md": (_, context) => void need(context, "jq"),
   "docs/terminal.md": (machine) => {
@@ -156,8 +172,8 @@ async function follow(block: Block, machine: Machine): Promise<void> {
   }
 }
 
-function reasonNotToRun({ page, text }: Block): string | null {
-  return notRun.find(([of, begin]) => of === page && text.startsWith(begin))?.[2] ?? null;
+function isRunHere({ page, text }: Block): boolean {
+  return ![...notRun, ...runElsewhere].some(([of, begin]) => of === page && text.startsWith(begin));
 }
 
 describe("every block", () => {
@@ -167,7 +183,7 @@ describe("every block", () => {
     const machine = new Machine(["tank", "tank/home", "tank/data", "tank/a"]);
     await before[page]?.(machine, context);
     for (const block of blocksOf(page)) {
-      if (reasonNotToRun(block) !== null) continue;
+      if (!isRunHere(block)) continue;
       await follow(block, machine).catch((error: unknown) => {
         throw new Error(`${page}:${block.line}: ${(error as Error).message}`, { cause: error });
       });
@@ -178,10 +194,22 @@ describe("every block", () => {
     expect(readFileSync(join(root, test), "utf8")).toContain(page);
   });
 
-  it("that is not run is still there", () => {
-    const all = pages.flatMap(blocksOf);
-    for (const [page, begin] of notRun) expect(all.filter((block) => block.page === page && block.text.startsWith(begin)).length, `${page}: ${begin}`).toBeGreaterThan(0);
+  it.for(runElsewhere)("of %s that begins with %j is run in %s, which is there", ([page, begin, test]) => {
+    const text = readFileSync(join(root, test), "utf8");
+    expect([text.includes(page), text.includes(`"${begin}`)]).toEqual([true, true]);
   });
+
+  it("that is not run here is still there", () => {
+    const all = pages.flatMap(blocksOf);
+    for (const [page, begin] of [...notRun, ...runElsewhere]) expect(all.filter((block) => block.page === page && block.text.startsWith(begin)).length, `${page}: ${begin}`).toBeGreaterThan(0);
+  });
+});
+
+it.for(pages.flatMap(blocksOf).flatMap(({ page, text }) => text.split("\n").filter((line) => line.includes("/dev/urandom")).map((line) => [page, line] as const)))("of %s a new passphrase is not written over one that is there: %s", async ([, line]) => {
+  const machine = new Machine(["tank"]);
+  const there = readFileSync(machine.path("/etc/zferry/passphrase"), "utf8");
+  await expect(machine.run(line)).rejects.toThrow("cannot overwrite existing file");
+  expect(readFileSync(machine.path("/etc/zferry/passphrase"), "utf8")).toBe(there);
 });
 
 describe("a script", () => {

@@ -121,10 +121,14 @@ export class Machine {
     if (status !== 0) throw new Error(`${script}\nended with ${status ?? "a signal"}: ${stderr}`);
   }
 
+  /** Puts a program of this name before the real one. @param script - of sh */
+  pretend(name: string, script: string): void {
+    this.scene.write(join("bin", name), `#!/bin/sh\n${script}\n`, 0o755);
+  }
+
   /** `ssh`, as if every host were this one. */
   #shims(): Record<string, string> {
-    const ssh = '#!/bin/sh\nwhile [ "$1" = -o ]; do shift 2; done\nshift\neval "set -- $*"\nprogram=$(basename "$1"); shift\nexec "$program" "$@"\n';
-    this.scene.write("bin/ssh", ssh, 0o755);
+    this.pretend("ssh", 'while [ "$1" = -o ]; do shift 2; done\nshift\neval "set -- $*"\nprogram=$(basename "$1"); shift\nexec "$program" "$@"');
     return { PATH: [join(this.scene.folder, "bin"), join(fixtures, "bin"), process.env.PATH ?? ""].join(delimiter) };
   }
 

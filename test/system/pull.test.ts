@@ -1,16 +1,26 @@
 /**
  * A backup server that pulls two hosts into one bucket by a command in place of `zfs` (`docs/pull.md`): OpenZFS 2.3, there as a
- * user with the permissions that the page names, and zfs-fuse. Each backup comes back on the other host.
+ * user to whom the page's own lines have given permissions, and zfs-fuse. Each backup comes back on the other host.
  */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { documentOf, type Ended, Scene } from "../cli/zferry.ts";
+import { blocksOf } from "../docs/blocks.ts";
 import { need } from "../systems.ts";
 import { newBucket } from "./bucket.ts";
 import { clockedZfs } from "./clocked-zfs.ts";
 import { Guest } from "./guest.ts";
 
 const minuteMs = 60_000;
-const user = "zferry-pull";
+const user = "zferry";
+
+/** The lines of a block of the page that make the user, or give permissions. @param begin - of the block */
+function linesOf(begin: "useradd" | "zfs allow"): readonly string[] {
+  const lines = blocksOf("docs/pull.md").find(({ text }) => text.startsWith(begin))?.text.trim().split("\n");
+  if (lines === undefined) throw new Error(`docs/pull.md has no block with ${begin}`);
+  return lines;
+}
 
 /** What is under a folder, for a shell where it is mounted. */
 const sumsIn = (folder: string): string => `cd ${folder} && find . -type f | sort | xargs sha256sum`;
@@ -34,7 +44,10 @@ it("pulls two hosts into one bucket, tells them apart, and restores each into th
   const [scene, guest, bucket, fuse] = [new Scene(), new Guest(openzfs), await newBucket(system), await clockedZfs("fuse", new Date())];
   const [source, scratch] = [guest.newName("tsrc"), guest.newName("tdst")];
   await guest.sh(`${welcome}; zfs create -o version=4 ${source} && ${fill(`/${source}`)} && zfs create ${scratch}`);
-  await guest.sh(`zfs allow -u ${user} send,snapshot,hold,release,bookmark,destroy,mount,userprop ${source} && zfs allow -u ${user} create,receive,mount ${scratch}`);
+  const [, allowToSend = ""] = linesOf("useradd");
+  const [allowToReceive = ""] = linesOf("zfs allow");
+  await guest.sh(allowToSend.replace("tank/data", source));
+  await guest.sh(allowToReceive.replace("tank/restored", scratch));
   await fuse.sh(`zfs create tsrc/data && ${fill(fuse.mountOf("tsrc/data"))}`);
   const delegated = scene.write("guest-zfs", delegatedZfs(openzfs.sh), 0o700);
   const urlOf = (folder: string): string => bucket.url.replace("/host?", `${folder}?`);
@@ -76,4 +89,17 @@ jobs:
   await fuse.sh(`zfs send tdst/from-modern@${newest} | ${openzfs.zfs} receive ${scratch}/and-back`);
   expect(await guest.sums(`${scratch}/and-back`)).toBe(await guest.sums(source));
   await bucket.remove();
+});
+
+it("the user whom the page makes can be made on a Debian, which has users of its own, and can be logged in as", (context) => {
+  const debian = need(context, "debian13");
+  const scene = new Scene();
+  const [make = ""] = linesOf("useradd");
+  const around = `set -e
+cp -a "$0/etc" "$1"
+mount --bind "$1" "$0/etc"
+mount -t tmpfs tmpfs "$0/home"
+exec chroot "$0" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -euc "$2; stat -c %U /home/${user}; exec su ${user} -c id"`;
+  const said = execFileSync("unshare", ["--mount", "sh", "-c", around, debian, join(scene.folder, "etc"), make], { encoding: "utf8" });
+  expect(said).toMatch(new RegExp(`^${user}\nuid=\\d+\\(${user}\\)`));
 });
