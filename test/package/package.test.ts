@@ -12,6 +12,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { passphrase, recorded } from "../cli/zferry.ts";
 import { built } from "../build.ts";
+import { blocksOf } from "../docs/blocks.ts";
+import { deadLinks } from "../docs/links.ts";
 import { Guest } from "../system/guest.ts";
 import { need } from "../systems.ts";
 
@@ -20,6 +22,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const minutes = 60_000;
 const sources = [".ci/man.mjs", ".ci/package", "src", "docs", "package.json", "package-lock.json", "tsconfig.json", "README.md", "CHANGELOG.md", "LICENSE", ".npmrc"];
 const here = mkdtempSync(join(tmpdir(), "zferry-package-"));
+const tree = join(here, "tree");
 const unpacked = join(here, "package");
 let tarball = "";
 /** The little of nixpkgs that the expression uses; gives the commands it is built by. */
@@ -37,25 +40,25 @@ interface Lock {
   readonly packages: Readonly<Record<string, { readonly version: string; readonly dev?: boolean }>>;
 }
 
-/** Runs npm and gives what it prints on stdout. */
-async function npm(words: readonly string[], cwd: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
-  const quiet = ["--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
-  return (await run("npm", [...words, ...quiet], { cwd, env: { ...process.env, ...env }, maxBuffer: 2 ** 26 })).stdout.trim();
-}
+const quietNpm = { npm_config_audit: "false", npm_config_fund: "false", npm_config_prefer_offline: "true", npm_config_loglevel: "error" };
 
 function filesIn(folder: string): string[] {
   const below = readdirSync(folder, { recursive: true, encoding: "utf8" });
   return below.filter((name) => statSync(join(folder, name)).isFile()).sort();
 }
 
+/** What `docs/install.md` says makes the packages, run to the letter, by somebody whose files nobody else may read. */
+const [pack = "", ...furtherLines] = blocksOf("docs/install.md").find(({ text }) => text.startsWith("npm pack"))?.text.trim().split("\n") ?? [];
+const inTree = (line: string): Promise<unknown> => run("bash", ["-c", `umask 077; ${line}`], { cwd: tree, env: { ...process.env, ...quietNpm }, maxBuffer: 2 ** 26 });
+
 beforeAll(async () => {
-  const tree = join(here, "tree");
   for (const name of sources) cpSync(join(root, name), join(tree, name), { recursive: true });
+  await run("chmod", ["-R", "go-rwx", tree]);
   symlinkSync(join(root, "node_modules"), join(tree, "node_modules"));
   mkdirSync(join(tree, "dist"));
   writeFileSync(join(tree, "dist", "left-from-before.js"), "");
-  const name = await npm(["pack", "--silent", "--pack-destination", here], tree);
-  tarball = join(here, name.split("\n").at(-1) ?? "");
+  await inTree(pack);
+  tarball = join(tree, readdirSync(tree).find((name) => name.endsWith(".tgz")) ?? "");
   await run("tar", ["xzf", tarball, "-C", here]);
 }, 3 * minutes);
 afterAll(() => {
@@ -71,17 +74,22 @@ it("the package holds the program, its documents and the versions it was tested 
   expect(read(join(unpacked, "npm-shrinkwrap.json"))).toBe(read(join(root, "package-lock.json")));
 });
 
-it("two builds of the same sources, in different folders, make the same program", async () => {
+it("two builds of the same sources, in different folders, make the same program", { timeout: 3 * minutes }, async () => {
   const ours = join(await built(), "..");
   const programs = filesIn(join(unpacked, "dist")).filter((name) => name.endsWith(".js"));
   expect(programs.length).toBeGreaterThan(100);
   for (const name of programs) expect(readFileSync(join(unpacked, "dist", name)).equals(readFileSync(join(ours, name))), name).toBe(true);
 });
 
-it("every file of it is dated the same, so that the same sources give the same tarball", async () => {
+it("every file of it has the same date and owner, and is anybody's to read, so that the same sources give the same tarball whoever packs", async () => {
   const { stdout } = await run("tar", ["--utc", "--full-time", "-tvzf", tarball], { maxBuffer: 2 ** 26 });
-  const dates = new Set(stdout.trim().split("\n").map((line) => line.split(/\s+/)[3]));
-  expect([...dates]).toEqual(["1985-10-26"]);
+  const lines = stdout.trim().split("\n").map((line) => line.split(/\s+/));
+  const all = (column: number): string[] => [...new Set(lines.map((words) => words[column] ?? ""))].sort();
+  expect({ modes: all(0), owners: all(1), dates: all(3) }).toEqual({ modes: ["-rw-r--r--", "-rwxr-xr-x"], owners: ["0/0"], dates: ["1985-10-26"] });
+});
+
+it("every link between its documents leads somewhere in it", () => {
+  expect(deadLinks(unpacked)).toEqual([]);
 });
 
 it.for(["this Node", "node22", "node24"] as const)("installed into an empty folder with %s it runs the demo and a real backup", { timeout: 5 * minutes }, async (version, context) => {
@@ -89,7 +97,7 @@ it.for(["this Node", "node22", "node24"] as const)("installed into an empty fold
   const env = { PATH: [join(folder, "bin"), process.env.PATH ?? ""].join(delimiter) };
   const prefix = join(here, `prefix ${version}`);
   mkdirSync(prefix);
-  await npm(["install", "--global", "--prefix", prefix, tarball], here, env);
+  await run("npm", ["install", "--global", "--prefix", prefix, tarball], { cwd: here, env: { ...process.env, ...quietNpm, ...env }, maxBuffer: 2 ** 26 });
   const zferry = join(prefix, "bin", "zferry");
   const inside = async (words: readonly string[]): Promise<string> => (await run(zferry, [...words], { env: { ...process.env, ...env }, cwd: prefix })).stdout;
 
@@ -110,21 +118,19 @@ it.for(["this Node", "node22", "node24"] as const)("installed into an empty fold
 
 let deb: Promise<string> | null = null;
 
-/** Makes the Debian package in a folder of this name. @returns its path */
-async function makeDeb(name: string): Promise<string> {
-  mkdirSync(join(here, name));
-  return (await run(join(root, ".ci", "package", "deb"), [tarball, join(here, name)])).stdout.trim();
-}
-
-/** The Debian package, made when it is first asked for. @returns its path */
+/** The Debian package, made by the page's words when it is first asked for. @returns its path */
 function theDeb(): Promise<string> {
-  return (deb ??= makeDeb("deb"));
+  return (deb ??= inTree(furtherLines.join("\n")).then(() => join(tree, readdirSync(tree).find((name) => name.endsWith(".deb")) ?? "")));
 }
 
 it("the Debian package is the same each time it is made, and its bill of materials names all that is in it", { timeout: 3 * minutes }, async (context) => {
   need(context, "dpkgDeb");
-  const [first, second] = [await theDeb(), await makeDeb("deb again")];
+  const first = await theDeb();
+  mkdirSync(join(here, "deb again"));
+  const second = (await run(join(root, ".ci", "package", "deb"), [tarball, join(here, "deb again")])).stdout.trim();
   expect(readFileSync(first).equals(readFileSync(second))).toBe(true);
+  const contents = (await run("dpkg-deb", ["--contents", first], { maxBuffer: 2 ** 26 })).stdout.trim().split("\n").map((line) => line.split(/\s+/));
+  expect([...new Set(contents.map(([mode = "", owner = ""]) => `${mode} ${owner}`))].sort()).toEqual(["-rw-r--r-- root/root", "-rwxr-xr-x root/root", "drwxr-xr-x root/root", "lrwxrwxrwx root/root"]);
   const bill = JSON.parse(readFileSync(first.replace("_all.deb", ".cdx.json"), "utf8")) as Bill;
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as Lock;
   const tested = Object.entries(lock.packages).filter(([path, { dev }]) => path !== "" && dev !== true);
@@ -154,6 +160,7 @@ it("installed by Debian 13's dpkg, with Debian's Node, it stores a stream and gi
       zferry get tank/a@s --store ./store --state-dir ./state --passphrase-file ./passphrase | cmp - stream
       zferry list --store ./store --state-dir ./state --json
       zferry help retention >&2
+      [ -e /usr/lib/zferry/CHANGELOG.md ] # to which documents lead
       [ -e /usr/share/man/man1/zferry-backup.1.gz ]
       dpkg --purge zferry >&2
       [ ! -e /usr/bin/zferry ] && [ ! -e /usr/lib/zferry ]
