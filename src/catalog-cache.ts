@@ -29,7 +29,8 @@ export async function recall({ url }: Pick<Store, "url">, { stateDir, warn }: Ca
 /** The short form of the very version that was listed, or null. */
 export function entryOfVersion({ manifests }: StoreState, { key, etag, sizeBytes }: StoredObject): BackupEntry | null {
   const known = Object.hasOwn(manifests, key) ? manifests[key] : undefined;
-  return known?.etag === etag && known.sizeBytes === sizeBytes && known.entry.sha256 !== null ? known.entry : null;
+  const isWhole = known?.entry.sha256 != null && known.entry.isImported !== undefined;
+  return isWhole && known.etag === etag && known.sizeBytes === sizeBytes ? known.entry : null;
 }
 
 interface Seen {
@@ -57,7 +58,8 @@ function isNews({ prefix, manifests, remembered }: Seen): boolean {
   const isGone = (key: string): boolean => key.startsWith(prefix) && !manifests.has(key);
   const isOther = ([key, { etag, sizeBytes, entry }]: [string, KnownManifest]): boolean => {
     const before = remembered.manifests[key];
-    return before?.etag !== etag || before.sizeBytes !== sizeBytes || before.entry.sha256 !== entry.sha256;
+    const isSame = before?.etag === etag && before.sizeBytes === sizeBytes;
+    return !isSame || before.entry.sha256 !== entry.sha256 || before.entry.isImported !== entry.isImported;
   };
   return [...manifests].some(isOther) || Object.keys(remembered.manifests).some(isGone);
 }

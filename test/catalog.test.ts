@@ -237,6 +237,7 @@ describe("what was read before", () => {
     ["another size", () => ({ sizeBytes: 1 })],
     ["no size, as it was remembered once", () => ({ sizeBytes: undefined })],
     ["no SHA-256, as it was remembered once", ({ entry }) => ({ entry: { ...entry, sha256: null } })],
+    ["nothing of an import, as it was remembered once", ({ entry }) => ({ entry: { ...entry, isImported: undefined } })],
   ] as const satisfies readonly (readonly [string, (known: KnownManifest) => Partial<KnownManifest>])[])("is not believed of %s than the listing shows", async ([, change]) => {
     const [store, stateDir] = [new MemoryStore(), ownFolder()];
     const key = manifestKey(await commit(store, "tank/home@a"));

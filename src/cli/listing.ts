@@ -15,7 +15,7 @@ export const folding = ["packet", "verified", "stored", "kind"];
 export function backupRow({ entry, obstacle, verified }: ListedBackup, isLocal: boolean): Span[] {
   return [
     momentText(entry.createdAt, "second", isLocal),
-    entry.kind,
+    entry.isImported === true ? `${entry.kind}, imported` : entry.kind,
     formatSize(entry.messageBytes),
     entry.packet,
     verifiedText(verified, isLocal),
@@ -44,6 +44,7 @@ export function backupDocument({ entry, obstacle, verified }: ListedBackup): Rec
     chunkCount: entry.chunkCount,
     packet: entry.packet,
     committedAt: entry.committedAt,
+    imported: entry.isImported === true,
     restorable: obstacle === null,
     obstacle,
     verified: verified === null ? null : { level: verified.level, at: verified.at, ok: verified.ok },

@@ -31,13 +31,15 @@ export const entrySchema = z.object({
   committedAt: time,
   /** Of the manifest (of all it says, as its seal has it); null in what an older version has remembered. */
   sha256: z.string().nullable().default(null),
+  /** Taken over by `zferry import`, so its seal vouches for no time before `committedAt`; left out in what an older version has remembered. */
+  isImported: z.boolean().optional(),
 });
 
 export type BackupEntry = z.output<typeof entrySchema>;
 
 /** Short form of a manifest. */
 export function entryOf({ manifest, sha256 }: Pick<ParsedManifest, "manifest" | "sha256">): BackupEntry {
-  const { backup, kind, attempt, snapshot, base, stream, encryption, messageBytes, chunks, committedAt } = manifest;
+  const { backup, kind, attempt, snapshot, base, stream, encryption, messageBytes, chunks, committedAt, imported } = manifest;
   return {
     backup,
     kind,
@@ -54,6 +56,7 @@ export function entryOf({ manifest, sha256 }: Pick<ParsedManifest, "manifest" | 
     featureFlags: stream.featureFlags,
     committedAt,
     sha256,
+    isImported: imported !== undefined,
   };
 }
 

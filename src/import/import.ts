@@ -15,7 +15,7 @@ import { copyChunk, refuseTooLarge } from "../download.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import { type BackupEntry, entryOf } from "../format/entry.ts";
 import { type Attempt, attemptPrefix, manifestKey, restoreNoteKey } from "../format/layout.ts";
-import type { ChunkEntry, Manifest } from "../format/manifest.ts";
+import { type ChunkEntry, type Manifest, parseManifest } from "../format/manifest.ts";
 import { restoreNote } from "../format/restore-note.ts";
 import type { Keyring } from "../openpgp/session.ts";
 import { refuseContinuation } from "../put.ts";
@@ -165,7 +165,7 @@ async function importOne(request: ImportRequest, guard: Guard, opened: Opened, h
   await guard.check();
   signal.throwIfAborted();
   await commit(to, { manifest, file, attempt: { id: attempt.id, journal: null } }, progress.warn, signal);
-  return entryOf({ manifest, sha256: createHash("sha256").update(file).digest("hex") });
+  return entryOf(parseManifest(file, manifestKey(backup), backup));
 }
 
 /** Made of the message itself, so that an import that was cut off finds what it has stored. */

@@ -64,11 +64,12 @@ describe("what ZFS2Cloud has exported", { timeout: 60_000 }, () => {
     const list = documentOf(await scene.run(["list", ...scene.place, "--json"]));
     expect(list).toMatchObject({
       backups: [
-        { backup: "tank/src@s1", kind: "full", packet: "cfb", restorable: true, streamBytes: recorded("full").length },
+        { backup: "tank/src@s1", kind: "full", packet: "cfb", imported: true, restorable: true, streamBytes: recorded("full").length },
         { backup: "tank/src@s2", kind: "incremental", baseBackup: "tank/src@s1", restorable: true },
       ],
       damaged: [],
     });
+    expect((await scene.run(["list", ...scene.place])).stdout.toString()).toMatch(/ full, imported .*\n.* incremental, imported /);
     const verify = documentOf(await scene.run(["verify", "--level", "stream", ...scene.place, ...scene.secret, "--json"]));
     expect(verify).toMatchObject({ complete: true, backups: [{ ok: true, level: "stream", sealChecked: true }, { ok: true, level: "stream", sealChecked: true }] });
 

@@ -65,7 +65,7 @@ describe("with --json", () => {
       {
         backup: "tank/src@s1", kind: "full", guid: "13043067825435035368", createdAt: "2026-11-21T07:42:00.000Z", baseGuid: null,
         baseBackup: null, streamBytes: 473_200, storedBytes: put.storedBytes, chunkCount: 8, packet: "ocb",
-        committedAt: expect.stringMatching(/Z$/) as string, restorable: true, obstacle: null,
+        committedAt: expect.stringMatching(/Z$/) as string, imported: false, restorable: true, obstacle: null,
         verified: null,
       },
     ]);

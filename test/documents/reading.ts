@@ -18,6 +18,7 @@ const listed = z.object({
   chunkCount: count,
   packet,
   committedAt: time,
+  imported: flag.describe("taken over by zferry import: its seal vouches for no time before committedAt"),
   restorable: flag,
   obstacle: text.nullable(),
   verified: verified.nullable(),

@@ -30,6 +30,7 @@ describe("the short form of a manifest", () => {
       featureFlags: "0x4c0004",
       committedAt: new Date("2026-11-21T02:00:09.500Z"),
       sha256: "077aa71da88bff6c4a2cb9e464e2f7ebdde2d5d8a5754512d2223c82461e1697",
+      isImported: false,
     });
     expect(datasetOfEntry(full)).toBe("tank/home");
   });
@@ -42,13 +43,14 @@ describe("the short form of a manifest", () => {
     expect(entrySchema.parse(asJson(entry))).toEqual(entry);
   });
 
-  it("of an older version, which did not remember the SHA-256 of the manifest, is one", () => {
-    const { sha256, ...older } = asJson(full);
+  it("of an older version, which did not remember the SHA-256 of the manifest nor whether it was imported, is one", () => {
+    const { sha256, isImported, ...older } = asJson(full);
     expect(sha256).toMatch(/^[0-9a-f]{64}$/);
-    expect(entrySchema.parse(older)).toEqual({ ...full, sha256: null });
+    expect(isImported).toBe(false);
+    expect(entrySchema.parse(older)).toEqual({ ...full, sha256: null, isImported: undefined });
   });
 
-  it.for(Object.keys(full).filter((member) => member !== "sha256"))("is no short form without %s", (member) => {
+  it.for(Object.keys(full).filter((member) => !["sha256", "isImported"].includes(member)))("is no short form without %s", (member) => {
     const json = asJson(full);
     expect(entrySchema.safeParse(json).success).toBe(true);
     expect(entrySchema.safeParse(Object.fromEntries(Object.entries(json).filter(([name]) => name !== member))).success).toBe(false);
