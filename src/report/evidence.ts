@@ -3,12 +3,12 @@
  * host remembers. No store is asked.
  */
 import { chainTo } from "../format/chain.ts";
-import { type BackupEntry, datasetOfEntry } from "../format/entry.ts";
+import type { BackupEntry } from "../format/entry.ts";
 import { manifestKey } from "../format/layout.ts";
 import { readRuns, type RunRecord } from "../history.ts";
 import { readStoreStates, type StoreState } from "../state.ts";
 import type { Standings } from "../status/gather.ts";
-import { type Held, type KnownStore, knownStore } from "../status/held.ts";
+import { entriesOf, type Held, type KnownStore, knownStore } from "../status/held.ts";
 import type { Unclaimed } from "../status/other-hosts.ts";
 import { credible, type Standing } from "../status/standing.ts";
 import type { ProviderName } from "../store/providers.ts";
@@ -90,9 +90,9 @@ export async function evidenceOf({ standings, stateDir, hostOf, foreign, provide
 }
 
 /** Of one dataset, ascending by age. */
-export function backupsOf({ state, backups }: KnownStore, dataset: DatasetName): readonly Backup[] {
-  const own = backups.filter((entry) => datasetOfEntry(entry) === dataset);
-  return own.map((entry) => {
+export function backupsOf(store: KnownStore, dataset: DatasetName): readonly Backup[] {
+  const { state, backups } = store;
+  return entriesOf(store, dataset).map((entry) => {
     const chain = chainTo(entry, { backups });
     if (typeof chain === "string") return { entry, chain: [], trouble: chain, verified: verifiedOf(entry, state) };
     return { entry, chain, trouble: damageIn(chain, state), verified: verifiedOf(entry, state) };

@@ -3,9 +3,8 @@
  */
 import type { CopyRecord } from "../copy-history.ts";
 import type { RunRecord } from "../history.ts";
-import { datasetOfEntry } from "../format/entry.ts";
 import type { DatasetName } from "../zfs/names.ts";
-import { type KnownStore, latest } from "./held.ts";
+import { entriesOf, type KnownStore, latest } from "./held.ts";
 
 export interface Copying {
   /** As the job calls the store. */
@@ -45,7 +44,7 @@ export function copyingOf({ dataset, store, records, runs, source, target }: Cop
 
 /** Of the snapshots whose backups the store holds. */
 function timesIn(store: KnownStore | null, dataset: DatasetName): Date[] {
-  return (store?.backups ?? []).filter((entry) => datasetOfEntry(entry) === dataset).map(({ createdAt }) => createdAt);
+  return store === null ? [] : entriesOf(store, dataset).map(({ createdAt }) => createdAt);
 }
 
 function earliest(times: readonly Date[]): Date {

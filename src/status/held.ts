@@ -31,29 +31,51 @@ export interface Held {
 /** Levels at which every byte is decrypted and parsed, as a restore does it. */
 const asRestored = ["stream", "receive"] as const;
 
-/** Entries of a store, parsed once for all of its datasets. */
+/** A backup, and the manifest that it was read from. */
+interface Kept {
+  readonly key: string;
+  readonly etag: string;
+  readonly entry: BackupEntry;
+}
+
+/** Entries of a store, looked through once for all of its datasets: whoever asks a server often has it done often. */
 export interface KnownStore {
   readonly store: string;
   readonly state: StoreState;
   /** Ascending by age. */
   readonly backups: readonly BackupEntry[];
+  /** The same by their datasets. */
+  readonly keptOf: ReadonlyMap<DatasetName, readonly Kept[]>;
 }
 
 export function knownStore(state: StoreState, store: string): KnownStore {
-  return { store, state, backups: Object.values(state.manifests).map(({ entry }) => entry).sort(byAge) };
+  const kept = Object.entries(state.manifests).map(([key, { etag, entry }]): Kept => ({ key, etag, entry })).sort((a, b) => byAge(a.entry, b.entry));
+  const keptOf = new Map<DatasetName, Kept[]>();
+  for (const one of kept) {
+    const dataset = datasetOfEntry(one.entry);
+    const others = keptOf.get(dataset);
+    if (others === undefined) keptOf.set(dataset, [one]);
+    else others.push(one);
+  }
+  return { store, state, backups: kept.map(({ entry }) => entry), keptOf };
 }
 
-export function heldOf({ store, state, backups }: KnownStore, dataset: DatasetName): Held {
-  const own = Object.entries(state.manifests).filter(([, { entry }]) => datasetOfEntry(entry) === dataset);
-  const results = own.map(([key, { etag, entry }]) => ({ entry, etag, all: resultsOf(state, key) }));
-  const verified = results.sort((a, b) => byAge(b.entry, a.entry)).map(({ entry, etag, all }) => ({ entry, last: lastVerified(all, etag) }));
-  const restorable = backups.filter((entry) => datasetOfEntry(entry) === dataset && typeof chainTo(entry, { backups }) !== "string");
+/** Of one dataset, ascending by age. */
+export function entriesOf({ keptOf }: KnownStore, dataset: DatasetName): readonly BackupEntry[] {
+  return (keptOf.get(dataset) ?? []).map(({ entry }) => entry);
+}
+
+export function heldOf({ store, state, backups, keptOf }: KnownStore, dataset: DatasetName): Held {
+  const own = keptOf.get(dataset) ?? [];
+  const results = own.map(({ key, etag, entry }) => ({ entry, etag, all: resultsOf(state, key) })).reverse();
+  const verified = results.map(({ entry, etag, all }) => ({ entry, last: lastVerified(all, etag) }));
+  const restorable = own.map(({ entry }) => entry).filter((entry) => typeof chainTo(entry, { backups }) !== "string");
   const lost = Object.values(state.lost ?? {}).filter(({ entry }) => datasetOfEntry(entry) === dataset);
   return {
     store,
     storeUrl: state.url,
     backupCount: own.length,
-    storedBytes: own.reduce((sum, [, { entry }]) => sum + entry.messageBytes, 0),
+    storedBytes: own.reduce((sum, { entry }) => sum + entry.messageBytes, 0),
     oldestRestorableAt: restorable[0]?.createdAt ?? null,
     newestRestorableAt: restorable.at(-1)?.createdAt ?? null,
     newest: results[0]?.entry ?? null,

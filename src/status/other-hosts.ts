@@ -2,7 +2,6 @@
  * Hosts in one status (`docs/pull.md`): whose a store is, and what is in it that no job of this configuration put there. Pure.
  */
 import { jobsOfStreams, type JobSettings } from "../config/jobs.ts";
-import { datasetOfEntry } from "../format/entry.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import { type Held, heldOf, type KnownStore } from "./held.ts";
 
@@ -20,6 +19,6 @@ export type Unclaimed = Held & { readonly dataset: DatasetName };
 
 /** What a store holds of datasets that are none of `claimed`: no job here has stored them there. */
 export function unclaimed(store: KnownStore, claimed: ReadonlySet<DatasetName>): readonly Unclaimed[] {
-  const datasets = [...new Set(store.backups.map(datasetOfEntry))].sort();
+  const datasets = [...store.keptOf.keys()].sort();
   return datasets.filter((dataset) => !claimed.has(dataset)).map((dataset) => ({ dataset, ...heldOf(store, dataset) }));
 }

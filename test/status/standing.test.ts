@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { copyingOf } from "../../src/status/copying.ts";
 import type { CopyRecord } from "../../src/copy-history.ts";
 import type { RunRecord } from "../../src/history.ts";
-import type { Held, KnownStore } from "../../src/status/held.ts";
+import { type Held, type KnownStore, knownStore } from "../../src/status/held.ts";
 import { ageText, credible, type Evidence, type Standing, standingOf } from "../../src/status/standing.ts";
 import { emptyTally, tallied } from "../../src/status/tally.ts";
 import { parseSnapshotName } from "../../src/zfs/names.ts";
@@ -52,11 +52,10 @@ function copyRun(outcome: "copied" | "nothing" | "failed"): CopyRecord {
 }
 
 describe("a copy", () => {
-  const at = (...ages: number[]): KnownStore => ({
-    store: "x",
-    state: { url: "x", anchors: {}, manifests: {} },
-    backups: ages.map((age) => sketched({ name: `n${age}`, at: ago(age * dayMs) })),
-  });
+  const at = (...ages: number[]): KnownStore => {
+    const entries = ages.map((age) => sketched({ name: `n${age}`, at: ago(age * dayMs) }));
+    return knownStore({ url: "x", anchors: {}, manifests: Object.fromEntries(entries.map((entry) => [entry.backup, { etag: "e", sizeBytes: 1, entry }])) }, "x");
+  };
   const waitingSince = (source: KnownStore | null, target: KnownStore | null, runs: readonly RunRecord[] = []): Date | null =>
     copyingOf({ dataset: home, store: "away", records: [], runs, source, target }).waitingSince;
 
