@@ -3,10 +3,12 @@ import stringWidth from "string-width";
 import { visible } from "../visible.ts";
 
 const most = 2;
+/** What stays free behind a line: the last column makes some terminals begin a new line, and Ctrl-C is echoed as `^C`. */
+const free = 3;
 
 /** The pieces in one line or, where it is too narrow for them, two; what has no room then is left out, the last ones first. */
 export function fitted(pieces: readonly string[], columns: number): string {
-  const room = Math.max(10, columns - 1); // the last column makes some terminals begin a new line
+  const room = Math.max(1, columns - free);
   const lines: string[] = [];
   for (const piece of pieces.map(visible)) {
     const line = lines.at(-1);

@@ -127,8 +127,10 @@ it.for([
   [["abcdefghij", "k"], 20, "abcdefghij, k"],
   [["abcdefghij", "klmnopqrst"], 20, "abcdefghij\n  klmnopqrst"],
   [["abcdefghij", "klmnopqrst", "uvwxyz", "1"], 20, "abcdefghij\n  klmnopqrst"],
-  [["a".repeat(30)], 20, `${"a".repeat(18)}…`],
-  [["日".repeat(30)], 20, `${"日".repeat(9)}…`],
+  [["a".repeat(30)], 20, `${"a".repeat(16)}…`], // so that the ^C of a terminal fits behind it
+  [["日".repeat(30)], 20, `${"日".repeat(8)}…`],
+  [["abcdef"], 5, "a…"],
+  [["abcdef", "g"], 1, "…\n…"],
   [["a\u001b[2Jb"], 20, "a\\u001b[2Jb"],
 ] as const)("%j in %d columns is %j", ([pieces, columns, expected]) => {
   expect(fitted(pieces, columns)).toBe(expected);
