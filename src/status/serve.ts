@@ -3,7 +3,8 @@
  * 503) and `/`, a page to look at. Reads only, and only what lies on this host; nothing else is answered.
  *
  * What it answers is made anew at most once in {@link keptMs}, and the page in {@link pageKeptMs}, however many ask;
- * connections, headers and waiting are bounded.
+ * connections, headers and waiting are bounded. Listening for this host alone it answers only who asks for an address or
+ * for `localhost`: a web page whose name leads to 127.0.0.1 would otherwise have a browser read it out (DNS rebinding).
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isIP } from "node:net";
@@ -52,6 +53,13 @@ export function isLoopback({ host }: Address): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
+/** Whether the `Host` header of a request is one that nobody else's web page has; who sends none is no browser. */
+function isOwnName(header: string | undefined): boolean {
+  if (header === undefined) return true;
+  const name = header.toLowerCase().replace(/:\d*$/, "").replace(/\.$/, "");
+  return name === "localhost" || name.endsWith(".localhost") || isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0;
+}
+
 /** What a browser is to show, and what it may do with it (Content-Security-Policy). */
 export interface Page {
   readonly text: string;
@@ -78,7 +86,7 @@ export async function serve({ address, standings, page, onListening, warn, signa
   const { connections, patienceMs } = { ...defaultLimits, ...limits };
   const sources: Sources = { standings: keeping(standings, keptMs), page: keeping(page, pageKeptMs) };
   const server = createServer({ maxHeaderSize, requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, keepAliveTimeout: 5000 }, (request, response) => {
-    void answer(request, response, sources).catch((error: unknown) => {
+    void answer(request, response, { sources, isOpen: !isLoopback(address) || isOwnName(request.headers.host) }).catch((error: unknown) => {
       warn(`the status could not be told: ${error instanceof Error ? error.message : "unknown"}`);
       if (!response.headersSent) response.writeHead(500);
       response.end();
@@ -134,37 +142,58 @@ function keeping<T>(look: () => Promise<T>, forMs: number): () => Promise<T> {
   };
 }
 
-type Body = readonly [status: number, type: string, text: string, policy?: string];
+/** In bytes, which all who read slowly share. */
+type Body = readonly [status: number, type: string, bytes: Buffer, policy?: string];
+
+/** Written once for all who are told the same. */
+function written<T extends object>(write: (told: T) => Body): (told: T) => Body {
+  const bodies = new WeakMap<T, Body>();
+  return (told) => {
+    const body = bodies.get(told) ?? write(told);
+    bodies.set(told, body);
+    return body;
+  };
+}
+
+const plain = "text/plain; charset=utf-8";
+const pageBody = written(({ text, policy }: Page): Body => [200, "text/html; charset=utf-8", Buffer.from(text), `${policy}; frame-ancestors 'none'`]);
+const documentBody = written((standings: Standings): Body => [200, "application/json", Buffer.from(`${JSON.stringify(statusDocument(standings))}\n`)]);
+const metricsBody = written((standings: Standings): Body => [200, "text/plain; version=0.0.4; charset=utf-8", Buffer.from(metricsText(standings))]);
 
 const pages: ReadonlyMap<string, (sources: Sources) => Promise<Body>> = new Map([
   ["/", async ({ page }) => pageBody(await page())],
-  ["/api/v1/backup/status", async ({ standings }): Promise<Body> => [200, "application/json", `${JSON.stringify(statusDocument(await standings()))}\n`]],
-  ["/metrics", async ({ standings }): Promise<Body> => [200, "text/plain; version=0.0.4; charset=utf-8", metricsText(await standings())]],
+  ["/api/v1/backup/status", async ({ standings }) => documentBody(await standings())],
+  ["/metrics", async ({ standings }) => metricsBody(await standings())],
   ["/healthz", async ({ standings }): Promise<Body> => healthOf(await standings())],
 ]);
 
-function pageBody({ text, policy }: Page): Body {
-  return [200, "text/html; charset=utf-8", text, `${policy}; frame-ancestors 'none'`];
-}
-
 function healthOf({ standings }: Standings): Body {
   const bad = standings.filter(({ isProblem }) => isProblem);
-  if (bad.length === 0) return [200, "text/plain; charset=utf-8", "ok\n"];
-  return [503, "text/plain; charset=utf-8", `${bad.length} of ${standings.length} need attention: see /api/v1/backup/status\n`];
+  if (bad.length === 0) return said(200, "ok");
+  return said(503, `${bad.length} of ${standings.length} need attention: see /api/v1/backup/status`);
+}
+
+function said(status: number, line: string): Body {
+  return [status, plain, Buffer.from(`${line}\n`)];
 }
 
 /** Of what is no page. */
 const nothingAllowed = "default-src 'none'; frame-ancestors 'none'";
 
-async function answer(request: IncomingMessage, response: ServerResponse, sources: Sources): Promise<void> {
+interface Asked {
+  readonly sources: Sources;
+  /** Whether whoever asks is to be answered. */
+  readonly isOpen: boolean;
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, { sources, isOpen }: Asked): Promise<void> {
   const page = pages.get((request.url ?? "").split("?", 1)[0] ?? "");
   const isRead = request.method === "GET" || request.method === "HEAD";
-  const plain = "text/plain; charset=utf-8";
-  const [status, type, text, policy = nothingAllowed]: Body =
-    page === undefined ? [404, plain, "not found\n"] : isRead ? await page(sources) : [405, plain, "only GET and HEAD\n"];
+  const [status, type, bytes, policy = nothingAllowed]: Body =
+    !isOpen ? said(421, "only as localhost, or by an address") : page === undefined ? said(404, "not found") : isRead ? await page(sources) : said(405, "only GET and HEAD");
   response.writeHead(status, {
     "content-type": type,
-    "content-length": Buffer.byteLength(text),
+    "content-length": bytes.length,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "content-security-policy": policy,
@@ -172,5 +201,5 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     ...(status === 405 ? { allow: "GET, HEAD" } : {}),
     ...(isRead ? {} : { connection: "close" }), // a body that nobody reads may have no end
   });
-  response.end(request.method === "HEAD" ? undefined : text);
+  response.end(request.method === "HEAD" ? undefined : bytes);
 }

@@ -43,9 +43,9 @@ interface Reply {
   readonly body: string;
 }
 
-function ask(url: string, method = "GET", body?: string): Promise<Reply> {
+function ask(url: string, method = "GET", body?: string, headers: Readonly<Record<string, string>> = {}): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const asking = request(url, { method, agent: false }, (response) => {
+    const asking = request(url, { method, agent: false, headers }, (response) => {
       const { statusCode: status = 0, headers } = response;
       text(response).then((read) => {
         resolve({ status, type: headers["content-type"] ?? "", allow: headers.allow, body: read });
@@ -120,6 +120,43 @@ describe("the status over HTTP", () => {
     });
     const replies = await Promise.all(Array.from({ length: 40 }, () => ask(`${url}/healthz`)));
     expect([replies.every(({ status }) => status === 200), lookCount]).toEqual([true, 1]);
+  });
+
+  it("writes each answer once, however many ask: a scrape of many datasets takes time to write", async () => {
+    let writeCount = 0;
+    const counted = {
+      ...standings(runOf(1000)),
+      get undelivered() {
+        writeCount += 1;
+        return [];
+      },
+    };
+    const { url } = await serving(() => Promise.resolve(counted));
+    const replies = await Promise.all(Array.from({ length: 10 }, () => ask(`${url}/api/v1/backup/status`)));
+    expect([new Set(replies.map(({ body }) => body)).size, writeCount]).toEqual([1, 1]);
+  });
+
+  it.for([
+    ["127.0.0.1:9909", 200],
+    ["127.0.0.1", 200],
+    ["[::1]:80", 200],
+    ["localhost:9909", 200],
+    ["LOCALHOST.", 200],
+    ["backups.localhost", 200],
+    ["192.0.2.7", 200],
+    ["evil.example", 421],
+    ["evil.example:9909", 421],
+    ["localhost.evil.example", 421],
+    ["127.0.0.1.evil.example", 421],
+  ] as const)("asked as %j of this host alone it answers %i: a page of somebody else's, to whose name a browser was told this address, reads nothing", async ([host, status]) => {
+    const { url } = await serving(good);
+    const reply = await ask(`${url}/api/v1/backup/status`, "GET", undefined, { host });
+    expect([reply.status, reply.body.includes("tank/home")]).toEqual([status, status === 200]);
+  });
+
+  it("answers by any name where other hosts may ask", async () => {
+    const { url } = await serving(good, { address: { host: "0.0.0.0", port: 0 } });
+    expect((await ask(`${url}/healthz`, "GET", undefined, { host: "backup.example" })).status).toBe(200);
   });
 
   it("says nothing of why it could not look, but to whoever runs it, and looks again", async () => {
