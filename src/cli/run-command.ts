@@ -28,8 +28,8 @@ export interface RunCommand {
   readonly bare: (body: BareBody) => Action;
 }
 
-/** Those that may run for long, so that somebody follows them. */
-const followed = new Set(["backup", "put", "get", "restore", "verify", "drill", "download", "copy", "prune", "import"]);
+/** Those that may run for long, so that somebody follows them, by their full names. */
+const followed = new Set(["backup", "put", "get", "restore", "verify", "drill", "download", "copy", "prune", "import", "files restore"]);
 
 /** Tells programs that the command has begun, and how it ended. */
 async function follow({ report }: Session, command: string, work: () => Promise<void>): Promise<void> {
@@ -53,9 +53,10 @@ export function runCommandOn(terminal: Terminal): RunCommand {
       const command = args.at(-1) as Command;
       const flags = command.optsWithGlobals<SharedFlags>();
       const session = await openSession(flags, terminal);
-      const silence = announce(session, fullNameOf(command));
+      const name = fullNameOf(command);
+      const silence = announce(session, name);
       const work = (): Promise<void> => body(session, command.args, flags as never).finally(silence);
-      await (followed.has(command.name()) ? follow(session, command.name(), work) : work());
+      await (followed.has(name) ? follow(session, name, work) : work());
     };
   const bare = (body: BareBody): Action =>
     async (...args) => {
@@ -69,7 +70,7 @@ export function runCommandOn(terminal: Terminal): RunCommand {
 function announce({ report, terminal: { signal } }: Session, command: string): () => void {
   const say = (): void => {
     const left = interruptionOf(command);
-    if (report.isLive) report.warn(`stopping${left === null ? "" : `: ${left}`}. Ctrl-C again ends it at once, without the clean-up, which the next run then does`);
+    if (report.isAttended) report.warn(`stopping${left === null ? "" : `: ${left}`}. Ctrl-C again ends it at once, without the clean-up, which the next run then does`);
   };
   signal.addEventListener("abort", say, { once: true });
   return () => {

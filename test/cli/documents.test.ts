@@ -47,6 +47,7 @@ async function printOfFiles(): Promise<void> {
   for (const words of [["backup"], ["files", "list"], ["files", "list", "papers", "--run", "000001"], ["files", "restore", "papers", "--into", "back"]]) {
     const { exit, stderr } = await night.run([...words, "--json"], { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "an-unused-secret" });
     expect([words, exit, stderr]).toEqual([words, 0, stderr]);
+    if (words[1] === "restore") expect([...stderr.matchAll(/"event":"(?:began|ended)","command":"([^"]*)"/g)].map(([, name]) => name)).toEqual(["files restore", "files restore"]);
   }
 }
 
