@@ -23,3 +23,8 @@ function escaped(character: string): string {
 export function visibleLines(text: string): string {
   return text.split("\n").map(visible).join("\n");
 }
+
+/** JSON in which the same characters are escapes: it says what it said. @param json - without line breaks */
+export function visibleJson(json: string): string {
+  return json.replace(unprintable, (character) => character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""));
+}

@@ -7,7 +7,7 @@
  */
 import { type ErrorCode, exitStatus, isZferryError } from "../errors.ts";
 import type { Event, Tell } from "../events.ts";
-import { visible, visibleLines } from "../visible.ts";
+import { visible, visibleJson, visibleLines } from "../visible.ts";
 import { type Line, painted, rendered, type Tone, wantsColour } from "./paint.ts";
 import type { Terminal } from "./terminal.ts";
 import type { Traffic } from "./traffic.ts";
@@ -191,9 +191,9 @@ function describeFailure(error: unknown): ToldFailure {
   return { code: "bug", message, hint: "this is a bug in zferry: please report it with --log-level debug", exit: 1 };
 }
 
-/** JSON with identities as decimal strings, because a double would round them. */
+/** JSON with identities as decimal strings, because a double would round them; a terminal obeys nothing in it. */
 export function toJson(document: unknown): string {
-  return JSON.stringify(document, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+  return visibleJson(JSON.stringify(document, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value)));
 }
 
 /** Three decimals, as documents have them: more would be noise. */

@@ -154,6 +154,13 @@ describe("a live line", () => {
   });
 });
 
+it("JSON has nothing that a terminal would obey, or that nobody sees, and is read back as it was", () => {
+  const text = "a\u001b[2J\u009b2J\u007f\u202e\u2028\u200b\u{e0041}é日\ud800";
+  const json = toJson({ text, "na\u009bme": 1 });
+  expect(json).toBe(String.raw`{"text":"a\u001b[2J\u009b2J\u007f\u202e\u2028\u200b\udb40\udc41é日\ud800","na\u009bme":1}`);
+  expect(JSON.parse(json)).toEqual({ text, "na\u009bme": 1 });
+});
+
 it("JSON never rounds an identity, however deep", () => {
   expect(toJson({ a: [{ guid: 9007199254740993n }] })).toBe('{"a":[{"guid":"9007199254740993"}]}');
 });
