@@ -59,9 +59,14 @@ export class Report {
     return this.#options.isJson;
   }
 
-  /** Whether a moving progress line makes sense. */
+  /** Whether a moving progress line makes sense: a dumb terminal cannot take one back. */
   get isLive(): boolean {
-    return this.#terminal.isInteractive && !this.#isJsonLog && rank[this.#options.level] >= rank.info;
+    return this.isAttended && this.#terminal.environment.TERM !== "dumb";
+  }
+
+  /** Whether somebody sits there who wants to hear more than warnings. */
+  get isAttended(): boolean {
+    return this.isConversation && rank[this.#options.level] >= rank.info;
   }
 
   /** Whether stderr is read by somebody who can answer. */
@@ -121,12 +126,12 @@ export class Report {
 
   /** What a log has from other lines already; only for somebody who sits there. */
   remark(text: string): void {
-    if (this.isLive) this.#say("info", text);
+    if (this.isAttended) this.#say("info", text);
   }
 
   /** What can be done now; only for somebody who sits there. */
   next(text: string): void {
-    if (this.isLive) this.#say("info", text, "next:");
+    if (this.isAttended) this.#say("info", text, "next:");
   }
 
   /** The result for programs; nothing without `--json`. */

@@ -68,6 +68,15 @@ describe("what can be done next", () => {
     new Report(terminal, { isJson: false, level: "info" }).next("go on");
     expect(terminal.written.stderr.replace("\r\u001b[2K", "")).toBe(expected);
   });
+
+  it("is told on a terminal that cannot take a line back, and nothing moves there", () => {
+    const terminal = ownTerminal({ isInteractive: true, stderrColumns: 80, environment: { TERM: "dumb" } });
+    const report = new Report(terminal, { isJson: false, level: "info" });
+    report.remark("all in all");
+    report.next("go on");
+    report.failure(new ZferryError("usage", "no"));
+    expect([report.isLive, terminal.written.stderr]).toEqual([false, "zferry: all in all\nzferry: next: go on\nzferry: error: no\n"]);
+  });
 });
 
 it.for([
