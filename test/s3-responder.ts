@@ -41,6 +41,8 @@ interface ResponderOptions {
   readonly bucket: string;
   /** Whether CRC-32 is verified and echoed, as AWS and RGW 20 do; the others ignore the header. */
   readonly knowsCrc32: boolean;
+  /** Keys that nothing can be written to now: 503, and to be tried again in half a minute. */
+  readonly busy?: RegExp;
 }
 
 /** A refusal, in S3's words. */
@@ -55,9 +57,9 @@ class Refusal extends Error {
   }
 }
 
-export async function startResponder({ bucket, knowsCrc32 }: ResponderOptions): Promise<S3Responder> {
+export async function startResponder({ bucket, knowsCrc32, busy }: ResponderOptions): Promise<S3Responder> {
   const requests: SeenRequest[] = [];
-  const state: State = { objects: new Map(), uploads: new Map(), knowsCrc32 };
+  const state: State = { objects: new Map(), uploads: new Map(), knowsCrc32, busy };
   const server = createServer((request, reply) => {
     const { method = "", url = "", headers } = request;
     requests.push({ method, url, headers });
@@ -82,6 +84,7 @@ export async function startResponder({ bucket, knowsCrc32 }: ResponderOptions): 
 
 interface State extends Pick<S3Responder, "objects" | "uploads"> {
   readonly knowsCrc32: boolean;
+  readonly busy: RegExp | undefined;
 }
 
 interface Call {
@@ -101,7 +104,7 @@ interface Answer {
 function refuse(request: IncomingMessage, reply: ServerResponse, error: unknown): void {
   const refusal = error instanceof Refusal ? error : new Refusal(500, "InternalError");
   request.resume();
-  reply.writeHead(refusal.status, { "content-type": "application/xml", "x-amz-request-id": "test-request" });
+  reply.writeHead(refusal.status, { "content-type": "application/xml", "x-amz-request-id": "test-request", ...(refusal.status === 503 ? { "retry-after": "30" } : {}) });
   reply.end(
     request.method === "HEAD" ? undefined : `<Error><Code>${refusal.s3Code}</Code><Message>no</Message></Error>`,
   );
@@ -120,6 +123,7 @@ async function respond(state: State, bucket: string, request: IncomingMessage, r
     headers: request.headers,
     body: Buffer.concat(pieces),
   };
+  if (request.method === "PUT" && state.busy?.test(call.key) === true) throw new Refusal(503, "SlowDown");
   const handler = handlers[request.method ?? ""];
   if (handler === undefined) throw new Refusal(501, "NotImplemented");
   const answer = handler(call);

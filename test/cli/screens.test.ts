@@ -24,15 +24,16 @@ beforeAll(built);
 
 const widths = [80, 200];
 
-const config = (scene: Scene): string => `state_dir: state
+const config = (scene: Scene, port: number): string => `state_dir: state
 stores:
   main: {url: ./backups}
   usb: {url: ./usb}
+  busy: {url: "s3://papers/busy?endpoint=http://127.0.0.1:${port}&region=here&provider=ceph"}
 encryption:
   recipients: [${scene.certificate("bob")}]
   private_keys: [bob.private.asc]
 jobs:
-  home: {dataset: tank/src, store: main, copies: [{store: usb}], keep: {store: {last: 1}}, drill: {into: tank/place}}
+  home: {dataset: tank/src, store: main, copies: [{store: usb}], keep: {store: {last: 1}}, overdue_after: 3650d, drill: {into: tank/place}}
 `;
 
 const filesConfig = (scene: Scene, port: number): string => `state_dir: files-state
@@ -74,9 +75,9 @@ it.for(widths)("is what is kept, at %d columns", { timeout: 300_000 }, async (co
   const [tmux, gpg1] = [need(context, "tmux"), need(context, "gpg1")];
   const scene = new Scene();
   const pool = new Pool({ streams: ["one.zfs", "two.zfs"], datasets: { tank: {}, "tank/src": { snapshots: {} }, "tank/place": {}, "tank/papers": { snapshots: {} } } });
-  const cloud = await startResponder({ bucket: "papers", knowsCrc32: true });
+  const cloud = await startResponder({ bucket: "papers", knowsCrc32: true, busy: /^busy\/streams\// });
   onTestFinished(() => cloud.close());
-  scene.write("zferry.yaml", config(scene));
+  scene.write("zferry.yaml", config(scene, cloud.port));
   scene.write("papers.yaml", filesConfig(scene, cloud.port));
   scene.write("one.zfs", streamOf("one"));
   slowPipe(scene);
@@ -87,6 +88,7 @@ it.for(widths)("is what is kept, at %d columns", { timeout: 300_000 }, async (co
   copyFileSync(scene.certificate("alice"), join(scene.folder, "alice.asc"));
   exported(scene, gpg1);
   scene.write("bin/zferry", `#!/bin/sh\nexec '${process.execPath}' '${await built()}' "$@"\n`, 0o755);
+  scene.write("bin/zpool", `#!/bin/sh\nfor name in large_blocks embedded_data lz4_compress; do printf 'feature@%s\\tenabled\\n' $name; done\n`, 0o755);
   const path = [join(scene.folder, "bin"), residentBin, join(fixtures, "bin"), process.env.PATH ?? ""].join(":");
   const keys = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" };
   const env = { ...pool.env, ...keys, PATH: path, HOME: scene.folder, TZ: "Europe/Berlin", TREE: join(scene.folder, "tree") };

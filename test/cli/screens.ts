@@ -83,7 +83,10 @@ const varying: Varying = [
   [/zferry-cli-\w{6}/g, "zferry-cli-xxxxxx"],
   [/(?<=-20261121T074200Z-)[0-9a-f]{6}/g, "000000"],
   [/(?<=\d datasets?, )[\d.]+ [KM]iB$/gm, "100 KiB"],
-  [/^(zfs-permission +)\w+ .*(?:\n {28}.*)*/gm, "$1ok       root may do everything"],
+  [/(?<=127\.0\.0\.1:)\d{5}/g, "12345"],
+  [/(?<=up to )\d+[smhd] old/g, "22h old"],
+  [/(?<=tank\/busy@one\/)[0-9a-f]{8}/g, "00000000"],
+  [/^((?:zfs-permission|permission home) +)\w+ .*(?:\n {28}.*)*/gm, "$1ok       root may do everything"],
   ...benchmarks,
   [/(?<=attempt |zferry-drill-|doctor\/|drills\/)[0-9a-f]{8,}/g, (found) => "0".repeat(found.length)],
 ];
