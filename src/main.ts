@@ -30,7 +30,8 @@ process.on("SIGINT", () => {
 process.on("SIGTERM", () => {
   onSignal("SIGTERM");
 });
-process.stdout.on("error", () => undefined); // whoever writes hears of it through its own callback
+process.stdout.on("error", () => undefined); // whoever writes hears of it through its own callback, or at the end
+process.stderr.on("error", () => undefined); // no backup ends because nobody reads its log
 
 /** Whether the descriptor is one; false for one that is closed. */
 function isPipe(fd: number): boolean {

@@ -58,15 +58,35 @@ async function declare(command: Command, terminal: Terminal): Promise<void> {
  */
 export async function runToExit(words: readonly string[], terminal: Terminal): Promise<number> {
   let command = "";
+  const lost: Error[] = [];
+  const onLoss = (error: Error): void => {
+    lost.push(error);
+  };
+  terminal.stdout.on("error", onLoss);
   try {
     await programFor(terminal, (name) => (command = name)).parseAsync(words, { from: "user" });
+    await refuseLoss(terminal, lost);
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const failure = error instanceof CommanderError ? usageOf(error) : await interrupted(error, command, terminal);
     reportOf(words, terminal).failure(failure);
     return exitStatus(failure);
+  } finally {
+    terminal.stdout.removeListener("error", onLoss);
   }
+}
+
+/** What was asked for and arrived nowhere is a failure; a reader who has seen enough (`| head`) is none. @throws ZferryError `usage` */
+async function refuseLoss({ stdout }: Terminal, seen: readonly Error[]): Promise<void> {
+  const late = await new Promise<Error | null>((resolve) => {
+    stdout.write("", (error) => {
+      resolve(error ?? null); // whatever was written before has left, or failed
+    });
+  });
+  const lost: NodeJS.ErrnoException | null = seen[0] ?? late;
+  if (lost === null || lost.code === "EPIPE") return;
+  throw new ZferryError("usage", `what was asked for could not be written to stdout: ${lost.message}`, { hint: "see where stdout goes; what was done is done", cause: lost });
 }
 
 /** A signal's error with what it leaves of this command, and how to go on; any other as it is. */
