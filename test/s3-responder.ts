@@ -26,6 +26,8 @@ interface HeldObject {
 interface HeldUpload {
   readonly key: string;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Whether its parts come with a CRC-32, which has to be said when it is begun. */
+  readonly hasCrc32: boolean;
   readonly parts: Map<number, HeldObject>;
 }
 
@@ -187,7 +189,8 @@ function metadataOf({ headers }: Call): Record<string, string> {
 
 function createUpload(call: Call): Answer {
   const uploadId = randomBytes(8).toString("hex");
-  call.state.uploads.set(uploadId, { key: call.key, metadata: metadataOf(call), parts: new Map() });
+  const hasCrc32 = call.headers["x-amz-checksum-algorithm"] === "CRC32";
+  call.state.uploads.set(uploadId, { key: call.key, metadata: metadataOf(call), hasCrc32, parts: new Map() });
   return { body: `<InitiateMultipartUploadResult><UploadId>${uploadId}</UploadId></InitiateMultipartUploadResult>` };
 }
 
@@ -205,8 +208,11 @@ function uploadOf({ state, query, key }: Call): HeldUpload {
   return upload;
 }
 
+/** As AWS: "Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: crc32" (aws-sdk-js-v3#6922). */
 function putPart(call: Call): Answer {
   const upload = uploadOf(call);
+  const hasCrc32 = call.headers["x-amz-checksum-crc32"] !== undefined;
+  if (call.state.knowsCrc32 && hasCrc32 !== upload.hasCrc32) throw new Refusal(400, "InvalidRequest");
   const { held, reply } = received(call);
   upload.parts.set(Number(call.query.get("partNumber")), held);
   return { headers: reply };
@@ -220,6 +226,7 @@ function completeUpload(call: Call): Answer {
   const numbers = [...xml.matchAll(/<PartNumber>(\d+)</g)].map((match) => Number(match[1]));
   const parts = numbers.map((number) => upload.parts.get(number));
   if (numbers.length === 0 || !parts.every((part) => part !== undefined)) throw new Refusal(400, "InvalidPart");
+  if (call.state.knowsCrc32 && upload.hasCrc32 && xml.split("<ChecksumCRC32>").length - 1 !== numbers.length) throw new Refusal(400, "InvalidRequest");
   const sizes = parts.map((part) => part.bytes.length);
   const firstBytes = sizes[0] ?? 0;
   if (sizes.slice(0, -1).some((size) => size !== firstBytes) || (sizes.at(-1) ?? 0) > firstBytes) {

@@ -13,6 +13,8 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   type CompleteMultipartUploadCommandOutput,
+  CreateMultipartUploadCommand,
+  type CreateMultipartUploadCommandOutput,
   PutObjectCommand,
   type PutObjectCommandOutput,
   S3Client,
@@ -106,6 +108,7 @@ function sendPatiently(command: Parameters<S3Client["send"]>[0], uploading: Uplo
     async (attempt) => {
       try {
         if (command instanceof PutObjectCommand || command instanceof UploadPartCommand) return await sendPayload(command, session, signal);
+        if (command instanceof CreateMultipartUploadCommand) return await createUpload(command, session, signal);
         const patience = command instanceof CompleteMultipartUploadCommand ? { patience: completePatience } : {};
         return await session.once((http) => session.client.send(command as never, http), { signal, ...patience });
       } catch (error) {
@@ -116,6 +119,12 @@ function sendPatiently(command: Parameters<S3Client["send"]>[0], uploading: Uplo
     },
     { what, policy: session.policy, signal },
   );
+}
+
+/** Parts with a CRC-32 are refused by AWS unless this was said before; the library says it only of checksums of its own. */
+function createUpload({ input }: CreateMultipartUploadCommand, session: S3Session, signal: AbortSignal): Promise<CreateMultipartUploadCommandOutput> {
+  const checksum = session.checksumKind === "crc32" ? { ChecksumAlgorithm: "CRC32" as const } : {};
+  return session.once((http) => session.client.send(new CreateMultipartUploadCommand({ ...input, ...checksum }), http), { signal });
 }
 
 type PayloadReply = PutObjectCommandOutput | UploadPartCommandOutput;
