@@ -22,6 +22,9 @@ export interface FilesPlace {
 /** `000017-20261121T074200Z-1a2b3c`: number, time and lot, so that runs sort as they were made, whatever the clock said. */
 export type RunId = string;
 
+/** Of runs: theirs have six digits. */
+export const maxNumber = 999_999;
+
 const runPattern = /^(\d{6})-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{6}$/;
 
 /** @param lot - six hex digits that keep apart what is made of one number */

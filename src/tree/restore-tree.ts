@@ -65,12 +65,12 @@ export async function restoreTree(request: RestoreRequest): Promise<Restored> {
   const run = linkedController(request.signal);
   const laying = new Laying({ ...request, signal: run.signal }, wanted);
   try {
-    for await (const add of inOrder(laying.pieces(), bounds)) laying.count(add);
+    for await (const add of inOrder(laying.pieces(), { ...bounds, stop: run.abort })) laying.count(add);
     await laying.end();
   } catch (error) {
     run.abort(error);
     await laying.end().catch(() => undefined); // the first failure is the one that counts
-    throw refusedByKernel(error, `restore into "${request.into}"`);
+    throw refusedByKernel(run.signal.reason, `restore into "${request.into}"`);
   } finally {
     run.release();
   }

@@ -5,7 +5,7 @@ import { open } from "node:fs/promises";
 import { gather, GiB } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
 import { inStateFolder } from "../files.ts";
-import { type FilesPlace, listKey, type ListKind, listNameOf, listsOf, listsOfJob, type ListName, numberOf, type RunId } from "../format/file-layout.ts";
+import { type FilesPlace, listKey, type ListKind, listNameOf, listsOf, listsOfJob, type ListName, maxNumber, numberOf, type RunId } from "../format/file-layout.ts";
 import { type ListEnd, maxLineBytes, parseLine } from "../format/file-list.ts";
 import type { Store, StoredObject } from "../store/store.ts";
 import { type ListFile, openList } from "./list-file.ts";
@@ -30,9 +30,19 @@ export async function runsIn(store: Store, place: FilesPlace, signal: AbortSigna
   return { lists: found.list, begun: found.begun, dropped: found.dropped };
 }
 
-/** One more than that of any run there is. */
-export function nextNumber({ lists, begun, dropped }: Runs): number {
-  return Math.max(0, ...[...lists, ...begun, ...dropped].map(numberOf)) + 1;
+/**
+ * One more than that of any run there is, and of the one this host knows of: a list that was hidden for a night is not the
+ * newest when it is shown again.
+ *
+ * @throws ZferryError `manifest-invalid` when there is none left, since somebody has made up a list
+ */
+export function nextNumber({ lists, begun, dropped }: Runs, known: RunId | null): number {
+  const runs = [...lists, ...begun, ...dropped, ...(known === null ? [] : [known])];
+  const last = runs.reduce((highest, run) => Math.max(highest, numberOf(run)), 0);
+  if (last < maxNumber) return last + 1;
+  throw new ZferryError("manifest-invalid", `run ${runs.find((run) => numberOf(run) === last) ?? ""} has the last number there is, so no run can follow it`, {
+    hint: "somebody has made it up: see who can write to the store, and remove what has this name",
+  });
 }
 
 /** The lists of all datasets of a job, ascending by dataset and then by run. */

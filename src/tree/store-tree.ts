@@ -21,7 +21,7 @@ import type { Store } from "../store/store.ts";
 import { version } from "../version.ts";
 import type { SnapshotName } from "../zfs/names.ts";
 import { bytesOfFile, checkSeal, entriesLeft, entriesOf, ListDraft, type ListFile } from "./list-file.ts";
-import { FilesMemory } from "./memory.ts";
+import { FilesMemory, type Known } from "./memory.ts";
 import { keyOf, newPacker, type Packer } from "./packing.ts";
 import { piecesOf } from "./pieces.ts";
 import { fetchList, nextNumber, type Runs, runsIn } from "./runs.ts";
@@ -84,7 +84,7 @@ export interface TreeOutcome extends TreeCounts {
  * The caller holds the dataset's local lock.
  *
  * @throws ZferryError `usage` for a store that is no bucket; `engine-failed` when files could not be read: all others are
- * stored, and listed; `locked`, `secret-unusable`, `config-invalid`, the store's codes; the signal's reason
+ * stored, and listed; `manifest-invalid` when no run can follow what is there; `locked`, `secret-unusable`, `config-invalid`, the store's codes; the signal's reason
  */
 export async function storeTree(request: TreeRequest): Promise<TreeOutcome> {
   const { place, stateDir, dataset, warn, signal } = request;
@@ -120,9 +120,10 @@ class Run {
     const { signal } = this.#guard;
     await this.#memory.open();
     const runs = await runsIn(this.#store, this.#request, signal);
-    const base = await this.#base(runs);
+    const known = await this.#memory.known();
+    const base = await this.#base(runs, known);
     const startedAt = now();
-    const run = runId(nextNumber(runs), startedAt, randomBytes(3).toString("hex"));
+    const run = runId(nextNumber(runs, known?.run ?? null), startedAt, randomBytes(3).toString("hex"));
     const packer = await newPacker(place.packet, place.recipients);
     const marker = { format: 1, host: hostname(), startedAt: startedAt.toISOString() };
     await this.#store.put(listKey(this.#request, run, "begun"), Buffer.from(`${JSON.stringify(marker)}\n`), { when: "create", signal });
@@ -134,9 +135,8 @@ class Run {
   }
 
   /** The newest list, if it is to be believed; without one everything is sent. */
-  async #base({ lists }: Runs): Promise<ListFile | null> {
+  async #base({ lists }: Runs, known: Known | null): Promise<ListFile | null> {
     const { place, warn } = this.#request;
-    const known = await this.#memory.known();
     const newest = lists.at(-1);
     if (known !== null && (newest === undefined || newest < known.run)) warn(`the list of run ${known.run}, which this host has seen, is gone from "${place.store.url}"`);
     if (newest === undefined) return null;
@@ -166,7 +166,7 @@ class Run {
       const sending = { store: this.#store, place: this.#request, run: header.run, packer, inFlight: place.concurrency, onSent: () => undefined, signal: run.signal };
       const before = [entriesLeft(this.#memory.left, this.#request), ...(base === null ? [] : [entriesOf(base)])];
       const keys = new Set<RunId>();
-      const bounds = { maxCount: maxFiles, maxWeight: place.concurrency * place.partBytes };
+      const bounds = { maxCount: maxFiles, maxWeight: place.concurrency * place.partBytes, stop: run.abort };
       for await (const end of inOrder(piecesOf(root, { before, sending }), bounds)) {
         if (end.kind === "sent") await this.#note(end, draft, keys);
         else this.#miss(end);
@@ -176,7 +176,7 @@ class Run {
       return await draft.end({ type: "end", entryCount, fileCount, sizeBytes, committedAt: this.#request.now() });
     } catch (error) {
       run.abort(error);
-      throw refusedByKernel(error, `store the files in "${root}"`);
+      throw refusedByKernel(run.signal.reason, `store the files in "${root}"`);
     } finally {
       run.release();
       await draft.close();

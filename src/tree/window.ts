@@ -14,12 +14,17 @@ export interface WindowBounds {
   readonly maxWeight: number;
 }
 
+export interface WindowOptions extends WindowBounds {
+  /** Told of a failure when it happens, which may be long before its turn comes: to end what is at work. */
+  readonly stop: (reason: unknown) => void;
+}
+
 /**
  * What the pieces come to. The next piece is asked for when there is room for it, or when the oldest is done.
  *
- * @throws the first failure, once nothing is at work any more; stopping what is at work is for whoever gave it
+ * @throws what the oldest failed of, once nothing is at work any more; stopping what is at work is for whoever gave it
  */
-export async function* inOrder<T>(pieces: AsyncIterable<Piece<T>>, { maxCount, maxWeight }: WindowBounds): AsyncGenerator<T> {
+export async function* inOrder<T>(pieces: AsyncIterable<Piece<T>>, { maxCount, maxWeight, stop }: WindowOptions): AsyncGenerator<T> {
   const flights: { readonly weight: number; readonly done: Promise<T> }[] = [];
   let waiting: Piece<T> | null = null;
   const weightOf = (): number => flights.reduce((sum, { weight }) => sum + weight, 0);
@@ -35,7 +40,7 @@ export async function* inOrder<T>(pieces: AsyncIterable<Piece<T>>, { maxCount, m
       }
       waiting = null;
       const done = piece.work();
-      done.catch(() => undefined); // told when its turn comes
+      done.catch(stop);
       flights.push({ weight, done });
     }
     for (const { done } of flights) yield await done;

@@ -1,0 +1,68 @@
+/** What the owner of a store can do with lists of files, and what a run or a restore then says (`docs/threat-model.md`). */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { listKey, maxNumber, runId, type RunId } from "../../src/format/file-layout.ts";
+import { described } from "../plain/tree.ts";
+import { NotedMemory } from "./noted-memory.ts";
+import { keepLast, place, signal, TreeScene } from "./scene.ts";
+
+function look(folder: string): readonly string[] {
+  return described(folder, { hardLinks: true });
+}
+
+async function bytesOf(store: NotedMemory, key: string): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of store.get(key, { signal })) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+/** Three nights, the last two of which somebody hides. */
+async function nights(): Promise<{ scene: TreeScene; store: NotedMemory; runs: readonly RunId[]; show: () => Promise<void> }> {
+  const store = new NotedMemory();
+  const scene = new TreeScene(store);
+  for (const text of ["one", "two", "three!"]) {
+    writeFileSync(join(scene.tree, "f"), text);
+    await scene.save();
+  }
+  const runs = await scene.runs();
+  const keys = runs.slice(1).map((run) => listKey(place, run));
+  const hidden = await Promise.all(keys.map((key) => bytesOf(store, key)));
+  await store.delete(keys, { signal });
+  const show = async (): Promise<void> => {
+    for (const [at, key] of keys.entries()) await store.put(key, hidden[at] ?? Buffer.alloc(0), { when: "create", signal });
+  };
+  return { scene, store, runs, show };
+}
+
+describe("a newest list that is hidden", () => {
+  it("is missed by the host that has made it, whose next run stores everything all the same", async () => {
+    const { scene, runs } = await nights();
+    await scene.save();
+    expect(scene.warnings.join()).toContain(`the list of run ${runs[2] ?? ""}, which this host has seen, is gone`);
+    expect(look((await scene.bring()).into)).toEqual(look(scene.tree));
+  });
+
+  it("and shown again later is not the newest any more", async () => {
+    const { scene, show } = await nights();
+    writeFileSync(join(scene.tree, "f"), "the fourth");
+    await scene.save();
+    await show();
+    expect(look((await scene.bring()).into)).toEqual(look(scene.tree));
+  });
+});
+
+describe("a list that somebody has made up", () => {
+  it("with the last number there is ends the next run, which could not be found behind it, and takes nothing away", async () => {
+    const store = new NotedMemory();
+    const scene = new TreeScene(store);
+    writeFileSync(join(scene.tree, "f"), "one");
+    const { run } = await scene.save();
+    const stored = look(scene.tree);
+    const planted = runId(maxNumber, scene.now, "abcdef");
+    await store.put(listKey(place, planted), await bytesOf(store, listKey(place, run)), { when: "create", signal });
+    writeFileSync(join(scene.tree, "f"), "changed");
+    await expect(scene.save({ keep: keepLast(1) })).rejects.toMatchObject({ code: "manifest-invalid", message: expect.stringContaining(planted) as string });
+    expect(look((await scene.bring({ run })).into)).toEqual(stored);
+  });
+});
