@@ -17,7 +17,7 @@ import { packetNames } from "./layout.ts";
 /** The one version this program writes and reads. */
 const listVersion = 1;
 
-/** Of one line, in bytes: a path and a link's target of 64 KiB each, every byte written as three. */
+/** Of one line, in bytes: three paths of `maxPathBytes` each, every byte written as three, and room for the rest. */
 export const maxLineBytes = 1024 * 1024;
 
 const hex = (digits: number) => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`));

@@ -65,7 +65,7 @@ export async function restoreTree(request: RestoreRequest): Promise<Restored> {
   const run = linkedController(request.signal);
   const laying = new Laying({ ...request, signal: run.signal }, wanted);
   try {
-    for await (const add of inOrder(laying.pieces(), { ...bounds, stop: run.abort })) laying.count(add);
+    for await (const add of inOrder(laying.pieces(), { ...bounds, stop: (reason: unknown) => { run.abort(reason); } })) laying.count(add);
     await laying.end();
   } catch (error) {
     run.abort(error);

@@ -32,8 +32,8 @@ import { inOrder } from "./window.ts";
 
 /** Files at a time: small ones are a matter of round trips. */
 const maxFiles = 32;
-/** Of those that could not be read, told by name. */
-const maxNamed = 5;
+/** Of those that could not be read, told by name, and how much of each. */
+const [maxNamed, maxNameChars] = [5, 200];
 
 /** Where files go, open, and how they are packed. */
 export interface TreePlace {
@@ -166,7 +166,7 @@ class Run {
       const sending = { store: this.#store, place: this.#request, run: header.run, packer, inFlight: place.concurrency, onSent: () => undefined, signal: run.signal };
       const before = [entriesLeft(this.#memory.left, this.#request), ...(base === null ? [] : [entriesOf(base)])];
       const keys = new Set<RunId>();
-      const bounds = { maxCount: maxFiles, maxWeight: place.concurrency * place.partBytes, stop: run.abort };
+      const bounds = { maxCount: maxFiles, maxWeight: place.concurrency * place.partBytes, stop: (reason: unknown) => { run.abort(reason); } };
       for await (const end of inOrder(piecesOf(root, { before, sending }), bounds)) {
         if (end.kind === "sent") await this.#note(end, draft, keys);
         else this.#miss(end);
@@ -246,8 +246,12 @@ function withoutMore({ run, packet, sessionKeyPackets, keyCheck }: RunKey): RunK
 }
 
 function unreadable(missed: readonly Missed[], count: number): ZferryError {
-  const named = missed.map(({ path, why }) => `"${path.toString("utf8")}" (${why})`).join(", ");
+  const named = missed.map(({ path, why }) => `"${shortened(path.toString("utf8"))}" (${why})`).join(", ");
   return new ZferryError("engine-failed", `${count} files or folders could not be read: ${named}${count > missed.length ? ", …" : ""}`, {
     hint: "all others are stored, and can be restored; see that zferry may read these, or that the pool is well",
   });
+}
+
+function shortened(name: string): string {
+  return name.length <= maxNameChars ? name : `${name.slice(0, maxNameChars)}…`;
 }

@@ -6,7 +6,7 @@
 import type { BigIntStats } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { ZferryError } from "../errors.ts";
-import { joinPath, type TreePath } from "../format/file-path.ts";
+import { joinPath, maxPathBytes, type TreePath } from "../format/file-path.ts";
 import { Folder } from "./folder.ts";
 
 /** Something that has a name in the tree. */
@@ -59,6 +59,10 @@ async function* walkIn(folder: Folder, { path: above, device, signal }: Walking)
     if (above.length === 0 && name.equals(snapshots)) continue;
     signal.throwIfAborted();
     const path = joinPath(above, name);
+    if (path.length > maxPathBytes) {
+      yield { kind: "unreadable", path, why: "ENAMETOOLONG" };
+      continue;
+    }
     const stat = await looked(() => lstat(folder.path(name), { bigint: true }), path);
     if ("kind" in stat) {
       yield stat;

@@ -146,7 +146,7 @@ describe("paths as text", () => {
     expect(parsePathText(pathText(Buffer.from(path)))).toEqual(Buffer.from(path));
   });
 
-  it.each(["a//b", "/a", "a/", ".", "..", "a/..", "%", "%4", "%41", "%2f", "%e9", "é", "a\n", "%00"])("%j is the text of none", (text) => {
+  it.each(["a//b", "/a", "a/", ".", "..", "a/..", "%", "%4", "%41", "%2f", "%e9", "é", "a\n", "%00", "%4é", "%é", "Ā", "a%2"])("%j is the text of none", (text) => {
     expect(parsePathText(text)).toBe(null);
   });
 
