@@ -19,7 +19,7 @@ export interface Found {
   readonly folder: Folder;
 }
 
-/** A name that could not be looked at. `vanished`: it went while the walk was on its way. */
+/** A name that could not be looked at. `vanished`: it went while the walk was on its way, or made room for another. */
 export interface Missed {
   readonly kind: "vanished" | "unreadable";
   readonly path: TreePath;
@@ -95,11 +95,14 @@ async function looked<T>(look: () => Promise<T>, path: TreePath): Promise<T | Mi
   }
 }
 
+/** What the kernel says when there is no such name, or it is that of another thing by now: we follow no links. */
+const goneCodes = ["ENOENT", "ENOTDIR", "ELOOP"];
+
 /** @throws what is no refusal of the kernel */
 export function missed(path: TreePath, error: unknown): Missed {
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === undefined || syscall === undefined || code === "EMFILE" || code === "ENFILE") throw error;
-  return { kind: code === "ENOENT" ? "vanished" : "unreadable", path, why: code };
+  return { kind: goneCodes.includes(code) ? "vanished" : "unreadable", path, why: code };
 }
 
 /**
