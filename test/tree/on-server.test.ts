@@ -4,7 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { createWriteStream, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { createWriteStream, mkdirSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { buffer } from "node:stream/consumers";
 import { join } from "node:path";
 import { env } from "node:process";
@@ -18,7 +18,7 @@ import { startFaultProxy } from "../fault-proxy.ts";
 import { described, plant } from "../plain/tree.ts";
 import { type Bucket, newBucket } from "../system/bucket.ts";
 import { need, type S3System } from "../systems.ts";
-import { place, TreeScene } from "./scene.ts";
+import { keepLast, place, TreeScene } from "./scene.ts";
 
 const manyCount = Number(env.ZFERRY_TEST_MANY_FILES ?? "10");
 const minutes = 60_000;
@@ -46,12 +46,18 @@ async function onServer(context: TestContext): Promise<{ scene: TreeScene; bucke
   const bucket = await newBucket(system);
   left.push(() => bucket.remove());
   const store = await opened(system, bucket.url);
-  left.push(async () => {
-    const keys: string[] = [];
-    for await (const { key } of store.list("", { signal })) keys.push(key);
-    await store.delete(keys, { signal });
-  });
+  left.push(() => emptied(store));
   return { scene: new TreeScene(store), bucket, system, store };
+}
+
+async function keysOf(store: Store): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of store.list("", { signal })) keys.push(key);
+  return keys;
+}
+
+async function emptied(store: Store): Promise<void> {
+  await store.delete(await keysOf(store), { signal });
 }
 
 function look(folder: string): readonly string[] {
@@ -71,6 +77,29 @@ describe("a tree of odd names, links, holes and many files", () => {
     const stored = await buffer(store.get(objectKey(place, first.run, "private"), { signal }));
     expect(stored.includes("secret")).toBe(false);
   }, 20 * minutes);
+});
+
+describe("the same over TLS, and in R2", () => {
+  it.for(["s3Tls", "r2"] as const)("comes back equal from %s, and goes when nothing names it any more", async (name, context) => {
+    const system = need(context, name);
+    const [shared] = system.buckets;
+    const bucket = shared === undefined ? await newBucket(system) : null;
+    if (bucket !== null) left.push(() => bucket.remove());
+    const prefix = `files-${randomBytes(6).toString("hex")}`;
+    const store = await opened(system, bucket?.url ?? `s3://${shared ?? ""}/${prefix}?endpoint=${encodeURIComponent(system.endpoint)}&provider=r2`);
+    left.push(() => emptied(store));
+    const scene = new TreeScene(store);
+    if (name === "r2") plant(scene.tree, 0); // TLS is the same Ceph that has had them above
+    writeFileSync(join(scene.tree, "in parts"), randomBytes(10 * MiB + 1));
+    await scene.save();
+    expect(await scene.save({ keep: keepLast(1) })).toMatchObject({ sentBytes: 0 });
+    expect(look((await scene.bring()).into)).toEqual(look(scene.tree));
+    rmSync(scene.tree, { recursive: true });
+    mkdirSync(scene.tree);
+    await scene.save({ keep: keepLast(1) });
+    const keys = (await keysOf(store)).map((key) => key.replace(/^(.*)@.*\./, "$1@."));
+    expect([keys, scene.warnings]).toEqual([["file-lists/my%20papers%2F2026/tank/home@.jsonl"], []]);
+  }, 5 * minutes);
 });
 
 describe("a file in parts", () => {
