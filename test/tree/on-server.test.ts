@@ -80,7 +80,7 @@ describe("a tree of odd names, links, holes and many files", () => {
 });
 
 describe("the same over TLS, and in R2", () => {
-  it.for(["s3Tls", "r2"] as const)("comes back equal from %s, and goes when nothing names it any more", async (name, context) => {
+  it.for(["s3Tls", "r2"] as const)("comes back equal from %s, and goes when nothing names it any more", { timeout: 5 * minutes }, async (name, context) => {
     const system = need(context, name);
     const [shared] = system.buckets;
     const bucket = shared === undefined ? await newBucket(system) : null;
@@ -99,7 +99,7 @@ describe("the same over TLS, and in R2", () => {
     await scene.save({ keep: keepLast(1) });
     const keys = (await keysOf(store)).map((key) => key.replace(/^(.*)@.*\./, "$1@."));
     expect([keys, scene.warnings]).toEqual([["file-lists/my%20papers%2F2026/tank/home@.jsonl"], []]);
-  }, 5 * minutes);
+  });
 });
 
 describe("a file in parts", () => {
