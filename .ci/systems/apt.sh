@@ -83,7 +83,7 @@ install_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   bookworm_lists
   forbid_services
-  retry apt_get install -y --no-install-recommends "${missing[@]}" >>"$cache/apt/install.log" 2>&1 || {
+  retry apt_install "${missing[@]}" >>"$cache/apt/install.log" 2>&1 || {
     allow_services
     tail -n 20 "$cache/apt/install.log" >&2
     fail "apt-get could not install: ${missing[*]}"
@@ -91,6 +91,14 @@ install_packages() {
   allow_services
   rm -f "$cache"/apt/archives/*.deb
   say "installed ${missing[*]}"
+}
+
+# After a failure dpkg ends what was cut off, without which no further try, and no later `up`, would come to anything.
+apt_install() {
+  apt_get install -y --no-install-recommends "$@" || {
+    DEBIAN_FRONTEND=noninteractive dpkg --configure -a </dev/null
+    return 1
+  }
 }
 
 # unpack_packages DIR NAME[=VERSION]…: the files of these packages under DIR; nothing is installed, no script of theirs runs.

@@ -11,7 +11,6 @@ s3_access_key=TESTKEY0000000000000
 s3_secret_key=testsecret000000000000000000000000000000
 
 prepare_ceph() {
-  install_packages openssl
   [ -e "$ceph_dir/unpacked" ] && return
   rm -rf "$ceph_dir"
   mkdir -p "$ceph_dir/apt"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # The guest: a small QEMU machine (software emulation, no /dev/kvm) whose kernel has real OpenZFS. Sourced by `up`.
 #
 # It is Debian's cloud kernel, Debian's OpenZFS tools, the kernel module built from Debian's zfs-dkms, busybox and bash, as
@@ -26,38 +26,38 @@ guest_versions() {
   module=$guest_dir/module-$zfs_version-$kernel.tar
 }
 
-# Packages for the host and for the guest; leaves the module's sources ready, and its build running in the background.
-prepare_guest() {
+# Leaves the module's build running beside what follows: it is what takes longest.
+prepare_module() {
   mkdir -p "$guest_dir"
   guest_versions
-  if [ ! -e "$module" ]; then
-    install_packages gcc make libc6-dev libelf-dev "linux-headers-$kernel"
-    rm -rf "$guest_dir/source"
-    unpack_packages "$guest_dir/source" "zfs-dkms=$zfs_version"
-    say "building the OpenZFS $zfs_version module for $kernel in the background, log $guest_dir/build.log"
-    setsid "$here/guest/build-module" "$guest_dir/source" "$kernel" "$module" >"$guest_dir/build.log" 2>&1 </dev/null 9>&- &
-    background_build=$!
-  fi
-  install_packages "${guest_host_packages[@]}" "${library_packages[@]}"
-  if [ ! -e "$guest_dir/unpacked" ]; then
-    rm -rf "$guest_dir/tools" "$guest_dir/kernel"
-    unpack_packages "$guest_dir/tools" "${guest_tools[@]/%/=$zfs_version}"
-    unpack_packages "$guest_dir/kernel" "linux-image-$kernel"
-    touch "$guest_dir/unpacked"
-  fi
+  [ ! -e "$module" ] || return 0
+  install_packages gcc make libc6-dev libelf-dev "linux-headers-$kernel"
+  rm -rf "$guest_dir/source"
+  unpack_packages "$guest_dir/source" "zfs-dkms=$zfs_version"
+  say "building the OpenZFS $zfs_version module for $kernel in the background, log $guest_dir/build.log"
+  beside build_module
+}
+build_module() {
+  "$here/guest/build-module" "$guest_dir/source" "$kernel" "$module" >"$guest_dir/build.log" 2>&1 || {
+    tail -n 30 "$guest_dir/build.log" >&2
+    fail "the OpenZFS module did not build, see $guest_dir/build.log"
+  }
+  say "module built"
+}
+
+# What runs in the guest.
+prepare_guest() {
+  [ ! -e "$guest_dir/unpacked" ] || return 0
+  rm -rf "$guest_dir/tools" "$guest_dir/kernel"
+  unpack_packages "$guest_dir/tools" "${guest_tools[@]/%/=$zfs_version}"
+  unpack_packages "$guest_dir/kernel" "linux-image-$kernel"
+  touch "$guest_dir/unpacked"
 }
 
 # Waits for the module and packs the initramfs, unless the one in the cache was made from the same things.
 finish_guest() {
   local stamp
-  if [ -n "${background_build:-}" ]; then
-    wait "$background_build" || {
-      tail -n 30 "$guest_dir/build.log" >&2
-      fail "the OpenZFS module did not build, see $guest_dir/build.log"
-    }
-    background_build=
-    say "module built"
-  fi
+  finish build_module
   stamp=$(cat "$guest_dir/versions" "$here"/guest/* | sha256sum)
   [ "$stamp" = "$(cat "$guest_dir/stamp" 2>/dev/null)" ] && return
   "$here/guest/pack-initramfs" "$guest_dir" "$kernel" "$module"

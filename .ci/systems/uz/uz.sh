@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # OpenZFS's own send and receive code in user space: `uz`, and Debian's zdb and zstream. Sourced by `up`.
 #
 # They need no kernel module, no mount and no daemon, so they serve for large generated streams and for the proof that
@@ -13,7 +13,6 @@ prepare_uz() {
   local stamp version
   stamp=$(sha256sum <"$here/uz/uz.c")
   [ "$stamp" = "$(cat "$uz_dir/stamp" 2>/dev/null)" ] && return
-  install_packages gcc libc6-dev "${library_packages[@]}"
   bookworm_lists
   version=$(apt_cache madison libzpool6linux | awk -F '|' '/bpo12/ { gsub(/ /, "", $2); print $2; exit }')
   [ -n "$version" ] || fail "the mirror has no libzpool6linux from bookworm-backports"
