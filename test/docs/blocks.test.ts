@@ -3,7 +3,7 @@
  * machine. A block without a language, and one of a language that is not here, fails.
  *
  *   sh     run, line by line, from the top of the page to its end on one machine
- *   yaml   read as a configuration; one that begins with `# /etc/zferry/zferry.yaml` is there for what follows
+ *   yaml   read as a configuration; one that begins with `# /etc/zferry/NAME.yaml` is there for what follows
  *   json   parsed      ini, cron   lines of what systemd and cron take, whose commands zferry knows      text   only shown
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -13,7 +13,7 @@ import { describe, expect, it, onTestFinished, type TestContext } from "vitest";
 import { commandTable } from "../../src/cli/commands.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { guids } from "../cli/pool.ts";
-import { fixtures } from "../cli/zferry.ts";
+import { documentOf, fixtures } from "../cli/zferry.ts";
 import { need } from "../systems.ts";
 import { type Block, blocksOf, Machine, stepsOf } from "./blocks.ts";
 
@@ -128,6 +128,14 @@ exec /usr/bin/systemctl --root='${machine.path("/")}' enable "$@"`);
   },
 };
 
+/** What a page promises besides that its commands go well. */
+const after: Readonly<Record<string, (machine: Machine) => Promise<void>>> = {
+  "docs/guides/keys.md": async (machine) => {
+    const { backups } = documentOf(await machine.scene.run(["key", "list", "--json", "--config", machine.path("/etc/zferry/web.yaml")])) as { backups: { keys: unknown[] }[] };
+    expect(backups.map(({ keys }) => keys)).toEqual([[{ name: null, passphraseCount: 0, keyIds: [expect.any(String)] }]]);
+  },
+};
+
 /** What a fragment of a configuration leaves to the rest of it. */
 const rest: Readonly<Record<string, string>> = {
   stores: "stores: {main: {url: /mnt/main}, db1: {url: /mnt/db1}}",
@@ -155,7 +163,7 @@ async function follow(block: Block, machine: Machine): Promise<void> {
       return machine.run(block.text);
     case "yaml":
       readConfig(block);
-      if (block.text.startsWith("# /etc/zferry/zferry.yaml")) machine.write("/etc/zferry/zferry.yaml", block.text);
+      for (const [, place = ""] of block.text.matchAll(/^# (\/etc\/zferry\/\w+\.yaml)/g)) machine.write(place, block.text);
       return;
     case "json":
       JSON.parse(block.text);
@@ -188,6 +196,7 @@ describe("every block", () => {
         throw new Error(`${page}:${block.line}: ${(error as Error).message}`, { cause: error });
       });
     }
+    await after[page]?.(machine);
   });
 
   it.for(Object.entries(followedElsewhere))("of %s is followed in %s, which is there", ([page, test]) => {

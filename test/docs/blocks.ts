@@ -69,7 +69,10 @@ export class Machine {
   /** Where bash begins. */
   folder = this.scene.folder;
 
-  constructor(datasets: readonly string[]) {
+  readonly #now: () => Date;
+
+  constructor(datasets: readonly string[], now = (): Date => new Date()) {
+    this.#now = now;
     const three = ["one.zfs", "two.zfs", "three.zfs"];
     this.pool = new Pool({ streams: three, datasets: Object.fromEntries(datasets.map((name) => [name, { snapshots: {} }])) });
     for (const folder of ["/etc/zferry", "/mnt/shelf", "/root", "/var/lib", "/var/www"]) mkdirSync(this.path(folder), { recursive: true });
@@ -109,7 +112,7 @@ export class Machine {
   }
 
   async #zferry(words: readonly string[]): Promise<void> {
-    const { exit, stderr } = await this.scene.run(words, { env: { ...this.pool.env, ...this.#shims(), ZFERRY_CONFIG: this.config }, now: new Date() });
+    const { exit, stderr } = await this.scene.run(words, { env: { ...this.pool.env, ...this.#shims(), ZFERRY_CONFIG: this.config }, now: this.#now() });
     if (words[0] === "init") writeFileSync(this.config, this.here(readFileSync(this.config, "utf8")));
     if (exit !== 0) throw new Error(`zferry ${words.join(" ")} ended with ${exit ?? "a signal"}: ${stderr}`);
   }
