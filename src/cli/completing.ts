@@ -24,10 +24,13 @@ export function completeCommand(command: Command, run: RunCommand): void {
   command.argument("[word...]").allowUnknownOption().action(run.bare(async (terminal, _flags, words) => {
     const { words: found, isFiles } = await repliesTo(words, terminal, run).catch((): Replies => ({ words: [], isFiles: true }));
     const current = words.at(-1) ?? "";
-    const fitting = found.filter(({ word }) => word.startsWith(current) && !/\s/.test(word));
+    const fitting = found.filter(({ word }) => word.startsWith(current) && !unsafe.test(word));
     terminal.stdout.write([...fitting.map(({ word, means }) => `${word}\t${means}`), ...(isFiles ? [":files"] : [])].map((line) => `${line}\n`).join(""));
   }));
 }
+
+/** What a shell takes for more than a part of a name: Bash writes an answer into the line as it is. */
+const unsafe = /[\s"'`$&;|<>()*?[\]{}\\!#~]/;
 
 const nothing: Replies = { words: [], isFiles: false };
 const files: Replies = { words: [], isFiles: true };

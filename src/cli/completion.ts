@@ -3,14 +3,16 @@ import { Argument, type Command } from "commander";
 import type { RunCommand } from "./run-command.ts";
 
 // Words go to the program as they are, each by itself: none is run through the shell again. Replies are lines of a word and
-// what it means, with a tab between; the line ":files" asks the shell to complete files besides.
+// what it means, with a tab between; the line ":files" asks the shell to complete files besides. Bash replaces what stands
+// between the last character that breaks words, as the colon of a dataset does, and the cursor.
 const scripts = {
   bash: `# zferry completion bash >/etc/bash_completion.d/zferry, or: source <(zferry completion bash)
 _zferry() {
-  local line="\${COMP_LINE:0:COMP_POINT}" words head reply
+  local line="\${COMP_LINE:0:COMP_POINT}" words current head reply
   read -ra words <<<"$line"
   case $line in *[[:space:]]) words+=("") ;; esac
-  head="\${words[-1]%"\${COMP_WORDS[COMP_CWORD]}"}"
+  current="\${words[-1]}"
+  head="\${current%"\${current##*["$COMP_WORDBREAKS"]}"}"
   COMPREPLY=()
   while IFS=$'\\t' read -r reply _; do
     if [ "$reply" = :files ]; then compopt -o default; else COMPREPLY+=("\${reply#"$head"}"); fi

@@ -48,6 +48,12 @@ describe("what a word can become", () => {
     for (const other of others) expect(found).not.toContain(other);
   });
 
+  it("is never what a shell would run or take for more than a name, though somebody has named a job so", async () => {
+    const odd = ["a;touch${IFS}ran", "a$(ran)", "a`ran`", "a&", "a*", "a\"", "a'", "a\\", "a|b", "a>b"];
+    const text = `stores: {usb: {url: /mnt/usb}}\njobs:\n${[...odd, "a.b"].map((name) => `  ${JSON.stringify(name)}: {dataset: tank/a, store: usb}\n`).join("")}`;
+    expect(await replies(["backup", "a"], text)).toEqual(["a.b"]);
+  });
+
   it("without a configuration, or with a broken one, is what the program knows by itself", async () => {
     for (const text of [null, "jobs: ["]) {
       expect(await replies(["backup", ""], text)).toEqual([]);
@@ -68,12 +74,15 @@ describe("the script for", () => {
 
   it("bash asks with the words as they are, runs none of them, and takes the answers", async () => {
     const { scene, script, path } = await stage("bash");
-    const words = ["zferry", "list", "$(touch ran)", "tank/a:"];
-    const run = `source ${script}; COMP_LINE='${words.join(" ")}'; COMP_POINT=\${#COMP_LINE}; COMP_WORDS=(zferry list '$(touch' 'ran)' tank/a :); COMP_CWORD=5; _zferry; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const said = execFileSync("bash", ["--norc", "-c", run], { cwd: scene.folder, env: { PATH: path }, encoding: "utf8" });
+    const ask = (line: string): string => {
+      const run = `source ${script}; COMP_WORDBREAKS=$' \\t\\n"\\'@><=;|&(:'; COMP_LINE='${line}'; COMP_POINT=\${#COMP_LINE}; _zferry; printf '%s\\n' "\${COMPREPLY[@]}"`;
+      return execFileSync("bash", ["--norc", "-c", run], { cwd: scene.folder, env: { PATH: path }, encoding: "utf8" });
+    };
+    // Readline puts an answer in the place of what stands behind the last colon, and before the cursor.
+    expect(ask("zferry list $(touch ran) tank/a:")).toBe("list\nb\n");
     expect(readFileSync(join(scene.folder, "asked"), "utf8")).toBe("<complete><--><list><$(touch><ran)><tank/a:>");
     expect(existsSync(join(scene.folder, "ran"))).toBe(false);
-    expect(said).toBe("list\n:b\n"); // bash has taken the part before the colon for a word of its own
+    expect(ask("zferry list tank/")).toBe("list\ntank/a:b\n");
   });
 
   it("zsh asks with the words as they are, and takes the answers", async (context) => {
