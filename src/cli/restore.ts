@@ -49,10 +49,15 @@ export function restoreCommand(command: Command, run: RunCommand): void {
   withZfs(withOpening(withStores(command, patience.text))).action(run(restoreBackup));
 }
 
+/** A day of UTC, or a moment as `list` shows it: a day and a minute are meant to their ends, because all that was made in them shows so. */
 function time(text: string): Date {
-  const date = new Date(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T23:59:59.999Z` : text);
-  if (Number.isNaN(date.getTime())) throw new InvalidArgumentError("write it as 2026-11-21 or 2026-11-21T02:00:00Z.");
-  return date;
+  const [, day = "", minute, seconds] = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)? ?(?:Z|UTC|[+-]\d\d:\d\d)?)?$/.exec(text) ?? [];
+  const date = new Date(minute === undefined ? `${day}T23:59:59.999Z` : text);
+  const midnight = new Date(`${day}T00:00:00Z`);
+  if (Number.isNaN(date.getTime()) || Number.isNaN(midnight.getTime()) || !midnight.toISOString().startsWith(day)) {
+    throw new InvalidArgumentError("write it as 2026-11-21 or 2026-11-21T02:00:00Z.");
+  }
+  return minute !== undefined && seconds === undefined ? new Date(date.getTime() + 59_999) : date;
 }
 
 function property(text: string, before: Record<string, string> | undefined): Record<string, string> {

@@ -32,6 +32,9 @@ describe("a command line", () => {
     [["put", "a@b", "--concurrency", "65"], "a whole number from 1 to 64"],
     [["put", "a@b", "--retry-for", "1"], "write it as 30d"],
     [["restore", "a@b", "--to", "x", "--at", "yesterday"], "write it as 2026-11-21"],
+    [["restore", "a", "--to", "x", "--at", "5"], "write it as 2026-11-21"], // May 2001, says Date
+    [["restore", "a", "--to", "x", "--at", "2026-02-30"], "write it as 2026-11-21"],
+    [["restore", "a", "--to", "x", "--at", "2026-02-30T02:00Z"], "write it as 2026-11-21"],
     [["restore", "a@b", "--to", "x", "--at", "2026-11-21", "--store", "/x"], "a snapshot and --at cannot be given together"],
     [["restore", "a@b", "--to", "x", "-o", "=1"], "write it as property=value"],
     [["list", "--log-level", "loud"], "Allowed choices are error, warn, info, debug"],

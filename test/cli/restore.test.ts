@@ -37,6 +37,7 @@ describe("which backups are received", () => {
     ["one by its name", "tank/src@two", [], "two"],
     ["the newest one of a day", "tank/src", ["--at", "2026-11-21"], "two"],
     ["the newest one at a time", "tank/src", ["--at", "2026-11-22T07:42:01Z"], "three"],
+    ["the newest one of a minute, as list shows it", "tank/src", ["--at", "2026-11-22 08:42 +01:00"], "three"],
   ] as const)("%s", async ([, name, flags, last]) => {
     const { scene, pool } = await storedNights();
     const ended = await restore(scene, pool, name, ...flags);
