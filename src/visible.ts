@@ -2,9 +2,9 @@
 
 /**
  * Characters that a terminal or a mail program obeys, that begin a line or turn its direction, or that nobody sees (of width
- * zero, tags, halves of a pair): two names that look the same are the same.
+ * zero, fillers, tags, halves of a pair): no name looks like another by what is not there to be seen.
  */
-const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}\u2028\u2029]/gu;
 
 /**
  * One line, with escapes for what is no text: nobody moves the cursor, adds a line that looks like ours, or a header to a

@@ -72,6 +72,12 @@ describe("results", () => {
     expect(written.stderr).toContain("zferry: warning: c\\u000dd\\u202e\nzferry: error: e\\u009b\nzferry: hint: f\\u0000\n");
   });
 
+  it.for(["a\u3164", "a\u115f", "a\u034f", "a\ufe0f", "a\u{e0100}", "a\u200d", "a\u{e0061}", "a\u00ad"])("show %j with what nobody sees: it is not taken for another", (name) => {
+    const { report, written } = voice();
+    report.text([name]);
+    expect(written.stdout).toMatch(/^a\\u/);
+  });
+
   it("of nothing are nothing", () => {
     const { report, written } = voice();
     report.text([]);
