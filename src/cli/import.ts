@@ -57,7 +57,9 @@ async function importFolder(session: Session, [from = ""]: readonly string[], fl
   });
   const failures = messages.flatMap(({ error }) => error ?? []);
   report.json({ type: "import", dryRun: isDryRun, messages: messages.map(toDocument), seconds: rounded(progress.seconds) });
-  report.text([...messages.map(toText), ...summary(messages)]);
+  const lines = [...messages.map(toText), ...summary(messages)];
+  if (isDryRun || failures.length > 0) report.text(lines);
+  else report.done(lines);
   if (messages.some(({ fate }) => fate === "imported")) report.next("zferry list with the same --store shows them, zferry restore brings one back");
   for (const error of failures.slice(1)) report.failure(error);
   if (failures[0] !== undefined) throw failures[0];

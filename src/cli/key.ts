@@ -168,7 +168,10 @@ function tell({ report }: Session, { type, name, outcomes }: { readonly type: st
     error: error === null ? null : { code: error.code, message: error.message, hint: error.hint },
   }));
   report.json({ type, name, backups });
-  report.text(outcomes.length === 0 ? ["no backups"] : outcomes.map(({ entry, outcome }) => `${texts[outcome]}: ${name}, ${entry.backup}`));
+  const lines = outcomes.map(({ entry, outcome }) => `${texts[outcome]}: ${name}, ${entry.backup}`);
+  if (lines.length === 0) report.text(["no backups"]);
+  else if (outcomes.some(({ outcome }) => outcome === "failed" || outcome === "would-go")) report.text(lines);
+  else report.done(lines);
   const [first, ...others] = outcomes.flatMap(({ error }) => error ?? []);
   for (const error of others) report.failure(error);
   if (first !== undefined) throw first;

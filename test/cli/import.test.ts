@@ -157,6 +157,7 @@ it("our own chunks become backups again when their manifests were lost", async (
   const from = join(scene.store, "streams");
   const place = ["--store", join(scene.folder, "again"), "--state-dir", scene.stateDir];
   expect(await scene.run(["import", from, ...place, ...scene.asBob])).toMatchObject({ exit: 0 });
+  expect(await scene.run(["import", from, ...place, ...scene.asBob, "--quiet"])).toMatchObject({ exit: 0, stdout: Buffer.alloc(0) });
   const pool = new Pool({ datasets: {} });
   expect(await scene.run(["restore", "tank/src", "--to", "pool/back", ...place, ...scene.asBob], { env: pool.env })).toMatchObject({ exit: 0 });
   expect(pool.received(0)?.stream.equals(streamOf("one"))).toBe(true);

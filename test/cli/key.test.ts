@@ -66,3 +66,15 @@ it.for([
   expect(stderr).toMatch(why);
   expect(exit).toBe(status);
 });
+
+it("--quiet leaves what would go, and not what was done", async () => {
+  const scene = new Scene();
+  await scene.put("tank/src@s1", recorded("inc-i"));
+  const key = async (...words: string[]): Promise<[number | null, string]> => {
+    const { exit, stdout } = await scene.run(["key", ...words, ...scene.place, ...scene.asBob, "--quiet"]);
+    return [exit, stdout.toString()];
+  };
+  expect(await key("add", "alice", "--new-recipient", scene.certificate("alice"))).toEqual([0, ""]);
+  expect(await key("remove", "alice")).toEqual([0, "would go: alice, tank/src@s1\n"]);
+  expect(await key("remove", "alice", "--yes")).toEqual([0, ""]);
+});
