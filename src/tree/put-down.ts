@@ -83,9 +83,12 @@ export async function dress(handle: FileHandle, about: About, { givesOwners }: M
   await handle.utimes(seconds, seconds);
 }
 
-/** To the microsecond, which is what a double holds; cut off, so that it is never later than it was. */
-function secondsOf({ mtime }: Pick<About, "mtime">): number {
-  return Number(BigInt(mtime) / 1000n) / 1e6;
+/**
+ * To the microsecond, which is what a double holds. As text: of a number below zero, a time before 1970, Node makes the time
+ * it is now (`toUnixTimestamp` in its lib/internal/fs/utils.js).
+ */
+function secondsOf({ mtime }: Pick<About, "mtime">): string {
+  return String(Number(BigInt(mtime) / 1000n) / 1e6);
 }
 
 /** Makes it under a name that nobody has, and gives it its own when it is whole. */
