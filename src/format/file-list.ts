@@ -61,7 +61,11 @@ const headerSchema = z.object({
 /** How a run has packed what it has sent. */
 const keySchema = z.object({ type: z.literal("key"), run, ...packing });
 
-const about = { path, mode: z.int().min(0).max(0o7777), uid: count, gid: count, mtime: nanoseconds };
+const owner = count.max(0xffff_ffff);
+const about = { path, mode: z.int().min(0).max(0o7777), uid: owner, gid: owner, mtime: nanoseconds };
+
+/** Of a symbolic link: any bytes that a kernel takes, in base64. */
+const target = z.base64().refine((text) => text !== "" && !Buffer.from(text, "base64").includes(0), "not the target of a link");
 
 const entrySchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("folder"), ...about }),
@@ -81,8 +85,7 @@ const entrySchema = z.discriminatedUnion("type", [
     /** Where its content is; null for a file without content. */
     object: z.object({ run, at: pathBelow.optional(), sizeBytes: count.min(1), sha256: hex(64) }).nullable(),
   }),
-  /** Any bytes, in base64. */
-  z.object({ type: z.literal("symlink"), ...about, path: pathBelow, target: z.base64() }),
+  z.object({ type: z.literal("symlink"), ...about, path: pathBelow, target }),
   z.object({ type: z.literal("other"), path: pathBelow, what: z.enum(["pipe", "socket", "device"]) }),
 ]);
 

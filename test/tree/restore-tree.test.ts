@@ -1,10 +1,14 @@
 /** Files brought back: some of them, over others, and from lists and stores that mean ill. */
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, closeSync, existsSync, linkSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { listKey, objectsOf, runId } from "../../src/format/file-layout.ts";
 import { type FileEntry, type ListHeader, ListSealer, type RunKey, type TreeEntry } from "../../src/format/file-list.ts";
 import { comparePaths, parsePathText, pathText } from "../../src/format/file-path.ts";
+import type { LentSource } from "../../src/bytes.ts";
+import type { PacketName } from "../../src/format/layout.ts";
+import type { GetOptions } from "../../src/store/store.ts";
 import { described } from "../plain/tree.ts";
 import { NotedMemory } from "./noted-memory.ts";
 import { place, signal, TreeScene } from "./scene.ts";
@@ -38,6 +42,9 @@ describe("a list that means ill", () => {
     ["has a NUL in a name", [root, empty("a%00b")]],
     ["has no root", [empty("evil")]],
     ["is out of order", [root, empty("b"), empty("a")]],
+    ["has a link to nowhere a kernel knows", [root, { type: "symlink", ...about, path: "a", target: Buffer.from("a\0b").toString("base64") }]],
+    ["has a link to nothing", [root, { type: "symlink", ...about, path: "a", target: "" }]],
+    ["has an owner beyond all numbers", [root, { ...empty("a"), uid: 2 ** 32 }]],
     ["names a content whose key is missing", [root, { ...empty("a"), sizeBytes: 1, object: { run: runId(2, new Date(0), "000000"), sizeBytes: 1, sha256: "0".repeat(64) } }]],
   ] as [string, TreeEntry[]][])("and %s is refused, and makes nothing outside its folder", async (_what, entries) => {
     const scene = await planted(entries);
@@ -79,6 +86,41 @@ describe("a folder somebody else has prepared", () => {
   });
 });
 
+describe("a folder somebody changes meanwhile", () => {
+  /** Lets somebody at the folder while the content of `a/f` is on its way. */
+  class Slow extends NotedMemory {
+    meanwhile: () => void = () => undefined;
+
+    override async *get(key: string, options: GetOptions): LentSource {
+      if (key.endsWith("/a/f")) this.meanwhile();
+      yield* super.get(key, options);
+    }
+  }
+
+  it.each<[string, readonly string[]]>([
+    ["a file", ["a", "a/f"]],
+    ["a further name of it", ["a", "a/f", "b", "b/g"]],
+  ])("for a symbolic link that leads elsewhere has %s nowhere outside", async (_what, names) => {
+    const store = new Slow();
+    const scene = new TreeScene(store);
+    for (const folder of names.filter((name) => name.length === 1)) mkdirSync(join(scene.tree, folder));
+    writeFileSync(join(scene.tree, "a/f"), "content");
+    if (names.includes("b/g")) linkSync(join(scene.tree, "a/f"), join(scene.tree, "b/g"));
+    await scene.save();
+    const [into, outside] = [join(scene.folder, "into"), join(scene.folder, "outside")];
+    mkdirSync(outside);
+    writeFileSync(join(outside, "f"), "not to be linked to");
+    store.meanwhile = () => {
+      renameSync(join(into, "a"), join(into, "moved"));
+      symlinkSync(outside, join(into, "a"));
+    };
+    const failure = await scene.bring({ into }).then(() => null, (error: unknown) => error);
+    expect(failure === null).toBe(!names.includes("b/g"));
+    expect([readdirSync(outside), readFileSync(join(outside, "f"), "utf8"), lstatSync(join(outside, "f")).nlink]).toEqual([["f"], "not to be linked to", 1]);
+    expect(readFileSync(join(into, "moved", "f"), "utf8")).toBe("content");
+  });
+});
+
 describe("some paths", () => {
   function saved(): TreeScene {
     const scene = new TreeScene(new NotedMemory());
@@ -110,6 +152,28 @@ describe("some paths", () => {
 });
 
 describe("what is there already", () => {
+  it("stays beside what is restored over it, and where the names are the same is replaced", async () => {
+    const scene = new TreeScene(new NotedMemory());
+    for (const folder of ["a", "a/b"]) mkdirSync(join(scene.tree, folder));
+    for (const name of ["a/b/f", "a/g", "z"]) writeFileSync(join(scene.tree, name), `stored ${name}`);
+    linkSync(join(scene.tree, "a/g"), join(scene.tree, "h"));
+    symlinkSync("a", join(scene.tree, "link"));
+    await scene.save();
+    const { into } = await scene.bring();
+    const [secret, mine] = [join(scene.folder, "secret"), join(into, "a", "mine")];
+    writeFileSync(secret, "stays");
+    writeFileSync(mine, "stays, too");
+    for (const name of ["a/g", "z", "link"]) {
+      rmSync(join(into, name));
+      symlinkSync(secret, join(into, name)); // what is to be written in their place must not be written there
+    }
+    chmodSync(join(into, "a/b"), 0o711);
+    await scene.bring({ into, overwrite: true });
+    expect([readFileSync(secret, "utf8"), readFileSync(mine, "utf8")]).toEqual(["stays", "stays, too"]);
+    rmSync(mine);
+    expect(described(into, { hardLinks: true })).toEqual(described(scene.tree, { hardLinks: true }));
+  });
+
   it("is refused, and replaced when that is wanted", async () => {
     const scene = new TreeScene(new NotedMemory());
     writeFileSync(join(scene.tree, "f"), "stored");
@@ -129,6 +193,46 @@ it.each(["no/such/folder", "file"])("into %j, which can be no folder, it is refu
   const scene = await planted([root, empty("f")]);
   writeFileSync(join(scene.folder, "file"), "");
   await expect(scene.bring({ into: join(scene.folder, name) })).rejects.toMatchObject({ code: "engine-failed" });
+});
+
+describe("what a file is besides its content", () => {
+  it.each(["1950-01-02T03:04:05.678901Z", "1969-12-31T23:59:59.5Z", "1970-01-01T00:00:00Z", "2026-11-21T02:03:04.123456Z", "2200-01-01T00:00:00Z"])("its time, be it %s, to the microsecond", async (time) => {
+    const scene = new TreeScene(new NotedMemory());
+    for (const name of ["f", "folder"]) mkdirSync(join(scene.tree, name));
+    writeFileSync(join(scene.tree, "f", "g"), "x");
+    symlinkSync("g", join(scene.tree, "f", "link"));
+    execFileSync("touch", ["-h", "-d", time, "f/g", "f/link", "folder"], { cwd: scene.tree });
+    await scene.save();
+    const { into } = await scene.bring();
+    for (const name of ["f/g", "f/link", "folder"]) {
+      const [was, is] = [scene.tree, into].map((folder) => lstatSync(join(folder, name), { bigint: true }).mtimeNs / 1000n);
+      expect([name, is]).toEqual([name, was]);
+    }
+    expect(await scene.save()).toMatchObject({ sentCount: 0 });
+  });
+
+  const mib = 1024 * 1024;
+  it.each<[string, PacketName, readonly [at: number, bytes: number][], number]>([
+    ["at its end", "none", [[0, 5]], 3 * mib],
+    ["at its beginning", "none", [[3 * mib, 7]], 3 * mib + 7],
+    ["between blocks that are full", "none", [[0, 4096], [mib, 8192], [2 * mib, 1]], 2 * mib + 1],
+    ["that end within a block", "none", [[mib + 100, 10]], 2 * mib + 33],
+    ["and nothing else", "none", [], 2 * mib + 1],
+    ["in the pieces of a message", "ocb", [[300_001, 5], [mib - 1, 2]], 2 * mib],
+  ])("its holes, %s (packet %s)", async (_where, packet, filled, sizeBytes) => {
+    const scene = new TreeScene(new NotedMemory());
+    if (packet !== "none") [scene.packet, scene.passphrases] = [packet, ["a secret of this test"]];
+    const f = join(scene.tree, "f");
+    writeFileSync(f, "");
+    truncateSync(f, sizeBytes);
+    const handle = openSync(f, "r+");
+    for (const [at, bytes] of filled) writeSync(handle, Buffer.alloc(bytes, "x"), 0, bytes, at);
+    closeSync(handle);
+    await scene.save();
+    const { into } = await scene.bring();
+    expect(readFileSync(join(into, "f")).equals(readFileSync(f))).toBe(true);
+    expect([lstatSync(join(into, "f")).size, lstatSync(join(into, "f")).blocks]).toEqual([sizeBytes, lstatSync(f).blocks]);
+  });
 });
 
 it("a content that is not what was stored gets no name", async () => {
