@@ -137,7 +137,7 @@ async function sendContent({ path }: Found, content: Content, sending: Sending):
   const { store, place, run, packer, inFlight, onSent, signal } = sending;
   const { stat } = content;
   const text = pathText(path);
-  if (stat.size === 0n) return { ...plain(fileEntry(text, stat, { object: null, sizeBytes: 0 })), sentBytes: 0 };
+  if (stat.size === 0n) return plain(fileEntry(text, stat, { object: null, sizeBytes: 0 }));
   const key = objectKey(place, run, text);
   const reading: Reading = { bytes: 0, failure: null };
   const digested = new Digested();
