@@ -67,5 +67,5 @@ export async function storeFiles({ engine, place, heartbeatMs, timeoutMs, info, 
 }
 
 function tooLong(ms: number): ZferryError {
-  return new ZferryError("engine-failed", `the files were not stored within ${ms / 1000} s`, { hint: "the next run goes on where this one was; raise timeout, or leave it out" });
+  return new ZferryError("engine-failed", `the files took longer than ${ms / 1000} s`, { hint: "the next run goes on where this one was; raise timeout, or leave it out" });
 }

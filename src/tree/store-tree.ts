@@ -16,7 +16,7 @@ import { type FilesPlace, listKey, runId, type RunId } from "../format/file-layo
 import type { ListHeader, RunKey } from "../format/file-list.ts";
 import type { PacketName } from "../format/layout.ts";
 import { fileListKey, type Keyring, type Recipients } from "../openpgp/session.ts";
-import { linkedController } from "../store/abort.ts";
+import { linkedController, reasonOf } from "../store/abort.ts";
 import type { Store } from "../store/store.ts";
 import { version } from "../version.ts";
 import type { SnapshotName } from "../zfs/names.ts";
@@ -84,7 +84,8 @@ export interface TreeOutcome extends TreeCounts {
  * The caller holds the dataset's local lock.
  *
  * @throws ZferryError `usage` for a store that is no bucket; `engine-failed` when files could not be read: all others are
- * stored, and listed; `manifest-invalid` when no run can follow what is there; `locked`, `secret-unusable`, `config-invalid`, the store's codes; the signal's reason
+ * stored, and listed; `manifest-invalid` when no run can follow what is there; `locked`, `secret-unusable`, `config-invalid`, the
+ * store's codes; the signal's reason, but for an `engine-failed` that comes when the list is there
  */
 export async function storeTree(request: TreeRequest): Promise<TreeOutcome> {
   const { place, stateDir, dataset, warn, signal } = request;
@@ -227,7 +228,9 @@ class Run {
     try {
       await tidy({ store: this.#store, place: this.#request, own: run, keep, isLeased: place.leaseMs !== null, memory: this.#memory, warn, now, guard: this.#guard });
     } catch (error) {
-      this.#request.signal.throwIfAborted();
+      const { signal } = this.#request;
+      // Out of time: what was asked for is done.
+      if (signal.aborted && !isZferryError(signal.reason, "engine-failed")) throw reasonOf(signal);
       if (!isZferryError(error)) throw error;
       warn(`what is not needed any more could not be removed; the next run tries again: ${error.message}`);
     }

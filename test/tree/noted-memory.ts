@@ -8,6 +8,8 @@ export class NotedMemory extends MemoryStore {
   readonly writes: string[] = [];
   /** How many objects were looked at for their notes. */
   lookCount = 0;
+  /** Called before something is removed. */
+  atDelete: () => void = () => undefined;
   #dieAt = Infinity;
   readonly #notes = new Map<ObjectKey, Readonly<Record<string, string>>>();
 
@@ -26,6 +28,8 @@ export class NotedMemory extends MemoryStore {
   }
 
   override async delete(keys: readonly ObjectKey[], options: { readonly signal: AbortSignal }): Promise<void> {
+    this.atDelete();
+    options.signal.throwIfAborted();
     this.#write(`delete ${keys.join(" ")}`);
     await super.delete(keys, options);
   }

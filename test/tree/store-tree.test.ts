@@ -2,6 +2,7 @@
 import { linkSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { ZferryError } from "../../src/errors.ts";
 import { MemoryStore } from "../../src/store/memory.ts";
 import { described, plant } from "../plain/tree.ts";
 import { NotedMemory } from "./noted-memory.ts";
@@ -81,6 +82,13 @@ describe("a further run", () => {
     expect(look((await scene.bring()).into)).toEqual(look(scene.tree));
   });
 
+  it("does not count a file without content as sent", async () => {
+    const { scene } = small();
+    writeFileSync(join(scene.tree, "empty"), "");
+    expect(await scene.save()).toMatchObject({ fileCount: 4, sentCount: 3 });
+    expect(await scene.save()).toMatchObject({ fileCount: 4, sentCount: 0 });
+  });
+
   it("knows a file again whose first name is gone", async () => {
     const { scene } = small();
     linkSync(join(scene.tree, "a"), join(scene.tree, "z"));
@@ -148,6 +156,37 @@ describe("a run that dies at any write", () => {
     expect(moments.length).toBeGreaterThan(8);
   });
 
+  it("leaves no list that names what is gone: every night that is listed comes back as it was", async () => {
+    for (let count = 1, hasDied = true; hasDied; count += 1) {
+      const { scene, store } = small();
+      const nights = new Map<string, readonly string[]>();
+      const night = async (text: string): Promise<void> => {
+        // What is in `sub/b` is of the first night in all of them, and in the last ones goes back and forth.
+        writeFileSync(join(scene.tree, "a"), text);
+        if (text.startsWith("odd")) renameSync(join(scene.tree, "sub"), join(scene.tree, "bus"));
+        if (text.startsWith("even")) renameSync(join(scene.tree, "bus"), join(scene.tree, "sub"));
+        const { run } = await scene.save({ keep: keepLast(2) });
+        nights.set(run, look(scene.tree));
+      };
+      await night("first");
+      await night("odd");
+      await night("even, and more");
+      store.dieAt(count);
+      const died = await night("odd for the second time").then(() => false, () => true);
+      hasDied = died || scene.warnings.length > 0;
+      store.revive();
+      for (const when of ["killed", "gone on"]) {
+        if (when === "gone on") await scene.save({ keep: keepLast(2) }).then(({ run }) => nights.set(run, look(scene.tree)));
+        for (const run of await scene.runs()) {
+          const back = look((await scene.bring({ run })).into);
+          // A list that was written in the moment of dying is known by nobody yet: it is that of the tree as it is.
+          expect([count, when, run, back]).toEqual([count, when, run, nights.get(run) ?? look(scene.tree)]);
+        }
+      }
+      expect(await scene.runs()).toHaveLength(2);
+    }
+  });
+
   it("need not have sent in vain: what it had sent is not sent again", async () => {
     const { scene, store } = small();
     store.dieAt(4);
@@ -188,6 +227,17 @@ describe("lists that a policy does not keep", () => {
     expect(look((await scene.bring()).into)).toEqual(look(scene.tree));
     expect(objects(await store.keys()).length).toBeGreaterThan(4);
   });
+});
+
+it("a run that is stopped for taking too long when its list is there has stored everything, and says what it has not done", async () => {
+  const { scene, store } = small();
+  const tooLong = new AbortController();
+  store.atDelete = () => { tooLong.abort(new ZferryError("engine-failed", "the files took longer than 1 s")); };
+  expect(await scene.save({ signal: tooLong.signal })).toMatchObject({ sentCount: 3 });
+  expect(scene.warnings).toEqual([expect.stringContaining("could not be removed")]);
+  store.atDelete = () => undefined;
+  await scene.save();
+  expect((await store.keys("file-lists/")).filter((key) => !key.endsWith(".jsonl"))).toEqual([]);
 });
 
 describe("a store that keeps no notes", () => {
