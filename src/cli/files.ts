@@ -27,8 +27,8 @@ interface RestoreFlags extends FilesFlags {
 }
 
 const listing = `
-Without --run one line for each run that can be restored; with it, or with --dataset and a word for the run, every path of that run,
-as \`files restore\` takes them: bytes that are no plain ASCII are %XX. Exit status: 0; 3 a list is damaged, the others are shown;
+Without --run one line for each run that can be restored; with it every path of that run, as \`files restore\` takes them: bytes that
+are no plain ASCII are %XX. Exit status: 0; 3 a list is damaged, the others are shown;
 10 there is no such run; 12 no key opens the list; 15 the store.`;
 
 const restoring = `

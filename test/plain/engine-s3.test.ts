@@ -1,10 +1,18 @@
 /** Mode `files` with engine `s3` by the command line: a night on a real bucket, what is told of it, and what comes back. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, type TestContext } from "vitest";
+import { MiB } from "../../src/bytes.ts";
+import { listKey, runId } from "../../src/format/file-layout.ts";
+import { openStore } from "../../src/store/open.ts";
+import { defaultRetryPolicy } from "../../src/store/retry.ts";
+import { parseDatasetName } from "../../src/zfs/names.ts";
 import { documentOf, type Ended } from "../cli/zferry.ts";
+import { blocksOf, Machine } from "../docs/blocks.ts";
+import { startFaultProxy } from "../fault-proxy.ts";
 import { type Bucket, newBucket } from "../system/bucket.ts";
 import { need } from "../systems.ts";
+import { TreeScene } from "../tree/scene.ts";
 import { FilesNight, nightInBucket } from "./files-night.ts";
 import { described } from "./tree.ts";
 
@@ -76,6 +84,32 @@ describe("a night of engine s3", () => {
     night.expectTidy();
   }, 300_000);
 
+  it("that takes too long ends, is told of, and is gone on with by the next one, which is told of, too", async (context) => {
+    const system = need(context, "s3");
+    const bucket = await newBucket(system);
+    left.push(bucket);
+    const proxy = await startFaultProxy(Number(new URL(system.endpoint).port));
+    const stuck = { match: /^PUT .*\/files\//, times: Infinity, fault: { kind: "hang" } } as const;
+    proxy.add(stuck);
+    try {
+      const night = nightInBucket(bucket.url.replace(system.endpoint, `http://127.0.0.1:${proxy.port}`), { more: "      timeout: 1s\n", forBob: true });
+      const told = join(night.scene.folder, "told");
+      appendFileSync(join(night.scene.folder, "zferry.yaml"), `notify: [{ type: command, command: [sh, -c, "cat >> ${told}; echo >> ${told}"], on: [failure, success, recovery], min_interval: 0s }]\n`);
+      const late = await night.run(["backup"], bucket.env);
+      expect([late.exit, late.stderr, proxy.hitCount(stuck) > 0]).toEqual([18, expect.stringContaining("the files took longer than 1 s"), true]);
+      night.expectTidy();
+      proxy.heal();
+      writeFileSync(join(night.scene.folder, "zferry.yaml"), readFileSync(join(night.scene.folder, "zferry.yaml"), "utf8").replace("timeout: 1s", "timeout: 1h"));
+      expect(await night.run(["backup"], bucket.env)).toMatchObject({ exit: 0 });
+      const messages = readFileSync(told, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as { kind: string; job: string; text: string });
+      expect(messages.map(({ kind, job }) => [kind, job])).toEqual([["failure", "papers"], ["recovery", "papers"], ["success", "papers"]]);
+      expect(messages[0]?.text).toContain("the files took longer than 1 s");
+      expect((await bucket.keys()).filter((key) => key.endsWith(".begun"))).toEqual([]);
+    } finally {
+      await proxy.close();
+    }
+  }, 300_000);
+
   it("into a folder is refused before services are stopped", async () => {
     const night = new FilesNight("      engine: s3\n", { more: "    store: near\n" });
     const file = join(night.scene.folder, "zferry.yaml");
@@ -85,3 +119,29 @@ describe("a night of engine s3", () => {
     expect(night.pool.calls("snapshot")).toEqual([]);
   });
 });
+
+it("what docs/files-mode.md says of restoring is done to the letter", async (context) => {
+  const system = need(context, "s3");
+  const bucket = await newBucket(system);
+  left.push(bucket);
+  const machine = new Machine(["tank/documents"]);
+  const { scene } = machine;
+  const store = await openStore(bucket.url, { partBytes: 5 * MiB, concurrency: 2, retry: defaultRetryPolicy, access: "write", environment: bucket.env });
+  const tree = new TreeScene(store);
+  const ofPage = { job: "documents", dataset: parseDatasetName("tank/documents") };
+  const { signal } = new AbortController();
+  mkdirSync(join(tree.tree, "letters/2026"), { recursive: true });
+  for (const name of ["letters/2026/a b", "letters/old", "f"]) writeFileSync(join(tree.tree, name), name);
+  // The page speaks of the twelfth run: the eleventh was begun, and came to nothing.
+  await store.put(listKey(ofPage, runId(11, tree.now, "0a0b0c"), "begun"), Buffer.from("{}"), { when: "create", signal });
+  const certificates = [readFileSync(scene.certificate("bob"), "utf8")];
+  await tree.save({ ...ofPage, place: { store, packet: "ocb", recipients: { passphrases: [], certificates }, keyring: { passphrases: [], privateKeys: [] }, partBytes: 5 * MiB, concurrency: 2, leaseMs: null } });
+  await store.close();
+  scene.write("keys", `AWS_ACCESS_KEY_ID=${system.accessKeyId}\nAWS_SECRET_ACCESS_KEY=${system.secretAccessKey}\n`);
+  const jobs = "documents: { dataset: tank/documents, mode: files, store: far, files: { engine: s3 } }";
+  scene.write("root/etc/zferry/zferry.yaml", `stores: { far: { url: "${bucket.url}", credentials: { file: ${join(scene.folder, "keys")} } } }\njobs: { ${jobs} }\nencryption: { recipients: [${scene.certificate("bob")}], private_keys: [${scene.privateKey("bob")}] }\n`);
+  const block = blocksOf("docs/files-mode.md").find(({ text }) => text.startsWith("zferry files list"));
+  await machine.run(block?.text ?? "");
+  expect(described(machine.path("/mnt/back"), { hardLinks: true })).toEqual(described(tree.tree, { hardLinks: true }));
+  expect(readdirSync(machine.path("/mnt/letters"), { recursive: true }).sort()).toEqual(["letters", "letters/2026", "letters/2026/a b"]);
+}, 300_000);
