@@ -7,7 +7,7 @@ import type { Store } from "../store/store.ts";
 import type { ListFile } from "../tree/list-file.ts";
 import { FilesMemory, withFetched } from "../tree/memory.ts";
 import { fetchList, listsIn } from "../tree/runs.ts";
-import { believe } from "../tree/store-tree.ts";
+import { believe, throwUnlessMade } from "../tree/store-tree.ts";
 import { type DatasetName, parseDatasetName } from "../zfs/names.ts";
 import type { SharedFlags } from "./options.ts";
 import { type Session, useStoreAt } from "./session.ts";
@@ -90,9 +90,7 @@ export function useList<T>(session: Session, { store, chosen, keyring }: { reado
     }
     const known = await new FilesMemory(settings.stateDir, chosen, store.url).known();
     if (known !== null && chosen.isNewest && chosen.run < known.run) report.warn(`run ${known.run}, which this host has made, is not in "${store.url}" any more: this is an older one`);
-    if (known?.run === chosen.run && known.sha256 !== list.seal.sha256) {
-      throw new ZferryError("manifest-invalid", `the list of run ${chosen.run} is not the one that this host has made`, { hint: "someone has replaced it: use another run, or a second copy of the store" });
-    }
+    if (known?.run === chosen.run) throwUnlessMade(list, known);
     return work(list);
   });
 }

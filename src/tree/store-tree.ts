@@ -143,8 +143,8 @@ class Run {
     if (newest === undefined) return null;
     try {
       const list = await fetchList(this.#store, { ...this.#request, run: newest }, this.#memory.fetched, this.#guard);
-      if (known?.run === newest && known.sha256 === list.seal.sha256) return list;
-      await believe(list, place.keyring);
+      if (known?.run === newest) throwUnlessMade(list, known);
+      else await believe(list, place.keyring);
       return list;
     } catch (error) {
       if (!isZferryError(error, "manifest-invalid", "format-too-new", "key-missing", "key-wrong")) throw error;
@@ -235,6 +235,12 @@ class Run {
       warn(`what is not needed any more could not be removed; the next run tries again: ${error.message}`);
     }
   }
+}
+
+/** What this host has made needs no key to be known again. @throws ZferryError `manifest-invalid` */
+export function throwUnlessMade({ header: { run }, seal }: ListFile, { sha256 }: Pick<Known, "sha256">): void {
+  if (seal.sha256 === sha256) return;
+  throw new ZferryError("manifest-invalid", `the list of run ${run} is not the one that this host has made`, { hint: "someone has replaced it: use another run, or a second copy of the store" });
 }
 
 /** @throws ZferryError `manifest-invalid`, `key-missing`, `key-wrong` */

@@ -3,6 +3,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { listKey, maxNumber, runId, type RunId } from "../../src/format/file-layout.ts";
+import { MiB } from "../../src/bytes.ts";
+import { type ListEnd, ListSealer, parseHeader, parseLine, type TreeEntry } from "../../src/format/file-list.ts";
+import { newPacker } from "../../src/tree/packing.ts";
+import { fixtureKey } from "../openpgp/sample.ts";
 import { described } from "../plain/tree.ts";
 import { NotedMemory } from "./noted-memory.ts";
 import { keepLast, place, signal, TreeScene } from "./scene.ts";
@@ -53,6 +57,26 @@ describe("a newest list that is hidden", () => {
 });
 
 describe("a list that somebody has made up", () => {
+  it("with nothing but the certificate, in the place of the newest, is not gone by on the host that made that one", async () => {
+    const store = new NotedMemory();
+    const scene = new TreeScene(store);
+    const recipients = { passphrases: [], certificates: [fixtureKey("bob").certificate] };
+    const treePlace = { store, packet: "ocb", recipients, keyring: fixtureKey("bob").keyring, partBytes: 5 * MiB, concurrency: 2, leaseMs: null } as const;
+    writeFileSync(join(scene.tree, "f"), "one");
+    const { run } = await scene.save({ place: treePlace });
+    const key = listKey(place, run);
+    const [first = "", ...others] = (await bytesOf(store, key)).toString().trimEnd().split("\n");
+    const packer = await newPacker("ocb", recipients);
+    const sealer = new ListSealer(packer.sealKey);
+    const header = parseHeader(Buffer.from(first), key, { ...place, run });
+    const end = others.pop() ?? "";
+    const { committedAt, ...counts } = JSON.parse(end.replace(/,"seal":.*$/, "}")) as Omit<ListEnd, "committedAt"> & { committedAt: string };
+    const lines = [sealer.header({ ...header, ...packer.packing }), ...others.map((line) => sealer.line(parseLine(Buffer.from(line), key) as TreeEntry))];
+    await store.put(key, Buffer.concat([...lines, sealer.end({ ...counts, committedAt: new Date(committedAt) }).bytes]), { when: "replace", signal });
+    expect(await scene.save({ place: treePlace })).toMatchObject({ sentCount: 1 });
+    expect(scene.warnings).toEqual([expect.stringContaining(`the list of run ${run} is not the one that this host has made`)]);
+  });
+
   it("with the last number there is ends the next run, which could not be found behind it, and takes nothing away", async () => {
     const store = new NotedMemory();
     const scene = new TreeScene(store);
