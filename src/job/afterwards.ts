@@ -1,18 +1,26 @@
 /**
- * What a run does when all of its backups are made: for each dataset of jobs that have copies, the copies, and then pruning.
+ * What a run does when all of its backups are made, or have failed: for each dataset of jobs that have copies, the copies, and then pruning.
  *
  * It comes last so that a slow line to a far store makes no backup late, and copies come before pruning, so that nothing
  * goes before it was copied.
  */
 import type { JobSettings } from "../config/jobs.ts";
+import { exitStatus } from "../errors.ts";
 import { type CopyEnd, copyFailure, CopyPlaces, runCopy } from "./copies.ts";
 import { pruneAfter, pruneCopyAfter } from "./pruning.ts";
 import type { Place, TaskEnd, World } from "./task.ts";
 import { tellFailure } from "./told.ts";
 
-/** Whether its copies and its pruning are left until all backups are made. */
+/** Another run, the stream, the pool, a hook: of what fails with these a copy of earlier backups knows nothing. */
+const pastCopies: readonly number[] = [11, 13, 14, 16];
+
+/**
+ * Whether its copies and its pruning are left until all backups are made. Where tonight's backup failed, earlier ones that a copy
+ * lacks are copied all the same; not where it was the store or the configuration that failed, as it would once more.
+ */
 export function isLeftForLater({ task: { job, isAdHoc }, result }: TaskEnd): boolean {
-  return job.copies.length > 0 && !isAdHoc && result.kind === "backed-up";
+  if (job.copies.length === 0 || job.files !== null || isAdHoc) return false;
+  return result.kind === "backed-up" || (result.kind === "failed" && pastCopies.includes(exitStatus(result.error)));
 }
 
 /**

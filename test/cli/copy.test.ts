@@ -39,7 +39,7 @@ class CopyNight extends Night {
   }
 }
 
-function documentsOf({ stdout }: Ended): Record<string, unknown>[] {
+function documentsOf({ stdout }: Pick<Ended, "stdout">): Record<string, unknown>[] {
   return stdout.toString().trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
@@ -105,6 +105,26 @@ describe("a night with copies", () => {
     expect((await night.later("backup")).exit).toBe(0);
     expect(objectsOf(night.away)).toEqual(night.scene.objects);
     expect(filesUnder(join(night.away, "manifests/tank"))).toHaveLength(2);
+  });
+
+  it("in which the backup fails makes up for it all the same, and prunes nothing", async () => {
+    const night = new CopyNight("[{store: away, keep: {last: 1}}]", ", keep: {store: {last: 1}}, prune: after_backup");
+    writeFileSync(night.away, "in the way");
+    expect((await night.run()).exit).toBe(3);
+    rmSync(night.away);
+    night.pool.change(({ faults }) => (faults.send = { exit: 1, stderr: "out of luck" }));
+    const { exit, stdout } = await night.later("backup");
+    expect(exit).toBe(14);
+    expect(stdout.toString()).toContain("home: copy in away: 1 backup copied");
+    expect(objectsOf(night.away)).toEqual(night.scene.objects);
+  });
+
+  it("in which the store itself fails asks it for no copies", async () => {
+    const night = new CopyNight("[{store: away}]", ", store: gone, chunk_size: 16MiB");
+    const { exit, stdout } = await night.scene.run(["backup", "--json"], { env: { ...night.pool.env, AWS_ACCESS_KEY_ID: "x", AWS_SECRET_ACCESS_KEY: "y" } });
+    expect(exit).toBe(15);
+    expect(documentsOf({ stdout }).map(({ type }) => type)).toEqual(["backup", "backup-summary"]);
+    expect(await night.copies).toEqual([]);
   });
 
   it("that is only planned, or has no job, copies nothing", async () => {
