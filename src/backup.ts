@@ -12,6 +12,7 @@ import { alone, aloneInStore, type Guard, unguarded } from "./alone.ts";
 import { AttemptDiffers } from "./attempt.ts";
 import type { Cargo } from "./cargo.ts";
 import { readCatalog } from "./catalog.ts";
+import { rememberWritten } from "./catalog-cache.ts";
 import { ZferryError } from "./errors.ts";
 import { ferry } from "./ferry.ts";
 import type { BackupEntry } from "./format/entry.ts";
@@ -160,6 +161,7 @@ async function carry(request: BackupRequest, voyage: Voyage, guard: Guard): Prom
       await refuseTakenName(store, target.name, target.guid, signal);
     },
     beforeCommit: guard.check,
+    onCommitted: (known) => rememberWritten(store, { stateDir: request.stateDir, warn: progress.warn }, known),
     isStillAlone: guard.isStillAlone,
     baseBackup: () => baseBackup,
     createTxg: target.createTxg,

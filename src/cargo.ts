@@ -5,6 +5,7 @@ import type { ByteSource } from "./bytes.ts";
 import type { Tell } from "./events.ts";
 import type { PacketName } from "./format/layout.ts";
 import type { Recipients } from "./openpgp/session.ts";
+import type { KnownManifest } from "./state.ts";
 import type { BeginFacts } from "./stream/inspect.ts";
 import type { Pressure } from "./stream/pressure.ts";
 import type { Guid, SnapshotName } from "./zfs/names.ts";
@@ -20,6 +21,8 @@ export interface Cargo {
   readonly onBegin: (begin: BeginFacts) => Promise<void>;
   /** The last question before the commit; throws when it must not happen. */
   readonly beforeCommit: () => Promise<void>;
+  /** Told of the manifest as the store has it now. Never throws. */
+  readonly onCommitted?: (known: KnownManifest) => Promise<void>;
   /** Asked when the run ended as `locked`: whether nobody else has begun, so that it can be gone on with. Never throws. */
   readonly isStillAlone: () => Promise<boolean>;
   /** The backup in this store that holds the snapshot the stream starts from. */

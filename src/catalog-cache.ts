@@ -9,6 +9,7 @@
  */
 import { isZferryError } from "./errors.ts";
 import type { BackupEntry } from "./format/entry.ts";
+import { manifestKey } from "./format/layout.ts";
 import { type KnownManifest, noteManifests, readStoreState, type StoreState, updateStoreState } from "./state.ts";
 import type { Store, StoredObject } from "./store/store.ts";
 
@@ -42,13 +43,25 @@ interface Seen {
 
 /** Brings what is remembered under `prefix` up to what was seen; writes nothing when it is. */
 export async function remember(store: Pick<Store, "url">, { stateDir, warn }: CacheOptions, seen: Seen): Promise<void> {
-  if (stateDir === null || !isNews(seen)) return;
+  if (!isNews(seen)) return;
+  await note(store, { stateDir, warn }, (state) => {
+    noteManifests(state, seen.prefix, seen.manifests);
+  });
+}
+
+/** Remembers a manifest that was just written: what it says nobody can change any more unnoticed by this host. */
+export async function rememberWritten(store: Pick<Store, "url">, options: CacheOptions, known: KnownManifest): Promise<void> {
+  await note(store, options, ({ manifests }) => {
+    manifests[manifestKey(known.entry.backup)] = known;
+  });
+}
+
+/** A cache that cannot be written costs time at the next reading, and no backup. */
+async function note({ url }: Pick<Store, "url">, { stateDir, warn }: CacheOptions, change: (state: StoreState) => void): Promise<void> {
+  if (stateDir === null) return;
   try {
-    await updateStoreState(stateDir, store.url, (state) => {
-      noteManifests(state, seen.prefix, seen.manifests);
-    });
+    await updateStoreState(stateDir, url, change);
   } catch (error) {
-    // A cache that cannot be written costs time at the next reading, and no backup.
     if (!isZferryError(error, "config-invalid")) throw error;
     warn(error.message);
   }

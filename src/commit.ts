@@ -7,10 +7,11 @@ import type { Cargo, FerrySettings, Lock } from "./cargo.ts";
 import { fetchManifest } from "./catalog.ts";
 import { isZferryError, ZferryError } from "./errors.ts";
 import type { Event } from "./events.ts";
+import { type BackupEntry, entryOf } from "./format/entry.ts";
 import { attemptPrefix, manifestKey } from "./format/layout.ts";
 import { type ChunkEntry, formatVersion, type Manifest, parseManifest, sealManifest } from "./format/manifest.ts";
 import { keyCheck, manifestKey as hmacKey } from "./openpgp/session.ts";
-import type { Store } from "./store/store.ts";
+import type { Store, StoredObject } from "./store/store.ts";
 import type { StreamFacts } from "./stream/inspect.ts";
 import { removeUnfinished } from "./unfinished.ts";
 import { version } from "./version.ts";
@@ -88,21 +89,20 @@ function datasetPart(name: string): string {
 }
 
 /**
- * The manifest's file. What cannot be read back is never written.
+ * The manifest's file, and its short form. What cannot be read back is never written.
  *
  * @throws ZferryError `bug`
  */
-export function sealed(manifest: Manifest, lock: Lock | null): Buffer {
+export function sealed(manifest: Manifest, lock: Lock | null): { readonly file: Buffer; readonly entry: BackupEntry } {
   const file = sealManifest(manifest, lock === null ? null : hmacKey(lock.sessionKey));
   try {
-    parseManifest(file, manifestKey(manifest.backup), manifest.backup);
+    return { file, entry: entryOf(parseManifest(file, manifestKey(manifest.backup), manifest.backup)) };
   } catch (error) {
     throw new ZferryError("bug", `the manifest of "${manifest.backup}" would not be readable: ${(error as Error).message}`, {
       hint: "nothing was committed; please report this with --log-level debug",
       cause: error,
     });
   }
-  return file;
 }
 
 /**
@@ -112,6 +112,7 @@ export function sealed(manifest: Manifest, lock: Lock | null): Buffer {
  * may have happened, and a manifest without its chunks would be worse than chunks without a manifest.
  *
  * @param file - what `sealed` made of the manifest
+ * @returns it as the store has it
  * @throws ZferryError `backup-conflict` when another backup of that name was committed meanwhile; the store's codes
  */
 export async function commit(
@@ -119,27 +120,27 @@ export async function commit(
   { manifest: { backup }, file, attempt }: { manifest: Manifest; file: Buffer; attempt: Pick<Attempt, "id" | "journal"> },
   warn: (text: string) => void,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<StoredObject> {
   try {
-    await store.put(manifestKey(backup), file, { when: "create", signal });
+    return await store.put(manifestKey(backup), file, { when: "create", signal });
   } catch (error) {
     if (!isZferryError(error, "object-exists")) throw error;
-    if (!(await isStored(store, manifestKey(backup), file, signal))) {
-      await giveUp(store, backup, attempt, warn);
-      throw new ZferryError("backup-conflict", `another backup "${backup}" was committed during this run`, {
-        hint: "nothing of it was changed; run the backup again under another snapshot",
-        cause: error,
-      });
-    } // else it was stored by a try whose answer got lost
+    const stored = await storedAs(store, manifestKey(backup), file, signal);
+    if (stored !== null) return stored; // by a try whose answer got lost
+    await giveUp(store, backup, attempt, warn);
+    throw new ZferryError("backup-conflict", `another backup "${backup}" was committed during this run`, {
+      hint: "nothing of it was changed; run the backup again under another snapshot",
+      cause: error,
+    });
   }
 }
 
-/** Whether the object is exactly these bytes. */
-async function isStored(store: Store, key: string, bytes: Buffer, signal: AbortSignal): Promise<boolean> {
+/** The object, if it is exactly these bytes. */
+async function storedAs(store: Store, key: string, bytes: Buffer, signal: AbortSignal): Promise<StoredObject | null> {
   const found = await store.head(key, { signal });
-  if (found?.sizeBytes !== bytes.length) return false;
+  if (found?.sizeBytes !== bytes.length) return null;
   const tooLong = () => new ZferryError("store-failed", `"${key}" is longer than the store says`);
-  return bytes.equals(await gather(store.get(key, { signal }), bytes.length, tooLong));
+  return bytes.equals(await gather(store.get(key, { signal }), bytes.length, tooLong)) ? found : null;
 }
 
 /**

@@ -50,7 +50,7 @@ export async function ferry(
   const run = new Run(outerSignal);
   const inspected = inspection({ expect: cargo.expect, onBegin: cargo.onBegin, signal: run.signal });
   let manifest: Manifest;
-  let file: Buffer;
+  let made: ReturnType<typeof sealed>;
   try {
     const stream = inspected.through(counted(watched(cargo.open(run.signal), progress.pressure, "reading"), progress.onRead));
     const { message, marks } = packing(stream, attempt, settings, run);
@@ -61,7 +61,7 @@ export async function ferry(
     manifest = describe({ cargo, settings, stream: inspected.facts(), attempt, chunks: entries });
     const note = Buffer.from(restoreNote(manifest));
     await store.put(restoreNoteKey(cargo.backup, attempt.id), note, { when: "replace", signal: run.signal });
-    file = sealed(manifest, attempt.lock);
+    made = sealed(manifest, attempt.lock);
     await cargo.beforeCommit();
     run.signal.throwIfAborted(); // the last moment at which nothing can have been committed
   } catch (error) {
@@ -70,8 +70,10 @@ export async function ferry(
     if (!isKept) await giveUp(store, cargo.backup, attempt, progress.warn, run.failure);
     throw run.failure;
   }
-  await commit(store, { manifest, file, attempt }, progress.warn, run.signal);
+  const { file, entry } = made;
+  const { etag, sizeBytes } = await commit(store, { manifest, file, attempt }, progress.warn, run.signal);
   progress.tell?.(committed(store, manifest));
+  await cargo.onCommitted?.({ etag, sizeBytes, entry });
   return manifest;
 
   async function upload(chunk: Chunk, hashed: MarkQueue): Promise<ChunkEntry> {

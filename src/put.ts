@@ -7,6 +7,7 @@ import { type Attempt, attemptOf, beginAttempt, misfitOf, newKeys } from "./atte
 import type { ByteSource } from "./bytes.ts";
 import type { Cargo, FerryProgress, FerrySettings } from "./cargo.ts";
 import { readCatalog } from "./catalog.ts";
+import { rememberWritten } from "./catalog-cache.ts";
 import { giveUp, manifestOf } from "./commit.ts";
 import { ZferryError } from "./errors.ts";
 import { ferry } from "./ferry.ts";
@@ -58,6 +59,7 @@ async function run(request: PutRequest, guard: Guard): Promise<Manifest> {
       await refuseTakenName(store, backup, begin.toGuid, signal);
     },
     beforeCommit: guard.check,
+    onCommitted: (known) => rememberWritten(store, { stateDir, warn: progress.warn }, known),
     isStillAlone: guard.isStillAlone,
     baseBackup: (guid) => catalog.backups.find((entry) => entry.guid === guid)?.backup ?? null,
     createTxg: null,

@@ -2,12 +2,15 @@
 import { env } from "node:process";
 import { expect, it } from "vitest";
 import { backup } from "../src/backup.ts";
+import { readCatalog } from "../src/catalog.ts";
 import { ZferryError } from "../src/errors.ts";
+import { readStoreState } from "../src/state.ts";
 import { MemoryStore } from "../src/store/memory.ts";
 import type { BackupOutcome, BackupRequest } from "../src/voyage.ts";
 import { zfsThrough } from "../src/zfs/command.ts";
 import { parseDatasetName } from "../src/zfs/names.ts";
 import { nightly, type Pool } from "./cli/pool.ts";
+import { faultyStore } from "./faulty-store.ts";
 import { never, smallSettings } from "./ferrying.ts";
 import { ownFolder } from "./folder.ts";
 import { fakeProgram } from "./zfs/fake.ts";
@@ -51,6 +54,16 @@ it("a run that is stopped right behind its commit secures its anchor all the sam
   expect(manifest?.kind).toBe("full");
   expect(pool.holds("tank/src")).toEqual([expect.stringContaining("zferry:anchor:")]);
   expect(Object.keys(pool.dataset("tank/src").bookmarks)).toHaveLength(1);
+});
+
+it("a run remembers the manifest it has written, so that nobody has to read it to know of the backup", async () => {
+  const [pool, stateDir, store] = [nightly(), ownFolder(), faultyStore(new MemoryStore())];
+  const { manifest } = await night(pool, { store, stateDir });
+  const { manifests } = await readStoreState(stateDir, store.url, (setAside) => expect.fail(setAside));
+  expect(Object.values(manifests).map(({ entry }) => entry.backup)).toEqual([manifest?.backup]);
+  store.calls.length = 0;
+  await readCatalog(store, { dataset: null, stateDir, warn: (text) => expect.fail(text), signal: never });
+  expect(store.calls).toEqual(["list"]);
 });
 
 it("a run that finds its name taken, because another job took a snapshot in this second, takes one in the next", async () => {

@@ -10,12 +10,13 @@
 import { createHash } from "node:crypto";
 import { alone, type Guard } from "../alone.ts";
 import { type Catalog, readCatalog } from "../catalog.ts";
+import { rememberWritten } from "../catalog-cache.ts";
 import { commit, describe, sealed } from "../commit.ts";
 import { copyChunk, refuseTooLarge } from "../download.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
-import { type BackupEntry, entryOf } from "../format/entry.ts";
+import type { BackupEntry } from "../format/entry.ts";
 import { type Attempt, attemptPrefix, manifestKey, restoreNoteKey } from "../format/layout.ts";
-import { type ChunkEntry, type Manifest, parseManifest } from "../format/manifest.ts";
+import type { ChunkEntry, Manifest } from "../format/manifest.ts";
 import { restoreNote } from "../format/restore-note.ts";
 import type { Keyring } from "../openpgp/session.ts";
 import { refuseContinuation } from "../put.ts";
@@ -154,7 +155,7 @@ async function importOne(request: ImportRequest, guard: Guard, opened: Opened, h
   const cargo = { backup, createTxg: null, flags: null, baseBackup };
   const manifest: Manifest = { ...describe({ cargo, settings, stream, attempt, chunks }), imported: { from: message.stem } };
   if (manifest.base?.backup === null) progress.warn(`the snapshot that "${backup}" starts from (guid ${manifest.base.guid}) is not in "${to.url}": without it this one cannot be restored`);
-  const file = sealed(manifest, lock);
+  const { file, entry } = sealed(manifest, lock);
   await removeUnfinished(to, attemptPrefix(backup, attempt.id), { warn: progress.warn, signal });
   const moving = { from: asStore(source, message, manifest), to, concurrency, onFetched: progress.onRead, signal };
   for (const [index, chunk] of chunks.entries()) {
@@ -164,8 +165,9 @@ async function importOne(request: ImportRequest, guard: Guard, opened: Opened, h
   await to.put(restoreNoteKey(backup, attempt.id), Buffer.from(restoreNote(manifest)), { when: "replace", signal });
   await guard.check();
   signal.throwIfAborted();
-  await commit(to, { manifest, file, attempt: { id: attempt.id, journal: null } }, progress.warn, signal);
-  return entryOf(parseManifest(file, manifestKey(backup), backup));
+  const { etag, sizeBytes } = await commit(to, { manifest, file, attempt: { id: attempt.id, journal: null } }, progress.warn, signal);
+  await rememberWritten(to, { stateDir: request.stateDir, warn: progress.warn }, { etag, sizeBytes, entry });
+  return entry;
 }
 
 /** Made of the message itself, so that an import that was cut off finds what it has stored. */
