@@ -33,7 +33,7 @@ export interface Scene {
   /** Everything that may have been made; noted before it is. */
   readonly keys: Set<ObjectKey>;
   readonly probePartBytes: number;
-  readonly sizes: { readonly chunkBytes: number; readonly partBytes: number };
+  readonly sizes: { readonly chunkBytes: readonly number[]; readonly partBytes: number };
   readonly now: () => Date;
   readonly signal: AbortSignal;
 }
@@ -236,8 +236,8 @@ function checkLimits({ store: { limits }, sizes }: Scene): Promise<Answer> {
   const count = maxPartCount === Number.MAX_SAFE_INTEGER ? "any number of them" : `${maxPartCount} of them`;
   const taken = `parts of ${exactSize(minPartBytes)} to ${exactSize(maxPartBytes)}, ${count} in an object of up to ${exactSize(maxObjectBytes)}`;
   return Promise.resolve().then(() => {
-    checkSizes({ ...sizes, limits });
-    return ok(`${taken}; chunks of ${exactSize(sizes.chunkBytes)} in parts of ${exactSize(sizes.partBytes)} fit`);
+    for (const chunkBytes of sizes.chunkBytes) checkSizes({ chunkBytes, partBytes: sizes.partBytes, limits });
+    return ok(`${taken}; chunks of ${sizes.chunkBytes.map(exactSize).join(" and ")} in parts of ${exactSize(sizes.partBytes)} fit`);
   });
 }
 

@@ -33,6 +33,11 @@ export function keptIn(url: string, jobs: readonly JobSettings[], urlsOf: (job: 
   });
 }
 
+/** Of the chunks that jobs store in the store itself, each once. @param urlsOf - as for {@link keptIn} */
+export function chunkSizesIn(url: string, jobs: readonly JobSettings[], urlsOf: (job: JobSettings) => readonly string[]): readonly number[] {
+  return [...new Set(jobs.filter((job) => urlsOf(job)[0] === url).map(({ chunkBytes }) => chunkBytes))];
+}
+
 /** Days until the oldest backup that the policy keeps is let go; infinite where nothing ever is. */
 export function reachInDays({ policy, everyMs, fullEveryMs }: Kept): number {
   if (policy === null) return Infinity;

@@ -21,7 +21,7 @@ export interface DoctorRequest {
   /** Size of the parts the store was opened with: the multipart probe sends one of them and a short one. */
   readonly probePartBytes: number;
   /** What backups are to be stored with. */
-  readonly sizes: { readonly chunkBytes: number; readonly partBytes: number };
+  readonly sizes: { readonly chunkBytes: readonly number[]; readonly partBytes: number };
   /** What jobs promise of their backups in this store; the bucket's own rules are compared with it. */
   readonly kept?: readonly Kept[];
   readonly now: () => Date;

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../src/config/config.ts";
 import { dayMs } from "../src/config/values.ts";
-import { judgeRules, type Kept, keptIn, reachInDays } from "../src/doctor-rules.ts";
+import { chunkSizesIn, judgeRules, type Kept, keptIn, reachInDays } from "../src/doctor-rules.ts";
 import type { BucketRules, Expiry } from "../src/store/rules.ts";
 import { noRules } from "./retaining.ts";
 
@@ -89,4 +89,18 @@ jobs:
   );
   const kept = keptIn(store, [...jobs.values()], (job) => [job.store, ...job.copies.map((copy) => copy.store)]);
   expect(kept.map(({ job, policy }) => [job, policy?.daily ?? null])).toEqual(promised);
+});
+
+it("of chunks, those are judged for a store that jobs store in the store itself, each size once", () => {
+  const { jobs } = parseConfig(
+    `stores: { main: { url: /a }, offsite: { url: /b } }
+jobs:
+  a: { dataset: tank/a, store: main, copies: [{ store: offsite }] }
+  b: { dataset: tank/b, store: main, chunk_size: 256MiB }
+  c: { dataset: tank/c, store: main, chunk_size: 256MiB }`,
+    "zferry.yaml",
+  );
+  const sizesIn = (store: string): readonly number[] => chunkSizesIn(store, [...jobs.values()], (job) => [job.store, ...job.copies.map((copy) => copy.store)]);
+  expect(sizesIn("main")).toEqual([2 ** 30, 2 ** 28]);
+  expect(sizesIn("offsite")).toEqual([]);
 });

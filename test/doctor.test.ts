@@ -11,7 +11,7 @@ import type { Store, StoredObject } from "../src/store/store.ts";
 import { keysIn, never } from "./ferrying.ts";
 
 const KiB = 1024;
-const sizes = { chunkBytes: 64 * KiB, partBytes: 16 * KiB };
+const sizes = { chunkBytes: [64 * KiB], partBytes: 16 * KiB };
 
 function examined(store: Store, options: Partial<DoctorRequest> = {}): Promise<ProbeResult[]> {
   const onProbe = (): void => undefined;
@@ -172,10 +172,13 @@ it("where nothing can be stored nothing else is tried, and the store's own hint 
   expect(results.slice(1, -1).every(({ outcome }) => outcome === "skipped")).toBe(true);
 });
 
-it("sizes the store does not take are a finding with the sizes it does", async () => {
-  const results = await examined(new MemoryStore(), { sizes: { chunkBytes: 64 * KiB, partBytes: KiB } });
+it.for([
+  ["sizes", { chunkBytes: [64 * KiB], partBytes: KiB }, "use 4 KiB to 8 TiB"],
+  ["sizes of one job among others", { chunkBytes: [64 * KiB, 24 * KiB], partBytes: 16 * KiB }, "make the chunk size a multiple"],
+] as const)("%s the store does not take are a finding with the sizes it does", async ([, wrong, advice]) => {
+  const results = await examined(new MemoryStore(), { sizes: wrong });
   expect(complaintsOf(results)).toEqual(["limits finding"]);
-  expect(results.find(({ name }) => name === "limits")?.consequence).toContain("use 4 KiB to 8 TiB");
+  expect(results.find(({ name }) => name === "limits")?.consequence).toContain(advice);
 });
 
 it.for([

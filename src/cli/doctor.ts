@@ -4,7 +4,7 @@ import { MiB } from "../bytes.ts";
 import type { StoreSettings } from "../config/config.ts";
 import { type JobSettings, jobsOfStreams } from "../config/jobs.ts";
 import { examine, type Outcome, type ProbeResult } from "../doctor.ts";
-import { keptIn } from "../doctor-rules.ts";
+import { chunkSizesIn, keptIn } from "../doctor-rules.ts";
 import { isZferryError, ZferryError } from "../errors.ts";
 import { examineMachine } from "../machine/examine.ts";
 import { storeLimits } from "../store/open.ts";
@@ -90,8 +90,11 @@ async function probesOf(session: Session, flags: DoctorFlags, wanted: StoreSetti
   try {
     const limits = storeLimits(wanted.url, terminal.environment);
     const probePartBytes = Math.max(limits.minPartBytes, Math.min(wanted.partBytes, largestProbePartBytes));
-    const sizes = { chunkBytes: flags.chunkSize ?? settings.config.defaults.chunkBytes, partBytes: wanted.partBytes };
-    const request = { probePartBytes, sizes, kept: keptIn(wanted.url, jobsOfStreams(settings.config.jobs.values()), (job) => storeUrlsOf(job, session)), now: terminal.now, onProbe: tell, signal: terminal.signal };
+    const jobs = jobsOfStreams(settings.config.jobs.values());
+    const urlsOf = (job: JobSettings): readonly string[] => storeUrlsOf(job, session);
+    const ofJobs = flags.chunkSize === undefined ? chunkSizesIn(wanted.url, jobs, urlsOf) : [flags.chunkSize];
+    const sizes = { chunkBytes: ofJobs.length > 0 ? ofJobs : [settings.config.defaults.chunkBytes], partBytes: wanted.partBytes };
+    const request = { probePartBytes, sizes, kept: keptIn(wanted.url, jobs, urlsOf), now: terminal.now, onProbe: tell, signal: terminal.signal };
     return await useStoreAt(session, { ...impatient(flags, wanted), partBytes: probePartBytes }, "write", ({ store }) => examine({ ...request, store }));
   } catch (error) {
     terminal.signal.throwIfAborted();
