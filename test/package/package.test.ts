@@ -76,7 +76,7 @@ it("the package holds the program, its documents and the versions it was tested 
 
 it("two builds of the same sources, in different folders, make the same program", { timeout: 3 * minutes }, async () => {
   const ours = join(await built(), "..");
-  const programs = filesIn(join(unpacked, "dist")).filter((name) => name.endsWith(".js"));
+  const programs = filesIn(join(unpacked, "dist")).filter((name) => /\.(js|d\.ts)$/.test(name));
   expect(programs.length).toBeGreaterThan(100);
   for (const name of programs) expect(readFileSync(join(unpacked, "dist", name)).equals(readFileSync(join(ours, name))), name).toBe(true);
 });
