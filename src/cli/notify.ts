@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { makeTeller } from "../notify/tell.ts";
 import { crewsOf } from "../units/crews.ts";
 import type { SharedFlags } from "./options.ts";
-import { counted, Report } from "./report.ts";
+import { counted, Report, reportOptions } from "./report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { settleTelling } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -22,7 +22,7 @@ export function notifyCommand(command: Command, run: RunCommand): void {
 }
 
 async function notify(terminal: Terminal, { unit, ...flags }: NotifyFlags): Promise<void> {
-  const report = new Report(terminal, { isJson: flags.json === true, level: flags.logLevel });
+  const report = new Report(terminal, reportOptions(flags));
   const { environment, now, signal } = terminal;
   let refused = "";
   const { notify: notifiers, jobs, stateDir } = await settleTelling(flags, terminal, ({ message }) => {

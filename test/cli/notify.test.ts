@@ -63,3 +63,11 @@ it("says so where there is nobody to tell", async () => {
   const { exit, stderr } = await new Scene().run(["notify", "--unit", "zferry-status.service"]);
   expect([exit, stderr]).toEqual([0, expect.stringContaining('nobody is told: the unit "zferry-status.service" failed')]);
 });
+
+it("says what it says in the form it is asked for", async () => {
+  const scene = new Scene();
+  const config = scene.write("zferry.yaml", `state_dir: ${scene.stateDir}\nstores: { nas: { url: /mnt/nas } }\n`);
+  const { exit, stderr } = await scene.run(["notify", "--unit", "zferry-backup-home.service", "--config", config, "--log-format", "json"]);
+  expect(exit, stderr).toBe(0);
+  expect(JSON.parse(stderr)).toMatchObject({ type: "message", level: "warn", text: expect.stringContaining("nobody is told: ") as string });
+});
