@@ -89,8 +89,8 @@ interface Known {
 }
 
 async function knownHere(words: readonly string[], terminal: Terminal): Promise<Known> {
-  const named = words[words.indexOf("--config") + 1];
-  const flags = { logLevel: "error", ...(words.includes("--config") && named !== undefined ? { config: named } : {}) } as const;
+  const named = configIn(words)?.replace(/^~(?=\/)/, terminal.environment.HOME ?? "~"); // the line is as it was typed
+  const flags = { logLevel: "error", ...(named === undefined ? {} : { config: named }) } as const;
   const config = await settle(flags, terminal).then(({ config: read }): Config | null => read, () => null);
   const jobs = [...(config?.jobs.values() ?? [])];
   const datasets = [...new Set(jobs.flatMap((job) => job.datasets))].filter((name) => !/[*?[{]/.test(name));
@@ -99,6 +99,11 @@ async function knownHere(words: readonly string[], terminal: Terminal): Promise<
     stores: [...(config?.stores ?? [])].map(([word, { url }]) => ({ word, means: url })),
     datasets: datasets.map((word) => ({ word, means: "dataset" })),
   };
+}
+
+function configIn(words: readonly string[]): string | undefined {
+  const at = words.findLastIndex((word) => /^--config(=|$)/.test(word));
+  return words[at] === "--config" ? words[at + 1] : words[at]?.slice("--config=".length);
 }
 
 async function valuesOf({ long, argChoices }: Option, known: () => Promise<Known>): Promise<Replies> {

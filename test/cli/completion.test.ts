@@ -48,6 +48,14 @@ describe("what a word can become", () => {
     for (const other of others) expect(found).not.toContain(other);
   });
 
+  it.for([["--config", "~/other.yaml"], ["--config=other.yaml"]])("is of the configuration that the line names: %j", async (named) => {
+    const scene = new Scene();
+    scene.write("zferry.yaml", config);
+    scene.write("other.yaml", "stores: {usb: {url: /mnt/usb}}\njobs: {there: {dataset: tank/there, store: usb}}\n");
+    const { stdout } = await scene.run(["complete", "--", ...named, "backup", ""]);
+    expect(stdout.toString()).toBe("there\ttank/there\n");
+  });
+
   it("is never what a shell would run or take for more than a name, though somebody has named a job so", async () => {
     const odd = ["a;touch${IFS}ran", "a$(ran)", "a`ran`", "a&", "a*", "a\"", "a'", "a\\", "a|b", "a>b"];
     const text = `stores: {usb: {url: /mnt/usb}}\njobs:\n${[...odd, "a.b"].map((name) => `  ${JSON.stringify(name)}: {dataset: tank/a, store: usb}\n`).join("")}`;
