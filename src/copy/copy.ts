@@ -262,16 +262,26 @@ function failed(entry: BackupEntry, error: ZferryError): CopiedBackup {
   return { entry, fate: "failed", sentBytes: 0, error };
 }
 
-/** Reads the manifests that were written as any reader does, which this host remembers then; one that is not there as it was written is a failure. */
+/**
+ * Reads the manifests that were written as any reader does, which this host remembers then; one that is not there as it was
+ * written is a failure. So is one that starts from what is gone: the full of another dataset's name is under that dataset's
+ * lock, so that a prune can have removed it meanwhile.
+ */
 async function readBack({ to, stateDir, progress, signal }: CopyRequest, done: readonly CopiedBackup[]): Promise<readonly CopiedBackup[]> {
   if (!done.some(({ fate }) => fate === "copied")) return done;
   const { backups } = await readCatalog(to, { dataset: null, stateDir, warn: progress.warn, signal });
   const there = new Map(backups.map((entry) => [entry.backup, entry]));
   return done.map((one) => {
     const now = there.get(one.entry.backup);
-    if (one.fate !== "copied" || (now !== undefined && isSameManifest(one.entry, now))) return one;
+    if (one.fate !== "copied") return one;
+    const chain = chainTo(one.entry, { backups });
+    if (now !== undefined && isSameManifest(one.entry, now)) return typeof chain === "string" ? failed(one.entry, baseless(one.entry, to, chain)) : one;
     return failed(one.entry, new ZferryError("manifest-invalid", `"${to.url}" does not give back the manifest of "${one.entry.backup}" as it was stored`, { hint: "copy it again, and look into that store" }));
   });
+}
+
+function baseless({ backup }: BackupEntry, { url }: Store, why: string): ZferryError {
+  return new ZferryError("backup-not-found", `"${backup}" was copied, and cannot be restored from "${url}": ${why}`, { hint: "what it starts from was removed meanwhile; the next copy brings it" });
 }
 
 function placeOf({ stateDir, to, dataset }: CopyRequest): Parameters<typeof readBegun>[0] {

@@ -123,6 +123,19 @@ describe("a copy", () => {
     expect(await keysIn(away)).toEqual([]);
   });
 
+  it("of an incremental whose full is pruned from the target meanwhile has failed, and the next one makes up for it", async () => {
+    const { put } = away;
+    away.put = async (key, body, options) => {
+      if (key === manifestKey(two)) await away.delete([manifestKey(one)], { signal: never });
+      return put(key, body, options);
+    };
+    const { backups } = await copying();
+    expect(backups.map(({ fate, error }) => [fate, error?.code ?? null])).toEqual([["failed", "manifest-invalid"], ["failed", "backup-not-found"]]);
+    away.put = put;
+    expect(failuresOf(await copying())).toEqual([]);
+    await expectSame();
+  });
+
   it("into itself is refused", async () => {
     await expect(copying({ to: main })).rejects.toMatchObject({ code: "usage" });
   });
