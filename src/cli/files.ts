@@ -90,8 +90,10 @@ async function runsOf(store: Store, job: string, flags: FilesFlags, { terminal }
     const common = { job, store: store.url, dataset, run, startedAt: timeOf(run) };
     const end = await fetchEnd(store, object, terminal.signal).catch((error: unknown) => {
       if (isZferryError(error, "manifest-invalid")) return error;
+      if (isZferryError(error, "object-missing")) return null;
       throw error;
     });
+    if (end === null) continue; // a run has dropped it meanwhile
     rows.push({ ...common, ...(isZferryError(end) ? { fileCount: null, entryCount: null, sizeBytes: null, error: end } : { ...countsOf(end), error: null }) });
   }
   return rows;

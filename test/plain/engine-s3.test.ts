@@ -105,6 +105,10 @@ describe("a night of engine s3", () => {
       expect(messages.map(({ kind, job }) => [kind, job])).toEqual([["failure", "papers"], ["recovery", "papers"], ["success", "papers"]]);
       expect(messages[0]?.text).toContain("the files took longer than 1 s");
       expect((await bucket.keys()).filter((key) => key.endsWith(".begun"))).toEqual([]);
+      // A list that a run drops while lists are looked at is none any more.
+      proxy.add({ match: /^GET .*\.jsonl/, times: 1, fault: { kind: "status", status: 404, code: "NoSuchKey" } });
+      expect(documentOf(await night.run(["files", "list", "--json"], bucket.env))).toMatchObject({ runs: [] });
+      proxy.assertAllFired();
     } finally {
       await proxy.close();
     }
