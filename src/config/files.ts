@@ -42,9 +42,8 @@ const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/, "must be the na
 const defaultHeartbeatMs = 5 * 60_000;
 /** Which members go with one engine only. */
 const memberOf = { command: "command", remote: "rclone", operation: "rclone", args: "rclone", encrypt: "s3", keep: "s3" } as const;
-/** What an engine cannot do without, and what says nothing to one that is no program. */
+/** What an engine cannot do without. */
 const needed = { command: "command", rclone: "remote", s3: null } as const;
-const ofPrograms = ["pass_environment", "warning_exits"] as const;
 
 export const filesSchema = z
   .strictObject({
@@ -72,7 +71,8 @@ export const filesSchema = z
     }
     const own = needed[file.engine];
     if (own !== null && file[own] === undefined) issue(own, "is missing");
-    for (const member of ofPrograms) if (file.engine === "s3" && file.mount === undefined && file[member] !== undefined) issue(member, "goes with a program");
+    if (file.engine === "s3" && file.warning_exits !== undefined) issue("warning_exits", "goes with a program that copies");
+    if (file.engine === "s3" && file.mount === undefined && file.pass_environment !== undefined) issue("pass_environment", "goes with a program");
     if (file.keep !== undefined && file.keep.fulls > 0) issue("keep", "of files has no fulls");
     if (file.mount === undefined && file.unmount !== undefined) issue("unmount", "goes with mount");
     if (file.mount !== undefined && file.unmount === undefined) issue("mount", "goes with unmount");
