@@ -22,6 +22,7 @@ export function restoreNote(manifest: Manifest): string {
   const reader = readerOf[encryption.packet];
   const target = `POOL/${leafOf(datasetOf(backup))}`;
   const decrypt = reader === null ? "" : encryption.packet === "rfc9580" ? "sqop decrypt --with-password=PASSPHRASE_FILE | " : "gpg -d | ";
+  const wrongKey = reader === null ? "" : "\nIf every file was OK there and decrypting fails all the same, in whatever words, the passphrase is wrong, and not the backup.";
   const needs = reader === null ? "zfs" : `${reader}; and zfs`;
   return `# Restoring \`${backup}\` without zferry
 
@@ -45,6 +46,6 @@ set -o pipefail
 cat '${stem}'.?????? | ${decrypt}zfs receive -u '${target}'
 \`\`\`
 
-If this prints an error, what was received is not the backup: destroy it and try again from step 1.
+If this prints an error, what was received is not the backup: destroy it and try again from step 1.${wrongKey}
 `;
 }

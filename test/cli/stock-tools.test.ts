@@ -52,6 +52,22 @@ describe("without zferry", () => {
     expect(stream.equals(recorded("full"))).toBe(true);
   });
 
+  it.for([
+    ["ocb", "block_filter: pending bytes!"],
+    ["cfb", "decryption failed: Bad session key"],
+  ] as const)("with a wrong passphrase gpg gives nothing and complains as the rescue guide says, with packet %s", async ([packet, words], context) => {
+    need(context, "gpg");
+    const scene = new Scene();
+    const folder = await attemptOf(scene, packet);
+    const [chunk = ""] = filesUnder(folder).filter((name) => name.endsWith(".000000"));
+    const wrong = scene.write("wrong", "nothing like it\n");
+    const { stdout, stderr, status } = spawnSync("gpg", ["--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase-file", wrong, "-d", join(folder, chunk)], { env: { ...process.env, GNUPGHOME: gpgHome(), LC_ALL: "C" }, encoding: "utf8" });
+    expect({ stdout, status }).toEqual({ stdout: "", status: 2 });
+    expect(stderr).toContain(words);
+    expect(readFileSync(join(folder, "RESTORE.md"), "utf8")).toContain("the passphrase is wrong, and not the backup");
+    expect(readFileSync(new URL("../../docs/guides/rescue.md", import.meta.url), "utf8").replaceAll("\n", " ")).toContain(`\`${words}\``);
+  });
+
   it.for(["ocb", "cfb"])("rnp decrypts them too, with packet %s", async (packet, context) => {
     need(context, "rnp");
     const scene = new Scene();
