@@ -33,9 +33,11 @@ export interface ServeLimits {
   readonly connections: number;
   /** How long a connection may be idle, be it that nobody asks, or that nobody reads. */
   readonly patienceMs: number;
+  /** How long a look that failed stands for the next ones. */
+  readonly failureMs: number;
 }
 
-const defaultLimits: ServeLimits = { connections: 64, patienceMs: 30_000 };
+const defaultLimits: ServeLimits = { connections: 64, patienceMs: 30_000, failureMs: 2000 };
 
 /** @throws ZferryError `usage` */
 export function parseAddress(text: string): Address {
@@ -83,11 +85,13 @@ export interface Serving {
 /** Answers until the signal is aborted. @throws ZferryError `usage` when it cannot listen there */
 export async function serve({ address, standings, page, onListening, warn, signal, limits }: Serving): Promise<void> {
   if (signal.aborted) return;
-  const { connections, patienceMs } = { ...defaultLimits, ...limits };
-  const sources: Sources = { standings: keeping(standings, keptMs), page: keeping(page, pageKeptMs) };
+  const { connections, patienceMs, failureMs } = { ...defaultLimits, ...limits };
+  const sources: Sources = { standings: keeping(standings, { foundMs: keptMs, failureMs }), page: keeping(page, { foundMs: pageKeptMs, failureMs }) };
+  let told: unknown = null;
   const server = createServer({ maxHeaderSize, requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, keepAliveTimeout: 5000 }, (request, response) => {
     void answer(request, response, { sources, isOpen: !isLoopback(address) || isOwnName(request.headers.host) }).catch((error: unknown) => {
-      warn(`the status could not be told: ${error instanceof Error ? error.message : "unknown"}`);
+      if (error !== told) warn(`the status could not be told: ${error instanceof Error ? error.message : "unknown"}`);
+      told = error;
       if (!response.headersSent) response.writeHead(500);
       response.end();
     });
@@ -127,7 +131,7 @@ interface Sources {
 }
 
 /** One look at a time, and none while the last one is new. */
-function keeping<T>(look: () => Promise<T>, forMs: number): () => Promise<T> {
+function keeping<T>(look: () => Promise<T>, { foundMs, failureMs }: { readonly foundMs: number; readonly failureMs: number }): () => Promise<T> {
   let kept: { readonly until: number; readonly found: Promise<T> } | null = null;
   return () => {
     if (kept !== null && performance.now() < kept.until) return kept.found;
@@ -137,7 +141,7 @@ function keeping<T>(look: () => Promise<T>, forMs: number): () => Promise<T> {
     const expire = (ms: number) => (): void => {
       if (kept === made) kept = { until: performance.now() + ms, found };
     };
-    found.then(expire(forMs), expire(0));
+    found.then(expire(foundMs), expire(failureMs));
     return found;
   };
 }

@@ -164,10 +164,22 @@ describe("the status over HTTP", () => {
     const { url, warnings } = await serving(() => {
       lookCount += 1;
       return lookCount === 1 ? Promise.reject(new ZferryError("config-invalid", "cannot read the history")) : good();
-    });
+    }, { limits: { failureMs: 0 } });
     expect(await ask(`${url}/healthz`)).toMatchObject({ status: 500, body: "" });
     expect(warnings).toEqual(["the status could not be told: cannot read the history"]);
     expect((await ask(`${url}/healthz`)).status).toBe(200);
+  });
+
+  it("looks once for many where it cannot look, too, and tells whoever runs it once", async () => {
+    let lookCount = 0;
+    const { url, warnings } = await serving(good, {
+      page: () => {
+        lookCount += 1;
+        return Promise.reject(new Error("no room"));
+      },
+    });
+    for (let asked = 0; asked < 20; asked += 1) expect((await ask(url)).status).toBe(500);
+    expect([lookCount, warnings]).toEqual([1, ["the status could not be told: no room"]]);
   });
 
   it("ends on a signal, whoever is connected", async () => {
