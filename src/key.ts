@@ -10,7 +10,7 @@ import { isZferryError, ZferryError } from "./errors.ts";
 import type { BackupEntry } from "./format/entry.ts";
 import { addedKeyKey } from "./format/layout.ts";
 import type { Manifest } from "./format/manifest.ts";
-import { holdersOf, type KeyHolder } from "./openpgp/candidates.ts";
+import { areHolders, holdersOf, type KeyHolder } from "./openpgp/candidates.ts";
 import { type Keyring, type Recipients, wrapSessionKey } from "./openpgp/session.ts";
 import type { Store } from "./store/store.ts";
 
@@ -85,13 +85,13 @@ export async function addKey(request: AddRequest, entry: BackupEntry): Promise<K
   });
 }
 
-/** A passphrase tells whether it is the same; of certificates only their number does. */
+/** A passphrase tells whether it is the same by opening it, and a certificate by the ids of its keys. */
 async function sameOrTaken({ name, packets }: AddedKey, { recipients }: AddRequest, { backup, encryption }: Manifest): Promise<"there"> {
   const keyrings = recipients.passphrases.map((passphrase) => ({ passphrases: [passphrase], privateKeys: [] }));
   const isOpened = await Promise.all(keyrings.map((keyring) => opened(packets, keyring, encryption.keyCheck)));
   const holders = await holdersIn(packets);
-  const certificateCount = holders.filter(({ kind }) => kind === "private-key").length;
-  if (isOpened.every((key) => key !== null) && certificateCount >= recipients.certificates.length && holders.length > 0) return "there";
+  const isSame = isOpened.every((key) => key !== null) && (await areHolders(recipients.certificates, holders));
+  if (isSame && holders.length > 0) return "there";
   throw new ZferryError("backup-conflict", `"${backup}" has an added key "${name}" already, and it is another one`, {
     hint: "take another name, or remove that one first: zferry key remove",
   });

@@ -92,6 +92,13 @@ describe("a key that was added", { timeout: 60_000 }, () => {
     expect((await bytesOf(store, addedKeyKey(someBackup, entry.attempt, "spare"))).equals(before)).toBe(true);
   });
 
+  it("for one certificate is not taken for that of another", async () => {
+    const forOne = (name: "alice" | "carol"): Recipients => ({ passphrases: [], certificates: [fixtureKey(name).certificate] });
+    expect(await adding("colleague", { recipients: forOne("carol") })).toMatchObject({ outcome: "added" });
+    expect(await adding("colleague", { recipients: forOne("carol") })).toMatchObject({ outcome: "there" });
+    expect(await adding("colleague", { recipients: forOne("alice") })).toMatchObject({ outcome: "failed", error: { code: "backup-conflict" } });
+  });
+
   it("needs somebody who can open the backup", async () => {
     expect(await adding("spare", { keyring: withSpare })).toMatchObject({ outcome: "failed", error: { code: "key-missing" } });
     expect(await adding("spare", { keyring: carol.keyring })).toMatchObject({ outcome: "failed", error: { code: "key-missing" } });

@@ -11,6 +11,7 @@ import {
   isAddressed,
   openWithPassphrase,
   openWithPrivateKey,
+  parseCertificates,
   parsePrivateKeys,
   parseSessionKeyPacket,
   unlock,
@@ -87,6 +88,13 @@ export type KeyHolder = Pick<SessionKeyPacket, "kind" | "keyIds">;
  */
 export async function holdersOf(packets: Buffer): Promise<readonly KeyHolder[]> {
   return (await readSessionKeyPackets(packets, "any")).map(({ kind, keyIds }) => ({ kind, keyIds }));
+}
+
+/** Whether each certificate in these armored texts is among the holders. @throws ZferryError `secret-unusable` */
+export async function areHolders(certificates: readonly string[], holders: readonly KeyHolder[]): Promise<boolean> {
+  const ids = new Set(holders.flatMap(({ keyIds }) => keyIds));
+  const wanted = (await Promise.all(certificates.map(parseCertificates))).flat();
+  return wanted.every((certificate) => certificate.getKeyIDs().some((id) => ids.has(id.toHex())));
 }
 
 /** All candidates of {@link findCandidates}, at least one. */
