@@ -3,7 +3,8 @@
  * longer than memory. Holds one line at a time.
  */
 import { type FileHandle, open } from "node:fs/promises";
-import { asBuffer, type ByteSource, KiB } from "../bytes.ts";
+import { asBuffer, type ByteSource, GiB, KiB } from "../bytes.ts";
+import { ZferryError } from "../errors.ts";
 import { comparePaths, parentOf, parsePathText, type TreePath } from "../format/file-path.ts";
 import { type FilesPlace, type RunId } from "../format/file-layout.ts";
 import {
@@ -28,22 +29,27 @@ import { inStateFolder } from "../files.ts";
 const pieceBytes = 256 * KiB;
 const newline = 0x0a;
 
-/** A list in the making. */
+/** No list is longer: some 15 million files. Whoever can write to the store could fill the disk with one. */
+export const maxListBytes = 4 * GiB;
+
+/** A list in the making. Each of its verbs throws `size-limits` when it would be longer than it may be, `config-invalid` for the disk. */
 export class ListDraft {
   readonly path: string;
   readonly #handle: FileHandle;
   readonly #sealer: ListSealer;
+  #freeBytes: number;
 
-  private constructor(path: string, handle: FileHandle, sealer: ListSealer) {
+  private constructor(path: string, handle: FileHandle, { sealer, maxBytes }: { readonly sealer: ListSealer; readonly maxBytes: number }) {
     this.path = path;
     this.#handle = handle;
     this.#sealer = sealer;
+    this.#freeBytes = maxBytes;
   }
 
-  /** Replaces what is at the path. The caller closes it. @throws ZferryError `config-invalid` */
-  static async begin(path: string, header: ListHeader, sealKey: Buffer | null): Promise<ListDraft> {
+  /** Replaces what is at the path. The caller closes it. @param maxBytes - what nobody would read is not written */
+  static async begin(path: string, header: ListHeader, { sealKey, maxBytes = maxListBytes }: { readonly sealKey: Buffer | null; readonly maxBytes?: number }): Promise<ListDraft> {
     return inStateFolder(`write the list "${path}"`, async () => {
-      const draft = new ListDraft(path, await open(path, "w", 0o600), new ListSealer(sealKey));
+      const draft = new ListDraft(path, await open(path, "w", 0o600), { sealer: new ListSealer(sealKey), maxBytes });
       await draft.#write(draft.#sealer.header(header));
       return draft;
     });
@@ -65,10 +71,16 @@ export class ListDraft {
   }
 
   #write(bytes: Buffer): Promise<void> {
+    this.#freeBytes -= bytes.length;
+    if (this.#freeBytes < 0) return Promise.reject(tooLong());
     return inStateFolder(`write the list "${this.path}"`, async () => {
       await this.#handle.appendFile(bytes);
     });
   }
+}
+
+function tooLong(): ZferryError {
+  return new ZferryError("size-limits", "there are more files than a list may have: it would be longer than 4 GiB", { hint: "divide the dataset, or use engine rclone or restic for this one" });
 }
 
 /** The bytes of a file, handed over; all of them, or as many as are asked for. */

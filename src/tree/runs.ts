@@ -2,16 +2,13 @@
  * The lists of a job and dataset in a store: which there are, and fetching one to this host's disk.
  */
 import { open } from "node:fs/promises";
-import { gather, GiB } from "../bytes.ts";
+import { gather } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
 import { inStateFolder } from "../files.ts";
 import { type FilesPlace, listKey, type ListKind, listNameOf, listsOf, listsOfJob, type ListName, maxNumber, numberOf, type RunId } from "../format/file-layout.ts";
 import { type ListEnd, maxLineBytes, parseLine } from "../format/file-list.ts";
 import type { Store, StoredObject } from "../store/store.ts";
-import { type ListFile, openList } from "./list-file.ts";
-
-/** No list is longer: some 15 million files. Whoever can write to the store could fill the disk with one. */
-const maxListBytes = 4 * GiB;
+import { type ListFile, maxListBytes, openList } from "./list-file.ts";
 
 /** What a store has of one job and dataset, ascending. */
 export interface Runs {

@@ -162,7 +162,7 @@ class Run {
   async #write(header: ListHeader, packer: Packer, base: ListFile | null): Promise<string> {
     const { root, place, onProgress } = this.#request;
     const run = linkedController(this.#guard.signal);
-    const draft = await ListDraft.begin(this.#memory.draft, header, packer.sealKey);
+    const draft = await ListDraft.begin(this.#memory.draft, header, packer);
     try {
       const sending = { store: this.#store, place: this.#request, run: header.run, packer, inFlight: place.concurrency, onSent: () => undefined, signal: run.signal };
       const before = [entriesLeft(this.#memory.left, this.#request), ...(base === null ? [] : [entriesOf(base)])];

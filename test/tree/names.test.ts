@@ -4,8 +4,9 @@ import { closeSync, constants, mkdirSync, openSync, readFileSync, writeFileSync 
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { listNameOf, listKey, objectKey, runId } from "../../src/format/file-layout.ts";
-import { ListSealer, maxLineBytes, parseLine, type TreeEntry } from "../../src/format/file-list.ts";
+import { type ListHeader, ListSealer, maxLineBytes, parseLine, type TreeEntry } from "../../src/format/file-list.ts";
 import { maxPathBytes, parsePathText, pathText } from "../../src/format/file-path.ts";
+import { ListDraft } from "../../src/tree/list-file.ts";
 import { Folder } from "../../src/tree/folder.ts";
 import { walk } from "../../src/tree/walk.ts";
 import { parseDatasetName } from "../../src/zfs/names.ts";
@@ -57,6 +58,20 @@ describe("a path that is too long for a list", () => {
     expect(line.length).toBeLessThan(maxLineBytes);
     expect(parseLine(line, "here")).toEqual(entry);
   });
+});
+
+it("a list that would be longer than anybody reads one is not written to its end", async () => {
+  const packing = { packet: "none", sessionKeyPackets: null, keyCheck: null } as const;
+  const header: ListHeader = { list: "zferry files", format: 1, ...place, run, base: null, snapshot: "tank/home@s", startedAt: new Date(0), writer: "nobody", ...packing };
+  const draft = await ListDraft.begin(join(ownFolder(), "list"), header, { sealKey: null, maxBytes: 400 });
+  const folder: TreeEntry = { type: "folder", path: "", mode: 0o755, uid: 0, gid: 0, mtime: "0" };
+  try {
+    await draft.add(folder);
+    await expect(draft.add({ ...folder, path: "a" }).then(() => draft.add({ ...folder, path: "b" }))).rejects.toMatchObject({ code: "size-limits" });
+    await expect(draft.end({ type: "end", entryCount: 1, fileCount: 0, sizeBytes: 0, committedAt: new Date(0) })).rejects.toMatchObject({ code: "size-limits" });
+  } finally {
+    await draft.close();
+  }
 });
 
 describe("names whose texts or keys could be taken for each other", () => {
