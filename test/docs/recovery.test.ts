@@ -2,11 +2,14 @@
  * The disaster plan is followed word for word: every block of `docs/recovery.md`, in its order, on a pretended pool with the
  * configuration it shows. What stands between the blocks for somebody to do (destroy, go into a folder) is done here.
  */
-import { expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import { parseConfig } from "../../src/config/config.ts";
+import { built } from "../build.ts";
 import { recordedAt } from "../cli/zferry.ts";
 import { need } from "../systems.ts";
 import { blocksOf, Machine } from "./blocks.ts";
+
+beforeAll(built, 180_000); // its time is not the plan's
 
 const plan = blocksOf("docs/recovery.md");
 const backup = "tank/home@zferry-20261121T020000Z";
