@@ -12,6 +12,7 @@ import { manifestKey } from "./format/layout.ts";
 import type { Manifest } from "./format/manifest.ts";
 import { letGo, runTag } from "./holding.ts";
 import type { Journal, JournalHeader } from "./journal.ts";
+import { word } from "./shell.ts";
 import type { BackupRequest, Scene } from "./voyage.ts";
 import type { SnapshotFacts } from "./zfs/inventory.ts";
 import { parseSnapshotName, type SnapshotName } from "./zfs/names.ts";
@@ -100,6 +101,6 @@ export function tellGarbage(setAside: string, { store, progress }: BackupRequest
   progress.warn(`the journal of an unfinished run could not be read; it was set aside as "${setAside}"`);
   const suspects = dataset.snapshots.filter(({ guid, userRefs }) => userRefs > 0 && !catalog.backups.some((entry) => entry.guid === guid));
   for (const { name } of suspects) {
-    progress.warn(`if that run held "${name}" and no other does, this lets go of it: zfs release ${runTag(store)} ${name}`);
+    progress.warn(`if that run held "${name}" and no other does, this lets go of it: zfs release ${word(runTag(store))} ${word(name)}`);
   }
 }

@@ -4,6 +4,7 @@ import { formatRate, formatSize } from "../bytes.ts";
 import { download } from "../download.ts";
 import { parseSnapshotName } from "../zfs/names.ts";
 import { defaultSettings } from "../config/schema.ts";
+import { word } from "../shell.ts";
 import { withStore } from "./options.ts";
 import { clock } from "./clock.ts";
 import { Progress } from "./progress.ts";
@@ -42,6 +43,6 @@ async function downloadBackup(session: Session, [name = "", folder = ""]: readon
   report.json({ type: "download", folder, backups, bytes, seconds: rounded(seconds) });
   report.done([
     `downloaded ${backups.join(" and ")} into ${folder}: ${formatSize(bytes)}, ${clock(seconds)}, ${formatRate(bytes, seconds)}`,
-    `restore from there with: zferry restore ${backup} --from ${folder} --to TARGET`,
+    `restore from there with: zferry restore ${word(backup)} --from ${word(folder)} --to TARGET`,
   ]);
 }

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { formatRate, formatSize, type ByteSource } from "../bytes.ts";
 import { put } from "../put.ts";
+import { word } from "../shell.ts";
 import { parseSnapshotName } from "../zfs/names.ts";
 import { type SharedFlags, withPacking, withStore } from "./options.ts";
 import { readPipe } from "./pipe-reader.ts";
@@ -62,7 +63,7 @@ async function putStream(session: Session, [name = ""]: readonly string[], flags
     `stored ${kind} backup ${backup}: ${formatSize(messageBytes)} in ${counted(chunks.length, "chunk")}, ` +
       `${clock(seconds)}, ${formatRate(stream.sizeBytes, seconds)}, into ${storeUrl}`,
   ]);
-  report.next(`zferry verify ${backup} with the same --store and a key proves that it would restore`);
+  report.next(`zferry verify ${word(backup)} with the same --store and a key proves that it would restore`);
 }
 
 /** Stdin as a source. Its end proves nothing; that the stream is whole is found by looking at its records. */

@@ -7,6 +7,7 @@ import { ZferryError } from "../errors.ts";
 import { findChunkFiles, sizeOfFiles } from "../foreign.ts";
 import { restore, type RestoreStep, type Wanted } from "../restore.ts";
 import { restoreForeign } from "../restore-foreign.ts";
+import { word } from "../shell.ts";
 import type { Zfs } from "../zfs/command.ts";
 import { readDataset } from "../zfs/inventory.ts";
 import { type DatasetName, datasetOf, parseDatasetName, parseSnapshotName, shortNameOf } from "../zfs/names.ts";
@@ -191,7 +192,7 @@ function tell({ report }: Session, { snapshot, steps, fallOvers, progress }: Res
     `restored ${snapshot}: ${formatSize(bytes)} fetched, ${clock(seconds)}, ${formatRate(bytes, seconds)}; its guid is the backup's`,
     ...fallOvers.summary,
   ]);
-  report.info(`it is not mounted unless --mount was given: zfs mount ${datasetOf(parseSnapshotName(snapshot))}`);
+  report.info(`it is not mounted unless --mount was given: zfs mount ${word(datasetOf(parseSnapshotName(snapshot)))}`);
 }
 
 function toDocument({ entry, isThere, store }: RestoreStep): Record<string, unknown> {

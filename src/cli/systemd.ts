@@ -6,6 +6,7 @@ import type { Config } from "../config/config.ts";
 import { jobsOfStreams } from "../config/jobs.ts";
 import { ZferryError } from "../errors.ts";
 import { longestWaitMs } from "../notify/tell.ts";
+import { word } from "../shell.ts";
 import { parseStoreUrl } from "../store/url.ts";
 import { installUnits } from "../units/install.ts";
 import type { ChoreGround } from "../units/chores.ts";
@@ -99,7 +100,7 @@ async function systemd(session: Session, _words: readonly string[], flags: Syste
   for (const name of installed.replaced) report.warn(`replaced ${name}`);
   for (const name of installed.leftOver) report.warn(`${name} is of an earlier run and made no more: systemctl disable --now ${name}, and remove it`);
   const toEnable = units.map(({ name }) => name).filter((name) => name.endsWith(".timer") || name === "zferry-recover.service");
-  report.info(`next: systemctl daemon-reload && systemctl enable --now ${toEnable.map(quoted).join(" ")}`);
+  report.info(`next: systemctl daemon-reload && systemctl enable --now ${toEnable.map(word).join(" ")}`);
 }
 
 /** Jobs with a policy that neither they themselves nor a timer carry out. */
@@ -142,9 +143,4 @@ function credentialsOf(settings: unknown): string[] {
   if ("kind" in settings && settings.kind === "credential" && "name" in settings) return [String(settings.name)];
   const values = settings instanceof Map ? [...settings.values()] : Object.values(settings);
   return [...new Set(values.flatMap(credentialsOf))];
-}
-
-/** For a shell. */
-function quoted(name: string): string {
-  return /^[A-Za-z0-9_.@:-]+$/.test(name) ? name : `'${name}'`;
 }

@@ -11,6 +11,7 @@ import type { BackupEntry } from "../format/entry.ts";
 import { manifestKey } from "../format/layout.ts";
 import type { ReadOptions } from "../get.ts";
 import { namesOfFeatures } from "../replay/records.ts";
+import { word } from "../shell.ts";
 import { readStoreState, type StoreState } from "../state.ts";
 import { heldOf, knownStore } from "../status/held.ts";
 import { ageText } from "../status/standing.ts";
@@ -173,7 +174,7 @@ async function permissionOf(best: readonly Best[], { zfs, into, isRoot, signal }
     });
     if (granted === null) return ["skipped", `zfs does not say what "${username}" may do with "${target}"`, null];
     const lacking = needed.filter((permission) => !granted.has(permission));
-    if (lacking.length > 0) return ["finding", `"${username}" may not ${lacking.join(", ")} below "${target}"`, `restore as root, or run zfs allow ${username} ${lacking.join(",")} ${target}`];
+    if (lacking.length > 0) return ["finding", `"${username}" may not ${lacking.join(", ")} below "${target}"`, `restore as root, or run zfs allow ${word(username)} ${lacking.join(",")} ${word(target)}`];
   }
   return ["ok", `"${username}" has been allowed ${needed.join(", ")}`, null];
 }

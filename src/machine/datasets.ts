@@ -6,6 +6,7 @@ import type { JobSettings } from "../config/jobs.ts";
 import { selectDatasets } from "../config/globs.ts";
 import type { ProbeResult } from "../doctor-probes.ts";
 import { isZferryError } from "../errors.ts";
+import { word } from "../shell.ts";
 import { ownName, readDelegation } from "../zfs/delegation.ts";
 import { listDatasets } from "../zfs/inventory.ts";
 import type { DatasetName } from "../zfs/names.ts";
@@ -77,7 +78,7 @@ async function permissionsOf(matched: readonly Matched[], { isRoot, zfsFor, sign
       if (granted === null) return { name, outcome: "skipped", detail: `zfs does not say what "${username}" may do with "${dataset}"`, consequence: null };
       const lacking = needed.filter((permission) => !granted.has(permission));
       if (lacking.length > 0) {
-        return finding(name, `"${username}" may not ${lacking.join(", ")} "${dataset}"`, `backups fail: run zfs allow ${username} ${lacking.join(",")} ${dataset}`);
+        return finding(name, `"${username}" may not ${lacking.join(", ")} "${dataset}"`, `backups fail: run zfs allow ${word(username)} ${lacking.join(",")} ${word(dataset)}`);
       }
     }
   }

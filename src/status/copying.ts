@@ -48,5 +48,5 @@ function timesIn(store: KnownStore | null, dataset: DatasetName): Date[] {
 }
 
 function earliest(times: readonly Date[]): Date {
-  return new Date(Math.min(...times.map((time) => time.getTime())));
+  return times.reduce((one, other) => (other < one ? other : one));
 }

@@ -98,5 +98,5 @@ function goodAt(results: VerifyResults | undefined, level: (typeof asRestored)[n
 /** The latest of some times; null for none. */
 export function latest(times: readonly (Date | null)[]): Date | null {
   const known = times.flatMap((time) => (time === null ? [] : [time.getTime()]));
-  return known.length === 0 ? null : new Date(Math.max(...known));
+  return known.length === 0 ? null : new Date(known.reduce((one, other) => Math.max(one, other)));
 }

@@ -7,6 +7,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { gather, MiB } from "../bytes.ts";
 import { ZferryError } from "../errors.ts";
+import { quotedWord } from "../shell.ts";
 import { takeCareOf, type Child } from "./child.ts";
 
 /** `["zfs"]`, `["sudo", "-n", "zfs"]` or `["ssh", "host", "zfs"]`. */
@@ -128,7 +129,7 @@ function launch(zfs: Zfs, args: ZfsArguments): ChildProcessWithoutNullStreams {
  */
 function quotedFor(program: string, args: ZfsArguments): readonly string[] {
   if (!/(^|\/)ssh$/.test(program)) return args;
-  return args.map((arg) => `'${arg.replaceAll("'", String.raw`'\''`)}'`);
+  return args.map(quotedWord);
 }
 
 function startErrorOf(spawned: ChildProcessWithoutNullStreams): Promise<Error> {
