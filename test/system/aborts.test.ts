@@ -3,7 +3,7 @@
  * within five seconds, says so by its exit status, and leaves no process, no open upload, and in bucket, pool and state
  * folder nothing but what the next run knows of.
  *
- * Sixty moments; CRASH_POINTS=200 was the count all of this was first shown with, and any other makes it longer or shorter.
+ * Twenty-four moments; CRASH_POINTS=200 was the count all of this was first shown with, and any other makes it longer or shorter.
  * The seed is printed; CRASH_SEED repeats a run.
  */
 import { spawn } from "node:child_process";
@@ -211,7 +211,7 @@ it("a run that is stopped at any moment ends at once and leaves nothing that the
   await built();
   const scene = new Scene();
   writeFileSync(join(scene.folder, "stream"), streamOf(payloadOf(streamBytes)));
-  const points = Array.from({ length: pointsOr(60) }, (_, point) => point);
+  const points = Array.from({ length: pointsOr(24) }, (_, point) => point);
   const names = Array.from({ length: lanes }, (_, lane) => lane);
   const results = (await Promise.all(names.map((lane) => runLane(scene, `lane-${lane}`, system, points.filter((point) => point % lanes === lane))))).flat();
 

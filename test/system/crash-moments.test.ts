@@ -1,5 +1,5 @@
 /**
- * SIGKILL at random moments of a `backup` of a gigabyte, to a real S3 server and to a folder: once, and then one
+ * SIGKILL at random moments of a `backup` of half a gigabyte, to a real S3 server and to a folder: once, and then one
  * backup again and again until it is through. Each run goes on where the last one was killed, and sends again at most the
  * chunks in flight; when one ends, the backup comes back equal and nothing is left but what its manifest names.
  *
@@ -28,11 +28,11 @@ const minutes = 60_000;
 const points = pointsOr(8);
 /** How many kills in a row each backup takes before a run of it ends. */
 const chains = process.env.CRASH_EACH === "1" ? Array<number>(points).fill(1) : [1, points - 1];
-const streamBytes = 1024 * MiB;
-const chunkBytes = 32 * MiB;
+const streamBytes = 512 * MiB;
+const chunkBytes = 16 * MiB;
 /** `ferry.ts` has two at a time, and a run is killed once. */
 const inFlightBytes = 2 * chunkBytes;
-const sizes = { chunk: "32MiB", part: "8MiB", chunkCount: 33 };
+const sizes = { chunk: "16MiB", part: "8MiB", chunkCount: 33 };
 const zfs = fileURLToPath(new URL("gigabyte-zfs.mjs", import.meta.url));
 
 /** What a store has seen of a run. */
@@ -50,7 +50,7 @@ type Moment = { readonly kind: "bytes"; readonly bytes: number } | { readonly ki
 /** `left` counts the one that is asked for. */
 function momentOf(random: () => number, { left, kills, remainingBytes }: { left: number; kills: number; remainingBytes: number }): Moment {
   const isEarly = left > kills / 2;
-  if (isEarly && random() < 0.4) return { kind: "time", ms: 300 + random() * 1500 };
+  if (isEarly && random() < 0.4) return { kind: "time", ms: 300 + random() * 900 };
   return { kind: "bytes", bytes: random() * Math.min(0.9, 2 / (left + 1)) * remainingBytes };
 }
 
@@ -89,7 +89,7 @@ async function chain(world: CrashWorld, meter: Meter, { kills, random }: { kills
   expect(Math.max(...repeats)).toBeLessThanOrEqual(inFlightBytes);
 }
 
-/** A pool whose one snapshot sends the gigabyte. */
+/** A pool whose one snapshot sends the stream. */
 function worldOf(place: (scene: Scene) => Place, stream: Gigabyte): CrashWorld {
   const night = { file: "gigabyte.begin", guid: 1n, sha256: stream.sha256, recorded: stream.records.subarray(0, 312) };
   const world = new CrashWorld(place, [night], sizes);
@@ -162,7 +162,7 @@ function proxyMeter(proxy: { readonly uploadedBytes: number; take(): Counted }):
   };
 }
 
-describe("a backup of a gigabyte, killed at random moments", () => {
+describe("a backup of half a gigabyte, killed at random moments", () => {
   let stream: Gigabyte;
   beforeAll(async () => {
     await built();

@@ -116,13 +116,13 @@ describe("a backup killed at a named step", () => {
     const s3 = need(context, "s3");
     const script = fileURLToPath(new URL("../../bench/synthetic-stream.mjs", import.meta.url));
     const nights = [1n, 2n].map((guid): Night => {
-      const stream = execFileSync(process.execPath, [script, "22MiB", String(guid)], { maxBuffer: 100 * 1024 * 1024 });
+      const stream = execFileSync(process.execPath, [script, "11MiB", String(guid)], { maxBuffer: 100 * 1024 * 1024 });
       return { file: `${guid}.zfs`, guid, sha256: sha256(stream), recorded: stream };
     });
     const inBucket = async <T>(work: (world: CrashWorld) => Promise<T>): Promise<T> => {
       const bucket = await newBucket(s3);
       try {
-        return await work(new CrashWorld(() => bucketPlace(bucket), nights, { chunk: "10MiB", part: "5MiB", chunkCount: 3 }));
+        return await work(new CrashWorld(() => bucketPlace(bucket), nights, { chunk: "10MiB", part: "5MiB", chunkCount: 2 }));
       } finally {
         await bucket.remove();
       }
