@@ -107,7 +107,16 @@ async function open({ source, keyring, progress, signal }: ImportRequest, messag
   checkCut(message);
   const beginning = await readBeginning(message, { source, keyring, onRead: progress.onRead, signal });
   refuseContinuation(beginning.begin);
-  return { ...beginning, message, backup: parseSnapshotName(beginning.begin.toName) };
+  return { ...beginning, message, backup: backupIn(beginning) };
+}
+
+/** @throws ZferryError `stream-invalid`, because the name is the stream's */
+function backupIn({ begin }: Beginning): SnapshotName {
+  try {
+    return parseSnapshotName(begin.toName);
+  } catch (error) {
+    throw new ZferryError("stream-invalid", `the send stream is of "${begin.toName}", which is no snapshot's name`, { cause: error });
+  }
 }
 
 /** @param guard - null in a dry run */

@@ -7,6 +7,7 @@ import type { Store } from "../../src/store/store.ts";
 import { takeLease } from "../../src/store/lease.ts";
 import { leaseTiming } from "../../src/store/lease-object.ts";
 import { parseDatasetName, parseSnapshotName } from "../../src/zfs/names.ts";
+import { remade } from "../cli/pool.ts";
 import { bobsKeyring, bytesOf, ferrying, keysIn, never } from "../ferrying.ts";
 import { type FaultyStore, faultyStore } from "../faulty-store.ts";
 import { ownFolder } from "../folder.ts";
@@ -25,11 +26,11 @@ beforeEach(async () => {
 
 const made = new Map<string, readonly (readonly [digits: string, bytes: Buffer])[]>();
 
-async function chunksOf(stream: string, packet: "cfb" | "ocb"): Promise<readonly (readonly [digits: string, bytes: Buffer])[]> {
+async function chunksOf(stream: string, packet: "cfb" | "ocb", bytes: Uint8Array = recorded(stream)): Promise<readonly (readonly [digits: string, bytes: Buffer])[]> {
   const known = made.get(stream);
   if (known !== undefined) return known;
   const store = new MemoryStore();
-  await ferrying(store, { stream: recorded(stream), settings: { packet } });
+  await ferrying(store, { stream: bytes, settings: { packet } });
   const chunks: (readonly [string, Buffer])[] = [];
   for (const key of await keysIn(store)) {
     const digits = /\.zfs\.gpg\.00(\d{4})$/.exec(key)?.[1];
@@ -69,6 +70,12 @@ describe("import", () => {
     expect(fates(await importing())).toEqual(["tank/src@s1 there", "tank/src@s2 there"]);
     const manifest = JSON.parse((await content(to, "manifests/tank/src@s2.json")).toString()) as Record<string, unknown>;
     expect(manifest).toMatchObject({ kind: "incremental", base: { backup: "tank/src@s1" }, imported: { from: "tank-src@s2.zfs.gpg" } });
+  });
+
+  it("a stream whose name is none of a snapshot fails by itself", async () => {
+    const strange = remade(recorded("full"), { toGuid: 77n, laterSeconds: 5n, toName: "tank/src@s1&2" });
+    for (const [digits, bytes] of await chunksOf("strange", "cfb", strange)) await source.put(`x/x@x.zfs.gpg.${digits}`, bytes, { when: "create", signal: never });
+    expect(fates(await importing())).toEqual(["? failed stream-invalid", "tank/src@s1 imported", "tank/src@s2 imported"]);
   });
 
   it("reads every byte twice and says so", async () => {
