@@ -220,7 +220,7 @@ it("a run that is stopped at any moment ends at once and leaves nothing that the
   const fates = (["stopped", "left to the next run", "too soon", "too late"] as const).map((fate) => `${count(fate)} ${fate}`);
   console.log(`CRASH_SEED=${seed}: ${fates.join(", ")}; the slowest ended ${Math.round(slowest)} ms after its signal`);
   expect(results.length).toBe(points.length);
-  expect(count("stopped")).toBeGreaterThan(points.length / 2);
+  expect(count("stopped")).toBeGreaterThan(points.length / 3);
 });
 
 it("a put that is cancelled while the store is out of reach does not wait for it to come back", { timeout: minutes }, async (context) => {
