@@ -2,17 +2,14 @@
  * `zferry drill` on a real OpenZFS: passes and names what it took and compared; fails by name; and leaves nothing, not even
  * when it is killed.
  */
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
 import { copyFileSync, cpSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { documentOf, type Ended, filesUnder, Scene } from "../cli/zferry.ts";
-import { ownFolder } from "../folder.ts";
 import { built } from "../build.ts";
 import { need, type OpenZfsSystem } from "../systems.ts";
 import { Guest } from "./guest.ts";
+import { nodeInGuest } from "./guest-node.ts";
 
 const minutes = 60_000;
 
@@ -118,28 +115,14 @@ const script = `
 it("a drill where zferry and the pool are on one machine compares files, below a place and in a pool of its own", { timeout: 10 * minutes }, async (context) => {
   const system = need(context, "openzfs");
   const { scene, guest, source, place, backups: [full, incremental] } = await world(system);
-  const folder = `/tmp/zferry-${basename(place)}`;
-  onTestFinished(() => guest.sh(`rm -rf ${folder}`).then(() => undefined));
-  const luggage = ownFolder();
   const modules = join(dirname(await built()), "..", "node_modules");
-  mkdirSync(join(luggage, "lib"));
-  mkdirSync(join(luggage, "node_modules"));
-  cpSync(scene.store, join(luggage, "store"), { recursive: true });
-  symlinkSync(dirname(await built()), join(luggage, "dist"));
-  copyFileSync(scene.privateKey("bob"), join(luggage, "bob.asc"));
-  for (const name of ["openpgp", "zod"]) symlinkSync(join(modules, name), join(luggage, "node_modules", name));
-  const libraries = execFileSync("ldd", [process.execPath], { encoding: "utf8" }).match(/\/lib[^ ]+/g) ?? [];
-  for (const file of [process.execPath, ...libraries]) symlinkSync(file, join(luggage, "lib", basename(file)));
-  writeFileSync(join(luggage, "run.mjs"), script);
-  writeFileSync(join(luggage, "package.json"), '{"type":"module"}');
-  const tar = spawn("tar", ["-c", "-h", "--exclude=*.map", "--exclude=*.cjs", "-C", luggage, "."], { stdio: ["ignore", "pipe", "inherit"] });
-  const untar = spawn(system.sh, ["-c", `mkdir -p ${folder} && tar -x -C ${folder}`], { stdio: ["pipe", "inherit", "inherit"] });
-  await pipeline(tar.stdout, untar.stdin);
-  if (untar.exitCode === null) await once(untar, "exit");
-
-  await guest.sh("mkdir -p /usr/bin; [ -e /usr/bin/env ] || ln -s /bin/busybox /usr/bin/env"); // by which the kernel mounts snapshots
-  const node = `${folder}/lib/ld-linux-x86-64.so.2 --library-path ${folder}/lib ${folder}/lib/${basename(process.execPath)}`;
-  const told = await guest.sh(`cd ${folder} && TMPDIR=${folder} ${node} run.mjs ${source} ${place} ${full} ${incremental}`);
+  const { folder, run } = await nodeInGuest(system, guest, script, (luggage) => {
+    mkdirSync(join(luggage, "node_modules"));
+    cpSync(scene.store, join(luggage, "store"), { recursive: true });
+    copyFileSync(scene.privateKey("bob"), join(luggage, "bob.asc"));
+    for (const name of ["openpgp", "zod"]) symlinkSync(join(modules, name), join(luggage, "node_modules", name));
+  });
+  const told = await run(source, place, full, incremental);
   const reports = told.split("\n").map((line) => JSON.parse(line) as { sample: { files: { path: string; isCompared: boolean }[] } });
   const common = { outcome: "passed", error: null, findings: [], isClean: true, restoreSeconds: expect.any(Number) as number };
   expect(reports).toMatchObject([

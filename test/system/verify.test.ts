@@ -1,22 +1,18 @@
 /**
  * `verify --level receive` on a real OpenZFS: received, its guid compared, destroyed again, and nothing else touched.
  */
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openStore } from "../../src/store/open.ts";
 import { defaultRetryPolicy } from "../../src/store/retry.ts";
 import { expectAllFound } from "../cli/harms.ts";
 import { documentOf, filesUnder, Scene } from "../cli/zferry.ts";
-import { ownFolder } from "../folder.ts";
 import { begin, end, seal, write } from "../replay/forge.ts";
-import { built } from "../build.ts";
 import { need } from "../systems.ts";
 import { newBucket } from "./bucket.ts";
 import { Guest } from "./guest.ts";
+import { nodeInGuest } from "./guest-node.ts";
 
 const minutes = 60_000;
 const MiB = 1024 * 1024;
@@ -82,7 +78,7 @@ it("level receive receives a full and its incremental into a scratch dataset of 
 /** What the sample does where zferry and the pool are on one machine: `dist` is run inside the guest, by its own Node. */
 const script = `
   import { readFileSync } from "node:fs";
-  import { compareSample } from "/tmp/zferry-DIR/dist/verify/sample.js";
+  import { compareSample } from "./dist/verify/sample.js";
   const zfs = { command: ["zfs"], environment: { PATH: process.env.PATH }, graceMs: 1000, answerMs: 60_000 };
   const [source, into, guid] = process.argv.slice(2);
   const run = async (name, change = {}, signal = new AbortController().signal) => {
@@ -103,26 +99,12 @@ it("the file sample finds a changed file on OpenZFS, and never leaves anything m
   const system = need(context, "openzfs");
   const guest = new Guest(system);
   const [source, into] = [guest.newName("tsrc"), guest.newName("tdst")];
-  const folder = `/tmp/zferry-${into.slice(into.indexOf("/") + 1)}`;
-  onTestFinished(() => guest.sh(`rm -rf ${folder}`).then(() => undefined));
-  const libraries = execFileSync("ldd", [process.execPath], { encoding: "utf8" }).match(/\/lib[^ ]+/g) ?? [];
-  const luggage = ownFolder();
-  mkdirSync(join(luggage, "lib"));
-  symlinkSync(dirname(await built()), join(luggage, "dist"));
-  for (const file of [process.execPath, ...libraries]) symlinkSync(file, join(luggage, "lib", basename(file)));
-  const tar = spawn("tar", ["-c", "-h", "-C", luggage, "."], { stdio: ["ignore", "pipe", "inherit"] });
-  const untar = spawn(system.sh, ["-c", `mkdir -p ${folder} && tar -x -C ${folder}`], { stdio: ["pipe", "inherit", "inherit"] });
-  await pipeline(tar.stdout, untar.stdin);
-  if (untar.exitCode === null) await once(untar, "exit");
-
-  await guest.sh("mkdir -p /usr/bin; [ -e /usr/bin/env ] || ln -s /bin/busybox /usr/bin/env"); // by which the kernel mounts snapshots
+  const { folder, run } = await nodeInGuest(system, guest, script);
   await guest.zfs("create", source);
   await guest.sh(`cd /${source} && mkdir d && for i in 1 2 3 4; do echo $i >f$i; done && echo 5 >d/f5`);
   await guest.zfs("snapshot", `${source}@s`);
   await guest.sh(`zfs send ${source}@s | zfs receive ${into} && echo changed >/${into}/d/f5 && zfs unmount ${into}`);
-  const code = Buffer.from(script.replace("/tmp/zferry-DIR", folder)).toString("base64");
-  const node = `${folder}/lib/ld-linux-x86-64.so.2 --library-path ${folder}/lib ${folder}/lib/${basename(process.execPath)}`;
-  const told = await guest.sh(`cd ${folder} && echo '{"type":"module"}' >package.json && echo ${code} | base64 -d >run.mjs && TMPDIR=${folder} ${node} run.mjs ${source} ${into} ${await guest.guid(`${source}@s`)}`);
+  const told = await run(source, into, await guest.guid(`${source}@s`));
   const lines = told.split("\n").map((line) => JSON.parse(line) as unknown);
   const damage = expect.stringMatching(/^the file "d\/f5" is not what it is in the source's snapshot: SHA-256 [0-9a-f]{64} in the backup, SHA-256 [0-9a-f]{64} there$/) as string;
   expect(lines).toEqual([
