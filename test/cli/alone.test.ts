@@ -48,7 +48,7 @@ describe("a store without conditional writes", () => {
   async function placeAt(provider: string): Promise<{ keys: () => string[]; put: (scene: Scene, backup: string) => Promise<Ended> }> {
     const server = await startResponder({ bucket: "bucket", knowsCrc32: true });
     onTestFinished(() => server.close());
-    const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
+    const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "an-unused-secret" };
     const url = `s3://bucket/host?endpoint=http://127.0.0.1:${server.port}&provider=${provider}`;
     const put = (scene: Scene, backup: string): Promise<Ended> =>
       scene.run(["put", backup, "--store", url, "--state-dir", scene.stateDir, ...scene.forBob], { stdin: streamOf("one"), env });

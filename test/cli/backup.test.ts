@@ -302,7 +302,7 @@ it("a store that cannot be read is an error and never an empty one", async () =>
   vi.stubEnv("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true");
   const [scene, pool] = [new Scene(), nightly()];
   const store = ["--store", "s3://bucket?endpoint=http://127.0.0.1:1", "--part-size", "5MiB", "--chunk-size", "5MiB", "--retry-for", "1s"];
-  const env = { ...pool.env, AWS_ACCESS_KEY_ID: "someone", AWS_SECRET_ACCESS_KEY: "something" };
+  const env = { ...pool.env, AWS_ACCESS_KEY_ID: "someone", AWS_SECRET_ACCESS_KEY: "an-unused-secret" };
   const words = ["backup", "--dataset", "tank/src", "--state-dir", scene.stateDir, ...scene.forBob, ...store];
   expect(await scene.run(words, { env })).toMatchObject({ exit: 15 });
   expect(pool.calls("snapshot")).toEqual([]);

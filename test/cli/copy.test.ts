@@ -121,7 +121,7 @@ describe("a night with copies", () => {
 
   it("in which the store itself fails asks it for no copies", async () => {
     const night = new CopyNight("[{store: away}]", ", store: gone, chunk_size: 16MiB");
-    const { exit, stdout } = await night.scene.run(["backup", "--json"], { env: { ...night.pool.env, AWS_ACCESS_KEY_ID: "x", AWS_SECRET_ACCESS_KEY: "y" } });
+    const { exit, stdout } = await night.scene.run(["backup", "--json"], { env: { ...night.pool.env, AWS_ACCESS_KEY_ID: "x", AWS_SECRET_ACCESS_KEY: "an-unused-secret" } });
     expect(exit).toBe(15);
     expect(documentsOf({ stdout }).map(({ type }) => type)).toEqual(["backup", "backup-summary"]);
     expect(await night.copies).toEqual([]);

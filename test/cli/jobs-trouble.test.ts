@@ -157,7 +157,7 @@ it("a record of stopped services that cannot be read keeps no backup from being 
 describe("a store that is out of reach", () => {
   it("is waited for once, and not for every dataset", async () => {
     const night = new Night("  all: {dataset: tank/src, recursive: true, store: gone, chunk_size: 64MiB}\n");
-    const keys = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
+    const keys = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "an-unused-secret" };
     const { exit, stderr } = await night.scene.run(["backup"], { env: { ...night.pool.env, ...keys } });
     expect(exit, stderr).toBe(15);
     expect(stderr.match(/given up after \d+ tries/g)).toHaveLength(1);

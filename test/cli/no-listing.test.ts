@@ -32,7 +32,7 @@ async function bucket(): Promise<Denied> {
   });
   proxy.add({ match: /^GET .*\?.*uploads=/, times: Infinity, fault: denied });
   const [scene, pool] = [new Scene(), nightly()];
-  const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret", ...pool.env };
+  const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "an-unused-secret", ...pool.env };
   const url = `s3://bucket/host?endpoint=http://127.0.0.1:${proxy.port}`;
   const place = ["--store", url, "--state-dir", scene.stateDir, "--retry-for", "0s"];
   const run: Denied["run"] = (words, options) => scene.run([...words, ...place, ...(words[0] === "prune" ? [] : scene.forBob)], { ...options, env });

@@ -168,7 +168,7 @@ async function bucketScene(uploadListCount: number) {
     await server.close();
   });
   const made = new Scene();
-  const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
+  const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "an-unused-secret" };
   const place = ["--store", `s3://bucket/host?endpoint=http://127.0.0.1:${proxy.port}`, "--state-dir", made.stateDir, "--retry-for", "0s"];
   const put = await made.run(["put", "tank/src@one", ...place, ...made.forBob], { stdin: streamOf("one"), env });
   expect(put.exit).toBe(0);

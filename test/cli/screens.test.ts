@@ -90,7 +90,7 @@ it.for(widths)("is what is kept, at %d columns", { timeout: 300_000 }, async (co
   scene.write("bin/zferry", `#!/bin/sh\nexec '${process.execPath}' '${await built()}' "$@"\n`, 0o755);
   scene.write("bin/zpool", `#!/bin/sh\nfor name in large_blocks embedded_data lz4_compress; do printf 'feature@%s\\tenabled\\n' $name; done\n`, 0o755);
   const path = [join(scene.folder, "bin"), residentBin, join(fixtures, "bin"), process.env.PATH ?? ""].join(":");
-  const keys = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" };
+  const keys = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "an-unused-secret" };
   const env = { ...pool.env, ...keys, PATH: path, HOME: scene.folder, TZ: "Europe/Berlin", TREE: join(scene.folder, "tree") };
   for (const { name, line, live, typed = [] } of steps) {
     const { before, end } = await screensOf(line, { tmux, columns, folder: scene.folder, env, typed });

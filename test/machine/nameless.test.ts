@@ -1,23 +1,30 @@
 /** A user that the host has no name for, as in containers with numbers of their own. Only root could make one here. */
 import { dirname, join } from "node:path";
-import { expect, it, vi } from "vitest";
-import { runToExit } from "../../src/cli/program.ts";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { parseConfig } from "../../src/config/config.ts";
-import { examineDatasets } from "../../src/machine/datasets.ts";
 import { Pool, streamOf } from "../cli/pool.ts";
 import { ownTerminal } from "../cli/terminal.ts";
 import { fixtures, Scene } from "../cli/zferry.ts";
 import { never } from "../ferrying.ts";
 import { fakeZfs } from "../zfs/fake.ts";
 
-vi.mock("node:os", async (original) => ({
-  ...(await original<typeof import("node:os")>()),
-  userInfo: () => {
-    throw new Error("A system error occurred: uv_os_get_passwd returned ENOENT (no such file or directory)");
-  },
-}));
+// Other tests run in this process, too: what is mocked is loaded for this file alone.
+beforeAll(() => {
+  vi.resetModules();
+  vi.doMock("node:os", async (original) => ({
+    ...(await original<typeof import("node:os")>()),
+    userInfo: () => {
+      throw new Error("A system error occurred: uv_os_get_passwd returned ENOENT (no such file or directory)");
+    },
+  }));
+});
+afterAll(() => {
+  vi.doUnmock("node:os");
+  vi.resetModules();
+});
 
 it("what such a user may do with zfs is not known, and all else is looked at", async () => {
+  const { examineDatasets } = await import("../../src/machine/datasets.ts");
   const config = parseConfig("stores: { main: { url: /backups } }\njobs: { home: { dataset: tank/home } }\n", "zferry.yaml");
   const { zfs } = fakeZfs({ datasets: { "tank/home": {} } });
   const results = await examineDatasets({
@@ -29,6 +36,7 @@ it("what such a user may do with zfs is not known, and all else is looked at", a
 });
 
 it("nor is it when a restore is thought of", { timeout: 120_000 }, async () => {
+  const { runToExit } = await import("../../src/cli/program.ts");
   const scene = new Scene();
   await scene.put("tank/src@one", streamOf("one"));
   const { env } = new Pool({ datasets: { tank: { available: "1000000000" }, "tank/src": { snapshots: {} } } });

@@ -17,7 +17,7 @@ const options = {
   access: "write",
   environment: {},
 } as const;
-const keys = { AWS_ACCESS_KEY_ID: "id", AWS_SECRET_ACCESS_KEY: "hush" };
+const keys = { AWS_ACCESS_KEY_ID: "id", AWS_SECRET_ACCESS_KEY: "an-unused-secret" };
 
 let folder = "";
 beforeAll(async () => {

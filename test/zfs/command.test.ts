@@ -111,7 +111,7 @@ describe("the environment of zfs", () => {
       SSH_AUTH_SOCK: "/run/agent",
       ZFS_SET_PIPE_MAX: "1",
       ZFERRY_PASSPHRASE: "secret",
-      AWS_SECRET_ACCESS_KEY: "secret",
+      AWS_SECRET_ACCESS_KEY: "an-unused-secret",
       NODE_OPTIONS: "--inspect",
       LANG: "de_DE.UTF-8",
       USER: undefined,
