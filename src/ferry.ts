@@ -17,6 +17,7 @@ import { isZferryError, ZferryError } from "./errors.ts";
 import { chunkKey, maxChunkCount, restoreNoteKey } from "./format/layout.ts";
 import type { ChunkEntry, Manifest } from "./format/manifest.ts";
 import { restoreNote } from "./format/restore-note.ts";
+import type { Journal } from "./journal.ts";
 import { packing } from "./packing.ts";
 import type { Store } from "./store/store.ts";
 import { type Chunk, cut } from "./stream/cut.ts";
@@ -35,7 +36,8 @@ export const chunksInFlight = 2;
  * Memory: (uploads in flight + 1) × part size in the store, one slice per stage here.
  *
  * What becomes of a failed attempt depends on why it failed. The store's failures, and a lease that ran out before anybody
- * took it over, leave everything as it is when there is a journal, for the next run to go on. After any other failure its objects and its journal are removed.
+ * took it over, leave everything as it is when there is a journal, for the next run to go on; so does SIGTERM, once a chunk is stored. After
+ * any other failure its objects and its journal are removed.
  *
  * @returns the manifest, after it was committed
  * @throws ZferryError whatever the source threw; `stream-invalid`; `backup-conflict`; the store's codes
@@ -66,7 +68,7 @@ export async function ferry(
     run.signal.throwIfAborted(); // the last moment at which nothing can have been committed
   } catch (error) {
     run.fail(error);
-    const isKept = attempt.journal !== null && (await canBeGoneOnWith(run.failure, cargo));
+    const isKept = attempt.journal !== null && (await canBeGoneOnWith(run.failure, attempt.journal, cargo));
     if (!isKept) await giveUp(store, cargo.backup, attempt, progress.warn, run.failure);
     throw run.failure;
   }
@@ -117,9 +119,13 @@ export async function ferry(
   }
 }
 
-/** What the store did, or the way to it, or a pause that outlasted the lease: the next run may be luckier with the same bytes. */
-async function canBeGoneOnWith(error: unknown, { isStillAlone }: Cargo): Promise<boolean> {
+/**
+ * What the store did, or the way to it, or a pause that outlasted the lease: the next run may be luckier with the same bytes. So
+ * it may after SIGTERM, which is how a machine that goes down says so; whoever sits there and types Ctrl-C has it all removed.
+ */
+async function canBeGoneOnWith(error: unknown, journal: Journal, { isStillAlone }: Cargo): Promise<boolean> {
   if (isZferryError(error, "locked")) return isStillAlone();
+  if (isZferryError(error, "terminated")) return journal.hasChunks;
   return isZferryError(error, "store-failed", "store-denied", "store-not-found", "store-full");
 }
 

@@ -98,6 +98,7 @@ export class Journal {
   #last: Promise<void> = Promise.resolve();
   #isOpen = true;
   #isGivenUp = false;
+  #hasChunks: boolean;
 
   private constructor(path: string, file: FileHandle, { header, progress, isWhole }: Omit<Read, "goodBytes">) {
     this.path = path;
@@ -105,6 +106,7 @@ export class Journal {
     this.header = header;
     this.progress = progress;
     this.isWhole = isWhole;
+    this.#hasChunks = progress.chunks.size > 0;
   }
 
   /**
@@ -153,8 +155,14 @@ export class Journal {
   }
 
   /** Notes a chunk the store has confirmed. */
-  chunk(index: number, { sizeBytes, sha256, marks }: ChunkEntry): Promise<void> {
-    return this.#write({ chunk: { index, sizeBytes, sha256, marks } });
+  async chunk(index: number, { sizeBytes, sha256, marks }: ChunkEntry): Promise<void> {
+    await this.#write({ chunk: { index, sizeBytes, sha256, marks } });
+    this.#hasChunks = true;
+  }
+
+  /** Whether a chunk is stored whole, in this run or in one before it. */
+  get hasChunks(): boolean {
+    return this.#hasChunks;
   }
 
   /** Whether a later run could go on from here. */

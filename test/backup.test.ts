@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { backup } from "../src/backup.ts";
 import { readCatalog } from "../src/catalog.ts";
 import { ZferryError } from "../src/errors.ts";
+import type { Tell } from "../src/events.ts";
 import { readStoreState } from "../src/state.ts";
 import { MemoryStore } from "../src/store/memory.ts";
 import type { BackupOutcome, BackupRequest } from "../src/voyage.ts";
@@ -11,7 +12,7 @@ import { zfsThrough } from "../src/zfs/command.ts";
 import { parseDatasetName } from "../src/zfs/names.ts";
 import { nightly, type Pool } from "./cli/pool.ts";
 import { faultyStore } from "./faulty-store.ts";
-import { never, smallSettings } from "./ferrying.ts";
+import { keysIn, never, smallSettings } from "./ferrying.ts";
 import { ownFolder } from "./folder.ts";
 import { fakeProgram } from "./zfs/fake.ts";
 
@@ -54,6 +55,39 @@ it("a run that is stopped right behind its commit secures its anchor all the sam
   expect(manifest?.kind).toBe("full");
   expect(pool.holds("tank/src")).toEqual([expect.stringContaining("zferry:anchor:")]);
   expect(Object.keys(pool.dataset("tank/src").bookmarks)).toHaveLength(1);
+});
+
+/** Stops a night by this signal when so many chunks were stored. @returns the keys of the objects it leaves, and how it was told to have ended */
+async function stoppedNight(pool: Pool, { code, afterChunks, ...request }: { code: "interrupted" | "terminated"; afterChunks: number; store: MemoryStore; stateDir: string }): Promise<string[]> {
+  const [stop, { store }] = [new AbortController(), request];
+  const tell: Tell = ({ event }) => {
+    if (event === "chunk-stored" && (afterChunks -= 1) === 0) stop.abort(new ZferryError(code, "stopped"));
+  };
+  const progress = { onRead: nothing, onStored: nothing, onPlan: nothing, onEstimate: nothing, warn: nothing, tell };
+  if (afterChunks === 0) stop.abort(new ZferryError(code, "stopped"));
+  await expect(night(pool, { ...request, progress, signal: stop.signal })).rejects.toMatchObject({ code });
+  return keysIn(store);
+}
+
+it("a run that ends because the machine goes down (SIGTERM) leaves what it has stored to the next one, which goes on with it", async () => {
+  const [pool, store, stateDir] = [nightly(), new MemoryStore(), ownFolder()];
+  const left = await stoppedNight(pool, { code: "terminated", afterChunks: 3, store, stateDir });
+  expect(left.filter((key) => /\.\d{6}$/.test(key)).length).toBeGreaterThanOrEqual(3);
+  expect(pool.holds("tank/src")).toHaveLength(1);
+  const again: string[] = [];
+  const tell: Tell = (event) => {
+    if (event.event === "chunk-stored" && event.sent) again.push(String(event.chunk));
+  };
+  const { manifest } = await night(pool, { store, stateDir, progress: { onRead: nothing, onStored: nothing, onPlan: nothing, onEstimate: nothing, warn: nothing, tell } });
+  expect(again).not.toEqual(expect.arrayContaining(["0", "1", "2"]));
+  expect(manifest?.chunks).toHaveLength(8);
+  expect(pool.calls("snapshot")).toHaveLength(1);
+});
+
+it.for([["interrupted", 3], ["terminated", 0]] as const)("a run that is %s after %i chunks leaves nothing", async ([code, afterChunks]) => {
+  const [pool, store, stateDir] = [nightly(), new MemoryStore(), ownFolder()];
+  expect(await stoppedNight(pool, { code, afterChunks, store, stateDir })).toEqual([]);
+  expect(Object.keys(pool.dataset("tank/src").snapshots)).toEqual([]);
 });
 
 it("a run remembers the manifest it has written, so that nobody has to read it to know of the backup", async () => {

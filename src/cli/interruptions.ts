@@ -1,4 +1,5 @@
-/** What Ctrl-C leaves of each command, and how to go on: said at once on a terminal, and as the hint of the failure. */
+/** What a signal leaves of each command, and how to go on: said at once on a terminal, and as the hint of the failure. */
+import type { ErrorCode } from "../errors.ts";
 
 const again = "run the same again to go on";
 
@@ -16,11 +17,19 @@ const after: Readonly<Record<string, string>> = {
   "key remove": `backups it came to have lost the key; ${again}`,
   copy: `what is whole there is not sent again; ${again}`,
   prune: "what was removed is gone, and all the rest is whole; run it again to go on",
+  recover: `what it has started again runs; ${again}`,
   bench: "what it stored below bench/ is removed again; no backup was touched",
   doctor: "what it stored below doctor/ is removed again; no backup was touched",
 };
 
-/** Of a command by its full name; null for one that leaves nothing to tell of. */
-export function interruptionOf(command: string): string | null {
-  return Object.hasOwn(after, command) ? (after[command] ?? null) : null;
+/** Where SIGTERM leaves something else than Ctrl-C does. */
+const afterTermination: Readonly<Record<string, string>> = {
+  backup: "what is whole of the backup under way stays, and the next zferry backup goes on with it",
+  put: "what is whole of it stays; zferry put --resume goes on with it, from the beginning of the same stream",
+};
+
+/** Of a command by its full name, and the code of the signal; null for one that leaves nothing to tell of. */
+export function interruptionOf(command: string, code: ErrorCode): string | null {
+  const own = code === "terminated" && Object.hasOwn(afterTermination, command) ? afterTermination : after;
+  return Object.hasOwn(own, command) ? (own[command] ?? null) : null;
 }

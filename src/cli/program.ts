@@ -92,7 +92,7 @@ async function refuseLoss({ stdout }: Terminal, seen: readonly Error[]): Promise
 /** A signal's error with what it leaves of this command, and how to go on; any other as it is. */
 async function interrupted(error: unknown, command: string, { signal }: Terminal): Promise<unknown> {
   if (!isZferryError(error, "interrupted", "terminated") || error !== signal.reason) return error;
-  const hint = (await import("./interruptions.ts")).interruptionOf(command);
+  const hint = (await import("./interruptions.ts")).interruptionOf(command, error.code);
   return hint === null ? error : new ZferryError(error.code, error.message, { hint, cause: error });
 }
 

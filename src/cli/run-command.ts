@@ -2,7 +2,7 @@
  * The frame around every command: opens its session, hands it words and flags, and lets errors through to `program.ts`.
  */
 import type { Command } from "commander";
-import { exitStatus } from "../errors.ts";
+import { exitStatus, isZferryError } from "../errors.ts";
 import { fullNameOf } from "./commands.ts";
 import { interruptionOf } from "./interruptions.ts";
 import { version } from "../version.ts";
@@ -69,7 +69,7 @@ export function runCommandOn(terminal: Terminal): RunCommand {
 /** Says at once that a signal was heard, what it leaves, and how to end without the clean-up. @returns what makes it say nothing */
 function announce({ report, terminal: { signal } }: Session, command: string): () => void {
   const say = (): void => {
-    const left = interruptionOf(command);
+    const left = interruptionOf(command, isZferryError(signal.reason) ? signal.reason.code : "interrupted");
     if (report.isAttended) report.warn(`stopping${left === null ? "" : `: ${left}`}. Ctrl-C again ends it at once, without the clean-up, which the next run then does`);
   };
   signal.addEventListener("abort", say, { once: true });

@@ -126,7 +126,7 @@ describe("a signal", () => {
       stop.abort(new ZferryError("interrupted", "stopped by SIGINT", { hint: "nothing was changed; run it again" }));
     }, 300);
     expect(await run).toBe(130);
-    const left = interruptionOf("put") ?? "";
+    const left = interruptionOf("put", "interrupted") ?? "";
     expect(terminal.written.stderr).toContain(`zferry: warning: stopping: ${left}. Ctrl-C again ends it at once`);
     expect(terminal.written.stderr).toContain(`zferry: error: stopped by SIGINT\nzferry: hint: ${left}\n`);
     expect(scene.manifests).toEqual([]);
@@ -139,14 +139,20 @@ describe("a signal", () => {
     stop.abort(new ZferryError("interrupted", "stopped by SIGINT"));
     const terminal = seated(null, { signal: stop.signal });
     expect(await runToExit(["key", "remove", "spare", ...scene.place, ...scene.asBob], terminal)).toBe(130);
-    expect(terminal.written.stderr).toContain(`zferry: hint: ${interruptionOf("key remove") ?? "nothing"}\n`);
+    expect(terminal.written.stderr).toContain(`zferry: hint: ${interruptionOf("key remove", "interrupted") ?? "nothing"}\n`);
   });
 
   it("leaves nothing to tell of a command that only looks, and something of every one that moves data", () => {
-    const told = commandTable.map(({ usage }) => usage.split(" ", 1)[0] ?? "").filter((name) => interruptionOf(name) !== null);
+    const told = commandTable.map(({ usage }) => usage.split(" ", 1)[0] ?? "").filter((name) => interruptionOf(name, "interrupted") !== null);
     for (const name of ["backup", "put", "get", "restore", "verify", "drill", "download", "copy", "prune"]) expect(told).toContain(name);
-    expect(interruptionOf("list")).toBeNull();
-    expect(interruptionOf("restore")).not.toBe(interruptionOf("files restore"));
-    expect(interruptionOf("constructor")).toBeNull();
+    expect(interruptionOf("list", "interrupted")).toBeNull();
+    expect(interruptionOf("restore", "interrupted")).not.toBe(interruptionOf("files restore", "interrupted"));
+    expect(interruptionOf("constructor", "terminated")).toBeNull();
+  });
+
+  it("says of SIGTERM that what is stored of a backup stays, and of all else what Ctrl-C does", () => {
+    expect(interruptionOf("backup", "terminated")).toContain("the next zferry backup goes on with it");
+    expect(interruptionOf("backup", "interrupted")).toContain("removed again");
+    expect(interruptionOf("verify", "terminated")).toBe(interruptionOf("verify", "interrupted"));
   });
 });

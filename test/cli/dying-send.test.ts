@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { built } from "../build.ts";
 import { nightly, type Pool } from "./pool.ts";
-import { Scene } from "./zferry.ts";
+import { type Ended, Scene } from "./zferry.ts";
 
 function wordsFor(scene: Scene): string[] {
   return ["backup", "--dataset", "tank/src", ...scene.place, ...scene.small, ...scene.forBob];
@@ -59,20 +59,40 @@ describe("a send that ends badly", () => {
 describe("a send that never ends", () => {
   beforeAll(built);
 
-  it.for([
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const)("is ended by %s with exit status %i, child and all", async ([signal, status]) => {
-    const [scene, pool] = [new Scene(), nightly({ faults: { send: { at: 400_000, hang: true } } })];
+  /** A run that stands still with a chunk stored, ended by the signal. */
+  async function endedBy(signal: "SIGINT" | "SIGTERM", scene: Scene, pool: Pool): Promise<Ended> {
     const { ended, kill } = await scene.start(wordsFor(scene), { stdin: new Uint8Array(), env: pool.env });
     const isUnderWay = (): boolean => scene.objects.some((key) => key.endsWith(".zfs.gpg.000001"));
     while (!isUnderWay()) await sleep(20);
     kill(signal);
-    const { exit, killedBy, stderr, stdout } = await ended;
-    expect({ exit, killedBy }).toEqual({ exit: status, killedBy: null });
-    expect(stderr).toContain(`zferry: error: stopped by ${signal}`);
+    return ended;
+  }
+
+  it("is ended by SIGINT with exit status 130, child and all, and leaves nothing", async () => {
+    const [scene, pool] = [new Scene(), nightly({ faults: { send: { at: 400_000, hang: true } } })];
+    const { exit, killedBy, stderr, stdout } = await endedBy("SIGINT", scene, pool);
+    expect({ exit, killedBy }).toEqual({ exit: 130, killedBy: null });
+    expect(stderr).toContain("zferry: error: stopped by SIGINT");
     expect(stdout.toString()).toBe("");
     expectNothingLeft(scene, pool);
+  });
+
+  it("is ended by SIGTERM with 143, child and all, and whole chunks stay, with which the next run goes on", async () => {
+    const [scene, pool] = [new Scene(), nightly({ faults: { send: { at: 400_000, hang: true } } })];
+    const { exit, killedBy, stderr } = await endedBy("SIGTERM", scene, pool);
+    expect({ exit, killedBy }).toEqual({ exit: 143, killedBy: null });
+    expect(stderr).toContain("zferry: error: stopped by SIGTERM\nzferry: hint: what is whole of the backup under way stays");
+    expect(pool.alive).toEqual([]);
+    const left = scene.objects;
+    expect(left).toContainEqual(expect.stringMatching(/\.zfs\.gpg\.000000$/));
+    expect(pool.holds("tank/src")).toHaveLength(1);
+
+    pool.change((state) => (state.faults = {}));
+    const next = await scene.run(wordsFor(scene), { env: pool.env });
+    expect(next.exit, next.stderr).toBe(0);
+    expect(next.stderr).toMatch(/goes on with an unfinished upload, \d chunks? of which (is|are) stored/);
+    expect(scene.objects).toEqual(expect.arrayContaining(left));
+    expect(pool.calls("snapshot")).toHaveLength(1);
   });
 
   it("to put is ended by SIGINT too, although its stdin stays open", async () => {
