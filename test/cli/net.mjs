@@ -51,6 +51,17 @@ export function keysSeen() {
   return [...keys].map((hex) => Buffer.from(hex, "hex"));
 }
 
+/**
+ * Forgets what was learned, but for what all tests share: the scenes of a test are gone when it ends, and with the secrets of
+ * all tests of a process each look would take longer than the last.
+ */
+export function forget() {
+  needles.clear();
+  keys.clear();
+  for (const secret of standing) know("passphrase", secret);
+  know("secret access key", process.env.ZFERRY_TEST_S3_SECRET_KEY ?? "");
+}
+
 /** Learns the keys that a started program wrote down. */
 export function learnKeys(file) {
   if (!fs.existsSync(file)) return;
@@ -171,8 +182,7 @@ function end(message) {
   process.exit(caught);
 }
 
-for (const secret of standing) know("passphrase", secret);
-know("secret access key", process.env.ZFERRY_TEST_S3_SECRET_KEY ?? "");
+forget();
 watchKeys();
 const isProgram = isMainThread && /[/\\]dist[/\\]main\.js$/.test(process.argv[1] ?? "");
 if (isProgram) {

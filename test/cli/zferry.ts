@@ -13,14 +13,14 @@ import { Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { decryptKey, readPrivateKey } from "openpgp";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { runToExit } from "../../src/cli/program.ts";
 import type { Keyring } from "../../src/index.ts";
 import { built } from "../build.ts";
 import { residentBin } from "../zfs/resident.ts";
 import { fixtureKey } from "../openpgp/sample.ts";
 import { jsonOf, validateLines } from "../documents/validate.ts";
-import { caught, isText, learn, learnKeys, refuseSecrets, refuseSecretsUnder } from "./net.mjs";
+import { caught, forget, isText, learn, learnKeys, refuseSecrets, refuseSecretsUnder } from "./net.mjs";
 
 /** For `node --import`: what started programs are watched by. */
 export const net = new URL("net.mjs", import.meta.url).href;
@@ -74,6 +74,17 @@ export function documentOf({ stdout, stderr }: Ended): Record<string, unknown> {
   return JSON.parse(stdout.toString()) as Record<string, unknown>;
 }
 
+/** The test whose secrets the net knows. */
+let watchedTest = "";
+
+/** At a test's first scene. */
+function forgetOtherTests(): void {
+  const { testPath, currentTestName } = expect.getState();
+  const test = `${testPath ?? ""} ${currentTestName ?? ""}`;
+  if (test !== watchedTest) forget();
+  watchedTest = test;
+}
+
 export class Scene {
   readonly folder = mkdtempSync(join(tmpdir(), "zferry-cli-"));
   readonly store = join(this.folder, "store");
@@ -84,6 +95,7 @@ export class Scene {
   readonly #stateDirs = new Set([this.stateDir]);
 
   constructor() {
+    forgetOtherTests();
     this.passphraseFile = this.write("passphrase", `${passphrase}\n`);
     onTestFinished(() => {
       try {
