@@ -164,7 +164,7 @@ describe("a service", () => {
 
   it(`is up after SIGKILL at random moments (CRASH_SEED=${seed})`, { timeout: 120_000 }, async (context) => {
     const random = randomFrom(seed);
-    for (let point = 0; point < pointsOr(20); point += 1) {
+    for (let point = 0; point < pointsOr(10); point += 1) {
       const service = new Service(context);
       const running = await service.start({});
       const isBoth = random() < 0.5;

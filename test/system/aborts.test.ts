@@ -211,7 +211,7 @@ it("a run that is stopped at any moment ends at once and leaves nothing that the
   await built();
   const scene = new Scene();
   writeFileSync(join(scene.folder, "stream"), streamOf(payloadOf(streamBytes)));
-  const points = Array.from({ length: pointsOr(24) }, (_, point) => point);
+  const points = Array.from({ length: pointsOr(16) }, (_, point) => point);
   const names = Array.from({ length: lanes }, (_, lane) => lane);
   const results = (await Promise.all(names.map((lane) => runLane(scene, `lane-${lane}`, system, points.filter((point) => point % lanes === lane))))).flat();
 

@@ -19,7 +19,7 @@ import { bucketPlace, folderPlace, type Place, sha256 } from "./crash-world.ts";
 import { pointsOr, randomFrom, seed } from "./moments.ts";
 
 const minutes = 60_000;
-const points = pointsOr(3);
+const points = pointsOr(2);
 const sizes = ["--part-size", "5MiB", "--chunk-size", "10MiB"];
 
 function wordsFor(scene: Scene, place: Place): string[] {

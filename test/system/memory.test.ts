@@ -1,5 +1,5 @@
 /**
- * The memory sentence of the README, on a real S3 server: 1 GiB through `put` and back, peak RSS read from the kernel.
+ * The memory sentence of the README, on a real S3 server: 512 MiB through `put` and back, peak RSS read from the kernel.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -54,11 +54,11 @@ async function watched(words: string[], env: Record<string, string>, feed: (chil
 }
 
 describe("memory", () => {
-  it("stays within the README's sentence for 1 GiB to S3 and back", { timeout: 15 * minutes }, async (context) => {
+  it("stays within the README's sentence for 512 MiB to S3 and back", { timeout: 15 * minutes }, async (context) => {
     const bucket = await newBucket(need(context, "s3"));
     const scene = new Scene();
     await built();
-    const source = spawn(process.execPath, [fileURLToPath(new URL("../../bench/synthetic-stream.mjs", import.meta.url)), "1GiB"], {
+    const source = spawn(process.execPath, [fileURLToPath(new URL("../../bench/synthetic-stream.mjs", import.meta.url)), "512MiB"], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const sent = createHash("sha256");

@@ -110,7 +110,7 @@ describe("nights on a real OpenZFS and a real S3 server", () => {
     const nights = new Nights(guest, await newBucket(need(context, "s3")));
     const { dataset } = nights;
     await guest.sh("echo correcthorse > /tmp/zfs-passphrase");
-    const encryption = ["-o", "encryption=aes-256-gcm", "-o", "keyformat=passphrase", "-o", "keylocation=file:///tmp/zfs-passphrase"];
+    const encryption = ["-o", "encryption=aes-256-gcm", "-o", "keyformat=passphrase", "-o", "pbkdf2iters=100000", "-o", "keylocation=file:///tmp/zfs-passphrase"];
     await guest.zfs("create", ...encryption, dataset);
     await guest.sh(`cd /${dataset} && head -c 3000000 /dev/urandom > secret`);
     const first = await nights.backup("--packet", "none");
