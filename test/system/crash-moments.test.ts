@@ -100,11 +100,15 @@ function worldOf(place: (scene: Scene) => Place, stream: Gigabyte): CrashWorld {
   return world;
 }
 
-/** Counts files of a folder store: a chunk with another inode was written again, and so will be all that is unfinished. */
+/**
+ * Counts files of a folder store: a chunk with another inode was written again, and so will be all that is unfinished. A chunk
+ * that was there before the last run that sent anything is not counted: what that run sent of it again is among the unfinished.
+ */
 function folderMeter(folder: string): Meter {
   const chunks = (): Map<string, File> => filesIn(folder, (name) => /\.\d{6}$/.test(name));
   const unfinished = (): Map<string, File> => filesIn(join(folder, ".zferry-tmp"), () => true);
   let [chunksBefore, unfinishedBefore] = [chunks(), unfinished()];
+  let earlier = new Map<string, File>();
   return {
     begin() {
       [chunksBefore, unfinishedBefore] = [chunks(), unfinished()];
@@ -115,8 +119,9 @@ function folderMeter(folder: string): Meter {
     },
     repeatedBytes() {
       const now = chunks();
-      const again = [...chunksBefore].filter(([name, { ino }]) => now.get(name)?.ino !== ino).map(([, file]) => file);
+      const again = [...chunksBefore].filter(([name, { ino }]) => now.get(name)?.ino !== ino && earlier.get(name)?.ino !== ino).map(([, file]) => file);
       const isThrough = [...unfinishedBefore.keys()].some((name) => !unfinished().has(name));
+      if (isThrough || now.size > chunksBefore.size) earlier = chunksBefore;
       return Promise.resolve(sum(again) + (isThrough ? sum(unfinishedBefore.values()) : 0));
     },
   };
