@@ -21,7 +21,7 @@ const staleFileMs = 24 * 3_600_000;
 const lockPollMs = 20;
 
 /** What the names of unfinished files of objects in one folder begin with, so that they can be found again. */
-function temporaryPrefix(folder: string): string {
+export function temporaryPrefix(folder: string): string {
   return `${createHash("sha256").update(folder).digest("hex").slice(0, 16)}-`;
 }
 
