@@ -134,7 +134,7 @@ describe("credentials", () => {
     const environment = { AWS_SHARED_CREDENTIALS_FILE: path };
     const find = (profile: string | null, more = {}): unknown =>
       findCredentials({ profile, environment: { ...environment, ...more } });
-    expect(await find(null, keys)).toEqual({ accessKeyId: "id", secretAccessKey: "hush" });
+    expect(await find(null, keys)).toEqual({ accessKeyId: "id", secretAccessKey: "an-unused-secret" });
     expect(await find("night", keys)).toEqual({ accessKeyId: "n", secretAccessKey: "nn", sessionToken: "t" });
     expect(await find(null)).toEqual({ accessKeyId: "d", secretAccessKey: "dd" });
     expect(await find(null, { AWS_PROFILE: "night" })).toMatchObject({ accessKeyId: "n" });
