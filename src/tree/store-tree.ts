@@ -167,11 +167,16 @@ class Run {
       const sending = { store: this.#store, place: this.#request, run: header.run, packer, inFlight: place.concurrency, onSent: () => undefined, signal: run.signal };
       const before = [entriesLeft(this.#memory.left, this.#request), ...(base === null ? [] : [entriesOf(base)])];
       const keys = new Set<RunId>();
-      const bounds = { maxCount: maxFiles, maxWeight: place.concurrency * place.partBytes, stop: (reason: unknown) => { run.abort(reason); } };
-      for await (const end of inOrder(piecesOf(root, { before, sending }), bounds)) {
-        if (end.kind === "sent") await this.#note(end, draft, keys);
-        else this.#miss(end);
-        onProgress(this.#counts);
+      const stop = (reason: unknown): void => { run.abort(reason); };
+      for await (const end of inOrder(piecesOf(root, { before, sending }), { maxCount: maxFiles, maxWeight: place.concurrency * place.partBytes, stop })) {
+        try {
+          if (end.kind === "sent") await this.#note(end, draft, keys);
+          else this.#miss(end);
+          onProgress(this.#counts);
+        } catch (error) {
+          stop(error); // or leaving the loop would wait for what is on its way
+          throw error;
+        }
       }
       const { entryCount, fileCount, sizeBytes } = this.#counts;
       return await draft.end({ type: "end", entryCount, fileCount, sizeBytes, committedAt: this.#request.now() });

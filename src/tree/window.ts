@@ -15,14 +15,15 @@ export interface WindowBounds {
 }
 
 export interface WindowOptions extends WindowBounds {
-  /** Told of a failure when it happens, which may be long before its turn comes: to end what is at work. */
+  /** Told of a failure, of a piece or of asking for one, when it happens, which may be long before its turn comes: to end what is at work. */
   readonly stop: (reason: unknown) => void;
 }
 
 /**
  * What the pieces come to. The next piece is asked for when there is room for it, or when the oldest is done.
  *
- * @throws what the oldest failed of, once nothing is at work any more; stopping what is at work is for whoever gave it
+ * @throws what the oldest failed of, or asking for the next, once nothing is at work any more; stopping what is at work is for
+ * whoever gave it, also before leaving the loop
  */
 export async function* inOrder<T>(pieces: AsyncIterable<Piece<T>>, { maxCount, maxWeight, stop }: WindowOptions): AsyncGenerator<T> {
   const flights: { readonly weight: number; readonly done: Promise<T> }[] = [];
@@ -44,6 +45,9 @@ export async function* inOrder<T>(pieces: AsyncIterable<Piece<T>>, { maxCount, m
       flights.push({ weight, done });
     }
     for (const { done } of flights) yield await done;
+  } catch (error) {
+    stop(error);
+    throw error;
   } finally {
     await Promise.allSettled([...flights.map(({ done }) => done), waiting?.drop?.()]);
   }

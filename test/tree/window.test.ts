@@ -50,3 +50,25 @@ describe("one that fails", () => {
     expect(readdirSync(into)).toEqual(["taken"]);
   });
 });
+
+describe("what fails beside the files", () => {
+  it("ends a restore at once: a folder that cannot be made", async () => {
+    const { scene, store } = slowOne("z");
+    mkdirSync(join(scene.tree, "folder"));
+    await scene.save();
+    store.isStuck = true;
+    const into = join(scene.folder, "into");
+    mkdirSync(into);
+    writeFileSync(join(into, "folder"), "mine");
+    await expect(scene.bring({ into })).rejects.toMatchObject({ code: "target-exists" });
+    expect(readdirSync(into)).toEqual(["folder"]);
+  });
+
+  it("ends a run at once: what is done with those that are through", async () => {
+    const { scene, store } = slowOne("z");
+    store.isStuck = true;
+    const failing = (): void => { throw new ZferryError("config-invalid", "no room for the list"); };
+    await expect(scene.save({ onProgress: failing })).rejects.toMatchObject({ code: "config-invalid" });
+    expect(await scene.runs()).toEqual([]);
+  });
+});
