@@ -45,8 +45,20 @@ interface Seen {
 export async function remember(store: Pick<Store, "url">, { stateDir, warn }: CacheOptions, seen: Seen): Promise<void> {
   if (!isNews(seen)) return;
   await note(store, { stateDir, warn }, (state) => {
-    noteManifests(state, seen.prefix, seen.manifests);
+    noteManifests(state, seen.prefix, asOfNow(seen, state));
   });
+}
+
+/** What was seen, but for what other runs have noted or forgotten since: a listing from before that is older than their word. */
+function asOfNow({ manifests, remembered }: Seen, state: StoreState): ReadonlyMap<string, KnownManifest> {
+  const known = new Map(manifests);
+  for (const key of Object.keys({ ...remembered.manifests, ...state.manifests })) {
+    const now = state.manifests[key];
+    if (now?.etag === remembered.manifests[key]?.etag) continue;
+    if (now === undefined) known.delete(key);
+    else known.set(key, now);
+  }
+  return known;
 }
 
 /** Remembers a manifest that was just written: what it says nobody can change any more unnoticed by this host. */

@@ -3,12 +3,13 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MiB } from "../src/bytes.ts";
 import { type Catalog, type CatalogOptions, fetchManifest, openBackup, readCatalog } from "../src/catalog.ts";
+import { rememberWritten } from "../src/catalog-cache.ts";
 import { ZferryError } from "../src/errors.ts";
 import { manifestKey } from "../src/format/layout.ts";
 import type { Keyring } from "../src/openpgp/session.ts";
 import { MemoryStore } from "../src/store/memory.ts";
-import { type KnownManifest, updateStoreState } from "../src/state.ts";
-import type { Store } from "../src/store/store.ts";
+import { forgetManifests, type KnownManifest, readStoreState, updateStoreState } from "../src/state.ts";
+import type { Store, StoredObject } from "../src/store/store.ts";
 import { parseDatasetName, parseSnapshotName, type SnapshotName } from "../src/zfs/names.ts";
 import { faultyStore } from "./faulty-store.ts";
 import { ownFolder } from "./folder.ts";
@@ -272,6 +273,50 @@ describe("what was read before", () => {
     expect(namesIn(await read(store, { stateDir, dataset: parseDatasetName("tank/home") }))).toEqual(["tank/home@b"]);
     const { remembered } = await read(store, { stateDir });
     expect(Object.keys(remembered.manifests).sort()).toEqual(["manifests/tank/home@b.json", "manifests/tank/work@a.json"]);
+  });
+
+  /** A reading of a store with backup `a`, known, and `b`, new, between whose listing and end another run does something. @returns names remembered and lost, then and after the next reading */
+  async function readWhile(another: (store: MemoryStore, stateDir: string) => Promise<void>): Promise<unknown> {
+    const [store, stateDir] = [new MemoryStore(), ownFolder()];
+    await commit(store, "tank/home@a");
+    await read(store, { stateDir });
+    await commit(store, "tank/home@b");
+    const list = async function* (): AsyncGenerator<StoredObject, void> {
+      const listed: StoredObject[] = [];
+      for await (const object of store.list("", { signal })) listed.push(object);
+      await another(store, stateDir);
+      yield* listed;
+    };
+    await read({ ...faultyStore(store), list }, { stateDir });
+    const namesOf = async (): Promise<unknown> => {
+      const { manifests, lost = {} } = await readStoreState(stateDir, store.url, (text) => expect.fail(text));
+      return [manifests, lost].map((known) => Object.values(known).map(({ entry }) => entry.backup).sort());
+    };
+    const then = await namesOf();
+    await read(store, { stateDir });
+    return [then, await namesOf()];
+  }
+
+  it("and what another run of this host commits meanwhile are both remembered", async () => {
+    const commitNew = async (store: MemoryStore, stateDir: string): Promise<void> => {
+      const key = manifestKey(await commit(store, "tank/home@c"));
+      const known = (await read(store)).manifests.get(key);
+      if (known !== undefined) await rememberWritten(store, { stateDir, warn: (text) => expect.fail(text) }, known);
+    };
+    const all = [["tank/home@a", "tank/home@b", "tank/home@c"], []];
+    expect(await readWhile(commitNew)).toEqual([all, all]);
+  });
+
+  it("is not brought back when another run of this host prunes it meanwhile, and so not missed later", async () => {
+    const prune = async (store: MemoryStore, stateDir: string): Promise<void> => {
+      const key = manifestKey(parseSnapshotName("tank/home@a"));
+      await updateStoreState(stateDir, store.url, (state) => {
+        forgetManifests(state, new Set([key]));
+      });
+      await store.delete([key], { signal });
+    };
+    const left = [["tank/home@b"], []];
+    expect(await readWhile(prune)).toEqual([left, left]);
   });
 
   it("of another store is another's", async () => {
