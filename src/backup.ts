@@ -4,8 +4,9 @@
  *   alone → look → take up an unfinished run, or plan → snapshot → hold → send … commit (`ferry.ts`) → advance the anchor
  *
  * The snapshot and the anchor are held before the first byte is sent, and the anchor moves only after the commit. A run
- * that the store failed, or that outslept its lease, keeps journal, holds and snapshot for the next one to go on
- * (`resume.ts`). After any other failure the holds are released and a snapshot this run has made is destroyed again.
+ * that the store failed, that outslept its lease, or that SIGTERM ended with a chunk stored, keeps journal, holds and
+ * snapshot for the next one to go on (`resume.ts`). After any other failure the holds are released and a snapshot this run
+ * has made is destroyed again.
  */
 import { advanceAnchor, secureAnchor } from "./advance.ts";
 import { alone, aloneInStore, type Guard, unguarded } from "./alone.ts";
