@@ -56,7 +56,7 @@ interface Taking {
  */
 export async function takeSnapshot(wanted: WantedSnapshot, options: Naming & Taking): Promise<SnapshotName> {
   const names = new Set<SnapshotName>();
-  for (;;) {
+  for (let tries = 1; ; tries += 1) {
     const one = (await nameFree([wanted], names, options))[0];
     if (one === undefined) throw new Error("no name for the one snapshot that is wanted");
     try {
@@ -65,6 +65,7 @@ export async function takeSnapshot(wanted: WantedSnapshot, options: Naming & Tak
     } catch (error) {
       if (!isZferryError(error, "target-exists")) throw error;
       await dropIntent(placeOf(one), one.name);
+      if (tries === maxTries) throw error;
       names.add(one.name);
     }
   }

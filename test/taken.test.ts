@@ -56,3 +56,14 @@ it("a name that another run has taken is left to it, and that of the next second
   expect(await snapshotsOf(fake)).toEqual([`${a}@${night}`, taken]);
   expect(await intentsOf(wanted)).toMatchObject([{ name: taken }]);
 });
+
+it("names that are taken in three seconds in a row are an error, and not waited for without end", async () => {
+  const taken = { "zferry-20261122T020000Z": {}, "zferry-20261122T020001Z": {}, "zferry-20261122T020002Z": {} };
+  const fake = fakeZfs({ datasets: { [a]: { snapshots: taken } } });
+  const [wanted] = wantedOn(fake);
+  if (wanted === undefined) throw new Error("nothing is wanted");
+  const moments = [0, 0, 1, 1, 2, 2, 3].map((seconds) => new Date(now().getTime() + 1000 * seconds));
+  await expect(takeSnapshot(wanted, { now: () => moments.shift() ?? now(), warn, signal: never })).rejects.toMatchObject({ code: "target-exists" });
+  expect(fake.calls().filter(([verb]) => verb === "snapshot")).toHaveLength(3);
+  expect(await intentsOf(wanted)).toEqual([]);
+});
