@@ -101,8 +101,9 @@ function worldOf(place: (scene: Scene) => Place, stream: Gigabyte): CrashWorld {
 }
 
 /**
- * Counts files of a folder store: a chunk with another inode was written again, and so will be all that is unfinished. A chunk
- * that was there before the last run that sent anything is not counted: what that run sent of it again is among the unfinished.
+ * Counts files of a folder store: a chunk with another inode was written again, and so will be all that is unfinished. Of a chunk
+ * that was there before the last run that sent anything, what that run sent of it may be among the unfinished: it is not counted
+ * with those.
  */
 function folderMeter(folder: string): Meter {
   const chunks = (): Map<string, File> => filesIn(folder, (name) => /\.\d{6}$/.test(name));
@@ -119,10 +120,12 @@ function folderMeter(folder: string): Meter {
     },
     repeatedBytes() {
       const now = chunks();
-      const again = [...chunksBefore].filter(([name, { ino }]) => now.get(name)?.ino !== ino && earlier.get(name)?.ino !== ino).map(([, file]) => file);
+      const again = [...chunksBefore].filter(([name, { ino }]) => now.get(name)?.ino !== ino);
+      const recent = again.filter(([name, { ino }]) => earlier.get(name)?.ino !== ino);
       const isThrough = [...unfinishedBefore.keys()].some((name) => !unfinished().has(name));
       if (isThrough || now.size > chunksBefore.size) earlier = chunksBefore;
-      return Promise.resolve(sum(again) + (isThrough ? sum(unfinishedBefore.values()) : 0));
+      const bytesOf = (files: readonly (readonly [string, File])[]): number => sum(files.map(([, file]) => file));
+      return Promise.resolve(Math.max(bytesOf(again), bytesOf(recent) + (isThrough ? sum(unfinishedBefore.values()) : 0)));
     },
   };
 }
