@@ -3,7 +3,7 @@
  * within five seconds, says so by its exit status, and leaves no process, no open upload, and in bucket, pool and state
  * folder nothing but what the next run knows of.
  *
- * Twenty-four moments; CRASH_POINTS=200 was the count all of this was first shown with, and any other makes it longer or shorter.
+ * Sixteen moments; CRASH_POINTS=200 was the count all of this was first shown with, and any other makes it longer or shorter.
  * The seed is printed; CRASH_SEED repeats a run.
  */
 import { spawn } from "node:child_process";
