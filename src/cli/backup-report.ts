@@ -4,6 +4,7 @@ import type { Event } from "../events.ts";
 import type { Failure } from "../job/run.ts";
 import { type Task, type TaskEnd, type TaskProgress, titleOf, toldError } from "../job/task.ts";
 import type { FilesOutcome } from "../plain/copy-files.ts";
+import { word } from "../shell.ts";
 import type { BackupOutcome } from "../voyage.ts";
 import { clock } from "./clock.ts";
 import { Progress } from "./progress.ts";
@@ -98,7 +99,7 @@ export class BackupReport {
     if (failed > 0) return; // the error and its hint are the last words
     if (planned > 0) this.#report.next("the same without --dry-run does it");
     else if (stored > 0 && this.#hasStreams) this.#report.next("zferry list shows the backups, zferry verify proves that they would restore");
-    else if (this.#filesJob !== null) this.#report.next(`zferry files list ${this.#filesJob} shows its runs, zferry files restore ${this.#filesJob} --into FOLDER brings the newest back`);
+    else if (this.#filesJob !== null) this.#report.next(`zferry files list ${word(this.#filesJob)} shows its runs, zferry files restore ${word(this.#filesJob)} --into FOLDER brings the newest back`);
   }
 
   #outcomeOf({ result }: TaskEnd): "stored" | "nothing" | "planned" | "failed" | "skipped" {

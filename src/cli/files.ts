@@ -6,6 +6,7 @@ import { isZferryError, ZferryError } from "../errors.ts";
 import { timeOf } from "../format/file-layout.ts";
 import type { ListEnd } from "../format/file-list.ts";
 import { readKeyring } from "../secrets.ts";
+import { word } from "../shell.ts";
 import type { Store } from "../store/store.ts";
 import { entriesOf, type ListedEntry } from "../tree/list-file.ts";
 import { restoreTree } from "../tree/restore-tree.ts";
@@ -65,7 +66,7 @@ async function listFiles(session: Session, [name]: readonly string[], flags: Fil
   session.report.json({ type: "files-list", runs: rows.map(({ error, ...row }) => ({ ...row, error: error?.message ?? null })) });
   session.report.text(rows.length === 0 ? ["no files"] : table([["job", "dataset", "run", "began", "files", "size"], ...rows.map((row) => rowText(row, session.report.columns !== null))], { width: session.report.columns, folding: ["files", "began"] }));
   const newest = rows.findLast(({ error }) => error === null);
-  if (newest !== undefined) session.report.next(`zferry files list ${newest.job} --run ${newest.run.slice(0, 6)} shows its paths, zferry files restore ${newest.job} --into FOLDER brings the newest back`);
+  if (newest !== undefined) session.report.next(`zferry files list ${word(newest.job)} --run ${newest.run.slice(0, 6)} shows its paths, zferry files restore ${word(newest.job)} --into FOLDER brings the newest back`);
   const damaged = rows.filter(({ error }) => error !== null);
   if (damaged.length === 0) return;
   throw new ZferryError("findings", `${damaged.length} of ${counted(rows.length, "list")} cannot be read: ${damaged[0]?.error?.message ?? ""}`, { hint: "the others are shown, and can be restored" });

@@ -98,7 +98,7 @@ async function systemd(session: Session, _words: readonly string[], flags: Syste
   report.done(installed.written.map((name) => `wrote ${folder}/${name}`));
   report.info(`${counted(installed.written.length, "unit")} written, ${installed.unchanged.length} unchanged`);
   for (const name of installed.replaced) report.warn(`replaced ${name}`);
-  for (const name of installed.leftOver) report.warn(`${name} is of an earlier run and made no more: systemctl disable --now ${name}, and remove it`);
+  for (const name of installed.leftOver) report.warn(`${name} is of an earlier run and made no more: systemctl disable --now ${word(name)}, and remove it`);
   const toEnable = units.map(({ name }) => name).filter((name) => name.endsWith(".timer") || name === "zferry-recover.service");
   report.info(`next: systemctl daemon-reload && systemctl enable --now ${toEnable.map(word).join(" ")}`);
 }

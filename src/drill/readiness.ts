@@ -116,7 +116,7 @@ function proofOf(datasets: readonly DatasetName[], state: StoreState, { subject,
   const proven = datasets.map((dataset) => ({ dataset, at: heldOf(known, dataset).restoreVerifiedAt }));
   const unproven = proven.filter(({ at }) => at === null || now().getTime() - at.getTime() > provenForMs).map(({ dataset }) => `"${dataset}"`);
   if (unproven.length === 0) return ["ok", "a backup of each dataset was restored, or read to its end, in the last 90 days", null];
-  return ["finding", `not restored, nor read to its end, in the last 90 days: ${unproven.join(", ")}`, `nobody knows that it would restore: run zferry drill${subject === "all" ? "" : ` ${subject}`}, or zferry verify`];
+  return ["finding", `not restored, nor read to its end, in the last 90 days: ${unproven.join(", ")}`, `nobody knows that it would restore: run zferry drill${subject === "all" ? "" : ` ${word(subject)}`}, or zferry verify`];
 }
 
 /** Opens the manifest of each step, as a restore does before it receives. */

@@ -4,6 +4,7 @@
 import type { JobSettings } from "../config/jobs.ts";
 import type { DrillReport } from "../drills.ts";
 import type { RunRecord } from "../history.ts";
+import { word } from "../shell.ts";
 import type { DatasetName } from "../zfs/names.ts";
 import type { Copying } from "./copying.ts";
 import { type Held, latest } from "./held.ts";
@@ -163,7 +164,7 @@ function copyTrouble({ job, copying, now }: Facts): readonly [State, string] | n
   if (failed?.lastRun != null) return ["copy-failed", `the copy in "${failed.store}": ${failureText(failed.lastRun)}`];
   const behind = copying.find(({ waitingSince }) => waitingSince !== null && now.getTime() - waitingSince.getTime() > job.overdueAfterMs);
   if (behind?.waitingSince == null) return null;
-  return ["copy-behind", `the copy in "${behind.store}" lacks what was made ${ageText(now.getTime() - behind.waitingSince.getTime())} ago and since: run zferry copy ${job.name}`];
+  return ["copy-behind", `the copy in "${behind.store}" lacks what was made ${ageText(now.getTime() - behind.waitingSince.getTime())} ago and since: run zferry copy ${word(job.name)}`];
 }
 
 /** Damage counts for what is no longer backed up as well: its backups may be all there is. */

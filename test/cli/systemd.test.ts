@@ -93,6 +93,12 @@ it("lets a run write to the stores of its copies, looks after those as well, and
   expect(ended.stderr).toContain(" zferry-drill.timer ");
 });
 
+it("tells how to be rid of the units of a job that is gone, in words that a shell takes as they are", async () => {
+  const { folder, scene } = await made(`{ stores: { nas: { url: /mnt/nas } }, jobs: { home: { dataset: tank/home }, "my vms": { dataset: tank/vms } } }`);
+  const { stderr } = await scene.run(["--config", scene.write("zferry.yaml", plain), "systemd", "--output", folder]);
+  expect(stderr).toContain("zferry-backup-my\\x20vms.timer is of an earlier run and made no more: systemctl disable --now 'zferry-backup-my\\x20vms.timer', and remove it\n");
+});
+
 it("runs a group's jobs in one go, as often as the most frequent of them, and leaves their services to be started again", async () => {
   const { folder, scene } = await made(grown);
   const units = unitsOf(folder);

@@ -106,6 +106,7 @@ describe("the state of a dataset", () => {
     ["one whose copy had nothing to do", { copying: [{ ...copied, lastRun: copyRun("nothing") }] }, "ok", null],
     ["one whose copy lacks the last night's", { copying: [{ ...copied, waitingSince: ago(36 * hourMs) }] }, "ok", null],
     ["one whose copy lacks more", { copying: [copied, { ...copied, waitingSince: ago(50 * hourMs) }] }, "copy-behind", 'the copy in "away" lacks what was made 2d ago and since: run zferry copy home'],
+    ["one of which the same is true, with a name of several words", { job: { ...jobOf(), name: "my papers" }, copying: [{ ...copied, waitingSince: ago(50 * hourMs) }] }, "copy-behind", "the copy in \"away\" lacks what was made 2d ago and since: run zferry copy 'my papers'"],
     ["one that failed, whose copy did too", { runs: [runOf(6 * hourMs, { outcome: "failed" })], copying: [{ ...copied, lastRun: copyRun("failed") }] }, "failed", "the run of 2026-11-21T06:00:00.000Z failed: no space (make room)"],
     ["one a glob matches, whose job has stopped", { isNamed: false, runs: [runOf(3 * dayMs)], jobRunAt: ago(3 * dayMs) }, "overdue", "the last success was 3d ago, one is expected every 1d: see that its timer runs"],
   ] as const)("%s", ([, some, state, why]) => {
