@@ -64,17 +64,21 @@ export async function runToExit(words: readonly string[], terminal: Terminal): P
   };
   terminal.stdout.on("error", onLoss);
   try {
-    await programFor(terminal, (name) => (command = name)).parseAsync(words, { from: "user" });
+    await programFor(terminal, (name) => (command = name)).parseAsync(words, { from: "user" }).catch(passShown);
     await refuseLoss(terminal, lost);
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const failure = error instanceof CommanderError ? usageOf(error) : await interrupted(error, command, terminal);
     reportOf(words, terminal).failure(failure);
     return exitStatus(failure);
   } finally {
     terminal.stdout.removeListener("error", onLoss);
   }
+}
+
+/** Commander ends a run that has shown its help or its version by throwing. @throws all else as it is */
+function passShown(error: unknown): void {
+  if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
 }
 
 /** What was asked for and arrived nowhere is a failure; a reader who has seen enough (`| head`) is none. @throws ZferryError `usage` */

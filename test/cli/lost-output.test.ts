@@ -20,6 +20,8 @@ it.for([
   ["ENOSPC", ["list", "--json"], 2, '"code":"usage","message":"what was asked for could not be written to stdout: ENOSPC: write"'],
   ["EPIPE", ["list"], 0, ""],
   ["ENOSPC", ["help", "topics"], 2, "ENOSPC"],
+  ["ENOSPC", ["help"], 2, "ENOSPC"],
+  ["EPIPE", ["help"], 0, ""],
 ] as const)("stdout that fails with %s makes %j end with %i", async ([code, words, exit, said]) => {
   const scene = new Scene();
   await scene.put("tank/src@s1", recorded("inc-i"));
