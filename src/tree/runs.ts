@@ -37,8 +37,9 @@ export function nextNumber({ lists, begun, dropped }: Runs, known: RunId | null)
   const runs = [...lists, ...begun, ...dropped, ...(known === null ? [] : [known])];
   const last = runs.reduce((highest, run) => Math.max(highest, numberOf(run)), 0);
   if (last < maxNumber) return last + 1;
-  throw new ZferryError("manifest-invalid", `run ${runs.find((run) => numberOf(run) === last) ?? ""} has the last number there is, so no run can follow it`, {
-    hint: "somebody has made it up: see who can write to the store, and remove what has this name",
+  const taken = runs.find((run) => numberOf(run) === last);
+  throw new ZferryError("manifest-invalid", `run ${taken ?? ""} has the last number there is, so no run can follow it`, {
+    hint: taken === known ? "somebody has made up the one before it: see who can write to the store, and give the job another name" : "somebody has made it up: see who can write to the store, and remove what has this name",
   });
 }
 

@@ -89,4 +89,15 @@ describe("a list that somebody has made up", () => {
     await expect(scene.save({ keep: keepLast(1) })).rejects.toMatchObject({ code: "manifest-invalid", message: expect.stringContaining(planted) as string });
     expect(look((await scene.bring({ run })).into)).toEqual(stored);
   });
+
+  it("with the last number but one leaves a number to one run, and a way to go on to the next: it is not told to remove its own", async () => {
+    const store = new NotedMemory();
+    const scene = new TreeScene(store);
+    writeFileSync(join(scene.tree, "f"), "one");
+    await store.put(listKey(place, runId(maxNumber - 1, scene.now, "abcdef"), "begun"), Buffer.from("{}"), { when: "create", signal });
+    const { run } = await scene.save();
+    const failure = await scene.save().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "manifest-invalid", message: expect.stringContaining(run) as string, hint: expect.stringContaining("give the job another name") as string });
+    expect(await scene.save({ job: "another" })).toMatchObject({ sentCount: 1 });
+  });
 });
