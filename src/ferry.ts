@@ -26,6 +26,7 @@ import { inspection } from "./stream/inspect.ts";
 import { parallel } from "./stream/parallel.ts";
 import { watched } from "./stream/pressure.ts";
 import { Run } from "./stream/run.ts";
+import { isWayBroken } from "./zfs/complaints.ts";
 
 /** Chunks in flight: the next one fills while the last one is being completed. */
 export const chunksInFlight = 2;
@@ -36,8 +37,8 @@ export const chunksInFlight = 2;
  * Memory: (uploads in flight + 1) × part size in the store, one slice per stage here.
  *
  * What becomes of a failed attempt depends on why it failed. The store's failures, and a lease that ran out before anybody
- * took it over, leave everything as it is when there is a journal, for the next run to go on; so does SIGTERM, once a chunk is stored. After
- * any other failure its objects and its journal are removed.
+ * took it over, leave everything as it is when there is a journal, for the next run to go on; so do a connection to the zfs
+ * host that broke and SIGTERM, once a chunk is stored. After any other failure its objects and its journal are removed.
  *
  * @returns the manifest, after it was committed
  * @throws ZferryError whatever the source threw; `stream-invalid`; `backup-conflict`; the store's codes
@@ -121,11 +122,12 @@ export async function ferry(
 
 /**
  * What the store did, or the way to it, or a pause that outlasted the lease: the next run may be luckier with the same bytes. So
- * it may after SIGTERM, which is how a machine that goes down says so; whoever sits there and types Ctrl-C has it all removed.
+ * it may when the connection to another host's zfs broke, and after SIGTERM, which is how a machine that goes down says so; whoever
+ * sits there and types Ctrl-C has it all removed.
  */
 async function canBeGoneOnWith(error: unknown, journal: Journal, { isStillAlone }: Cargo): Promise<boolean> {
   if (isZferryError(error, "locked")) return isStillAlone();
-  if (isZferryError(error, "terminated")) return journal.hasChunks;
+  if (isZferryError(error, "terminated") || isWayBroken(error)) return journal.hasChunks;
   return isZferryError(error, "store-failed", "store-denied", "store-not-found", "store-full");
 }
 

@@ -138,6 +138,9 @@ const rows: readonly Row[] = [
 ];
 
 const fallbackHint = "run the same zfs command by hand to see more";
+const brokenWayHint = "the connection to the zfs host broke: see that the same ssh command reaches it, then run again";
+/** ssh(1), "Exit status"; zfs itself ends with 0, 1 or 2 (zfs(8)). */
+const brokenWayStatus = 255;
 const outOfMemoryHint = "look for the out-of-memory killer in the kernel log";
 
 /** The error for a zfs that ended badly. `what` is the command as people say it, `zfs send`. */
@@ -146,9 +149,20 @@ export function complaintOf(what: string, ending: Ending): ZferryError {
   const row = rows.find(({ says }) => says.test(words));
   const message = `"${what}" ${howItEnded(ending)}: ${words === "" ? "it said nothing on stderr" : shortened(words)}`;
   return new ZferryError(row?.code ?? "zfs-failed", message, {
-    hint: row?.hint ?? (ending.killedBy === "SIGKILL" ? outOfMemoryHint : fallbackHint),
+    hint: row?.hint ?? hintAt(ending),
     cause: new ZfsFailure(message, ending),
   });
+}
+
+/** For an ending whose words say nothing to us. */
+function hintAt({ exitStatus, killedBy }: Ending): string {
+  if (exitStatus === brokenWayStatus) return brokenWayHint;
+  return killedBy === "SIGKILL" ? outOfMemoryHint : fallbackHint;
+}
+
+/** True for an error of {@link complaintOf} that is not zfs' own: the connection to another host's zfs broke. */
+export function isWayBroken(error: unknown): boolean {
+  return error instanceof ZferryError && error.cause instanceof ZfsFailure && error.cause.ending.exitStatus === brokenWayStatus;
 }
 
 /** True for an error of {@link complaintOf} whose stderr, unwrapped, has these words. */

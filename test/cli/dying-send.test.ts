@@ -12,6 +12,18 @@ function wordsFor(scene: Scene): string[] {
   return ["backup", "--dataset", "tank/src", ...scene.place, ...scene.small, ...scene.forBob];
 }
 
+/** A zfs whose connection breaks in the middle of a send, when two chunks are stored; ssh(1): "or with 255 if an error occurred". */
+function throughBrokenSsh(scene: Scene): string {
+  const script = `#!/bin/sh
+case "$*" in send\\ *-nP*) exec zfs "$@" ;; send\\ *\\ --\\ *) ;; *) exec zfs "$@" ;; esac
+zfs "$@" | head -c 400000
+until grep -q '"chunk":{"index":1,' ${scene.stateDir}/journal/*.journal; do sleep 0.05; done
+echo "client_loop: send disconnect: Broken pipe" >&2
+exit 255
+`;
+  return scene.write("broken-ssh", script, 0o700);
+}
+
 /** What every failed run of a first night must have undone. */
 function expectNothingLeft(scene: Scene, pool: Pool): void {
   expect(scene.objects).toEqual([]);
@@ -41,6 +53,25 @@ describe("a send that ends badly", () => {
     expect(stderr).toContain("zferry: hint: ");
     expect(exit).toBe(status);
     expect(stdout.toString()).toBe("");
+    expectNothingLeft(scene, pool);
+  });
+
+  it("with the status by which ssh says that the connection broke: whole chunks stay, and the next run goes on with them", async () => {
+    const [scene, pool] = [new Scene(), nightly()];
+    const broken = await scene.run([...wordsFor(scene), "--zfs", throughBrokenSsh(scene)], { env: pool.env });
+    expect(broken.exit, broken.stderr).toBe(14);
+    expect(broken.stderr).toContain("client_loop: send disconnect: Broken pipe");
+    expect(broken.stderr).toContain("hint: the connection to the zfs host broke");
+    expect(pool.holds("tank/src")).toHaveLength(1);
+    const next = await scene.run(wordsFor(scene), { env: pool.env, now: new Date("2026-11-22T00:00:00Z") });
+    expect(next.exit, next.stderr).toBe(0);
+    expect(next.stderr).toMatch(/goes on with an unfinished upload, \d chunks? of which/);
+    expect(pool.calls("snapshot")).toHaveLength(1);
+  });
+
+  it("with that status before a chunk was whole: nothing is left", async () => {
+    const [scene, pool] = [new Scene(), nightly({ faults: { send: { at: 20_000, exit: 255, stderr: "Connection to host closed by remote host." } } })];
+    expect(await scene.run(wordsFor(scene), { env: pool.env })).toMatchObject({ exit: 14 });
     expectNothingLeft(scene, pool);
   });
 
