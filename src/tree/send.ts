@@ -3,7 +3,7 @@
  */
 import type { BigIntStats } from "node:fs";
 import { readlink } from "node:fs/promises";
-import type { ByteSource } from "../bytes.ts";
+import { type ByteSource, TiB } from "../bytes.ts";
 import { type FilesPlace, objectKey, type RunId } from "../format/file-layout.ts";
 import type { FileEntry, RunKey, TreeEntry } from "../format/file-list.ts";
 import { pathText } from "../format/file-path.ts";
@@ -46,6 +46,14 @@ export interface Known {
   /** What became of another name of the same file, earlier in the tree; null for a file with one name, or the first of its names. */
   readonly first: Promise<Sent | Missed> | null;
 }
+
+/**
+ * The longest file: its parts, and the memory they take, grow to at most so many times what the store was opened with. Any user
+ * can make a file of petabytes without a byte in it.
+ */
+const maxGrowth = 8;
+/** 5 TiB is what every provider takes, less what encrypting adds. */
+const maxFileBytes = 4.99 * TiB;
 
 /** Names of the notes beside objects. */
 const [mtimeNote, sizeNote] = ["zferry-mtime", "zferry-size"];
@@ -138,6 +146,7 @@ async function sendContent({ path }: Found, content: Content, sending: Sending):
   const { stat } = content;
   const text = pathText(path);
   if (stat.size === 0n) return plain(fileEntry(text, stat, { object: null, sizeBytes: 0 }));
+  if (Number(stat.size) > Math.min(maxFileBytes, maxGrowth * store.limits.maxObjectBytes)) return { kind: "unreadable", path, why: "EFBIG" };
   const key = objectKey(place, run, text);
   const reading: Reading = { bytes: 0, failure: null };
   const digested = new Digested();

@@ -262,7 +262,7 @@ function withoutMore({ run, packet, sessionKeyPackets, keyCheck }: RunKey): RunK
 function unreadable(missed: readonly Missed[], count: number): ZferryError {
   const named = missed.map(({ path, why }) => `"${shortened(path.toString("utf8"))}" (${why})`).join(", ");
   return new ZferryError("engine-failed", `${count} files or folders could not be read: ${named}${count > missed.length ? ", …" : ""}`, {
-    hint: "all others are stored, and can be restored; see that zferry may read these, or that the pool is well",
+    hint: "all others are stored, and can be restored; see that zferry may read these, that the pool is well, and for EFBIG that part_size is large enough",
   });
 }
 

@@ -4,7 +4,7 @@ import { appendFileSync, chmodSync, chownSync, mkdirSync, readFileSync, renameSy
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, it } from "vitest";
-import { KiB } from "../../src/bytes.ts";
+import { KiB, TiB } from "../../src/bytes.ts";
 import type { PacketName } from "../../src/format/layout.ts";
 import type { NotedObject, StoredObject, UploadOptions } from "../../src/store/store.ts";
 import { described } from "../plain/tree.ts";
@@ -83,6 +83,13 @@ describe("a file that changes while it is read", () => {
     expect(await scene.save()).toMatchObject({ changedCount: 0 });
     expect(look((await scene.bring()).into)).toEqual(look(scene.tree));
   });
+});
+
+it("a file with a length no store takes, as any user can make one without a byte in it, is told and keeps no other from being stored", async () => {
+  const { scene, f } = meddled(10);
+  truncateSync(f, 6 * TiB);
+  await expect(scene.save()).rejects.toMatchObject({ code: "engine-failed", message: expect.stringMatching(/"f" \(EFBIG\)/) as string });
+  expect(look((await scene.bring()).into).filter((line) => line.startsWith("./"))).toEqual([expect.stringMatching(/^\.\/z /)]);
 });
 
 describe("a file that is another thing when it is to be read", () => {
